@@ -1,0 +1,67 @@
+"""The one exception root. Every error says what happened, where, and what to do next."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+
+class ExitCode(IntEnum):
+    """What the process returns. Documented in ``crossdock --help`` and docs/exit-codes.md."""
+
+    DONE = 0
+    FINDINGS = 1
+    """Findings, or a verification that failed."""
+    USAGE = 2
+    CANNOT = 3
+    """It could not be done: engine, network, registry, file system, unreadable input."""
+    INTERRUPTED = 130
+
+
+class CrossdockError(Exception):
+    """Something a person can act on.
+
+    ``what`` happened (one sentence, no full stop needed), ``where`` it happened (``path:line:column``, a URL or a
+    reference) and the ``hint``: the next thing to do. A message never holds a credential.
+    """
+
+    exit_code: ExitCode = ExitCode.CANNOT
+
+    def __init__(self, what: str, *, where: str | None = None, hint: str | None = None) -> None:
+        super().__init__(what)
+        self.what = what
+        self.where = where
+        self.hint = hint
+
+    def __str__(self) -> str:
+        head = f"{self.where}: {self.what}" if self.where else self.what
+        return f"{head}\n  {self.hint}" if self.hint else head
+
+
+class UsageError(CrossdockError):
+    """The command line or a configuration file asks for something that has no meaning."""
+
+    exit_code = ExitCode.USAGE
+
+
+class InputError(CrossdockError):
+    """A file of the user's cannot be read or understood (a Dockerfile with a syntax error, an archive that is none)."""
+
+
+class EngineError(CrossdockError):
+    """No engine, or the engine failed. ``log`` holds the last lines it printed, already redacted."""
+
+    def __init__(
+        self, what: str, *, where: str | None = None, hint: str | None = None, log: tuple[str, ...] = ()
+    ) -> None:
+        super().__init__(what, where=where, hint=hint)
+        self.log = log
+
+
+class RegistryError(CrossdockError):
+    """A registry or web server did not give what was asked for."""
+
+
+class VerificationError(CrossdockError):
+    """What was built is not what was asked for, so nothing was published."""
+
+    exit_code = ExitCode.FINDINGS
