@@ -1,0 +1,1 @@
+"""One module a verb. The only place with stdout, environment and exit codes."""

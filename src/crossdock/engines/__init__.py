@@ -1,0 +1,1 @@
+"""What builds images: buildx (Docker, BuildKit) and buildah (no daemon)."""

@@ -1,0 +1,1 @@
+"""Choosing fixes, proving them against the real world, applying them."""

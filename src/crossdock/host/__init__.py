@@ -1,0 +1,1 @@
+"""Facts about this machine and the few things crossdock changes on it."""

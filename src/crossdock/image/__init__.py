@@ -1,0 +1,1 @@
+"""Images: references, registries, layouts and archives, layers, binary headers."""

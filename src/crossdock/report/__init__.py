@@ -1,0 +1,1 @@
+"""Frozen results to text. Nothing here prints."""

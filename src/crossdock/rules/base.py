@@ -1,0 +1,72 @@
+"""What a rule is, and what it gets to see."""
+
+from __future__ import annotations
+
+import inspect
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+from crossdock.findings import Confidence, Finding, Fix, Severity, locate
+from crossdock.platforms import ARM64, Platform
+from crossdock.read.model import Dockerfile
+from crossdock.source import Source, Span
+
+
+@dataclass(frozen=True)
+class Example:
+    """A Dockerfile and what the rule says of it; a test, a part of the docs page, and the specification.
+
+    In ``text``, what the finding must cover is marked ``⟦…⟧`` (the marks are removed before reading). ``fixed`` is the
+    whole file after the first candidate fix, or None where there is no fix. ``files`` are further files of the context.
+    """
+
+    text: str
+    fixed: str | None = None
+    files: Mapping[str, bytes] = field(default_factory=dict)
+    note: str = ""
+
+
+class Rule(ABC):
+    """One thing that ties a project to amd64.
+
+    A subclass is its own specification. Its docstring has three paragraphs: what it finds (first line: the title),
+    why that breaks on arm64, and how to mend it. VALID examples yield nothing, INVALID ones exactly the marked span.
+    """
+
+    id: ClassVar[str]
+    VALID: ClassVar[tuple[Example, ...]] = ()
+    INVALID: ClassVar[tuple[Example, ...]] = ()
+
+    @abstractmethod
+    def check(self, project: Project) -> Iterator[Finding]: ...
+
+    @classmethod
+    def paragraphs(cls) -> tuple[str, str, str]:
+        """Title and what, why, how: the three paragraphs of the docstring."""
+        parts = [" ".join(part.split()) for part in inspect.cleandoc(cls.__doc__ or "").split("\n\n")]
+        what, why, how = parts
+        return what, why, how
+
+    def finding(
+        self,
+        source: Source,
+        span: Span,
+        message: str,
+        *,
+        severity: Severity = Severity.ERROR,
+        confidence: Confidence = Confidence.HIGH,
+        fixes: tuple[Fix, ...] = (),
+    ) -> Finding:
+        _, why, how = self.paragraphs()
+        return Finding(self.id, severity, confidence, locate(source, span), message, why, how, fixes)
+
+
+@dataclass(frozen=True)
+class Project:
+    """Everything a rule may look at: values, never a client. Filled by ``read.project``."""
+
+    dockerfile: Dockerfile
+    target: Platform = ARM64
+    build_args: Mapping[str, str] = field(default_factory=dict)

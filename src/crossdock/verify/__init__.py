@@ -1,0 +1,1 @@
+"""The gate: does every platform of an image hold what its label says?"""

@@ -1,0 +1,45 @@
+"""What verification says."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from crossdock.platforms import Platform
+
+
+class Status(StrEnum):
+    PASSED = "passed"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+
+
+@dataclass(frozen=True)
+class CheckResult:
+    """One check on one platform.
+
+    ``check`` is its name: ``platforms``, ``config``, ``binaries``, ``entrypoint``, ``smoke``. For a failure, ``path``
+    is the file in the image and ``created_by`` the instruction whose layer brought it (the config's history).
+    """
+
+    check: str
+    status: Status
+    message: str
+    platform: Platform | None = None
+    path: str = ""
+    created_by: str = ""
+    hint: str = ""
+
+
+@dataclass(frozen=True)
+class VerifyResult:
+    """``reference`` as the user gave it; ``digest`` of exactly what was looked at."""
+
+    reference: str
+    digest: str
+    platforms: tuple[Platform, ...]
+    results: tuple[CheckResult, ...]
+
+    @property
+    def passed(self) -> bool:
+        return all(result.status is not Status.FAILED for result in self.results)
