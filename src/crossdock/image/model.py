@@ -1,0 +1,111 @@
+"""Images as the OCI image specification describes them: descriptors, indexes, manifests, configs.
+
+Docker's schema 2 types are read as their OCI counterparts; the original media type and bytes stay with the descriptor.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from typing import BinaryIO, Protocol
+
+from crossdock.platforms import Platform
+
+OCI_INDEX = "application/vnd.oci.image.index.v1+json"
+OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
+OCI_CONFIG = "application/vnd.oci.image.config.v1+json"
+DOCKER_LIST = "application/vnd.docker.distribution.manifest.list.v2+json"
+DOCKER_MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
+INDEX_TYPES = frozenset({OCI_INDEX, DOCKER_LIST})
+MANIFEST_TYPES = frozenset({OCI_MANIFEST, DOCKER_MANIFEST})
+
+REFERENCE_NAME = "org.opencontainers.image.ref.name"
+"""Annotation of a descriptor in an OCI layout's index.json (image-spec, annotations.md)."""
+ATTESTATION_TYPE = "vnd.docker.reference.type"
+"""Annotation by which BuildKit marks attestation manifests; those are no platform."""
+
+
+@dataclass(frozen=True)
+class Descriptor:
+    """A content descriptor (image-spec, descriptor.md). ``size`` in bytes; ``digest`` as ``algorithm:hex``."""
+
+    media_type: str
+    digest: str
+    size: int
+    platform: Platform | None = None
+    annotations: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def is_attestation(self) -> bool:
+        return ATTESTATION_TYPE in self.annotations or (self.platform is not None and self.platform.os == "unknown")
+
+
+@dataclass(frozen=True)
+class Index:
+    """An image index (image-spec, image-index.md), attestations included."""
+
+    descriptor: Descriptor
+    manifests: tuple[Descriptor, ...]
+
+    @property
+    def images(self) -> tuple[Descriptor, ...]:
+        return tuple(entry for entry in self.manifests if not entry.is_attestation)
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """An image manifest (image-spec, manifest.md); ``layers`` from the base up."""
+
+    descriptor: Descriptor
+    config: Descriptor
+    layers: tuple[Descriptor, ...]
+
+
+@dataclass(frozen=True)
+class ImageConfig:
+    """The parts of an image config that crossdock uses (image-spec, config.md)."""
+
+    platform: Platform
+    entrypoint: tuple[str, ...]
+    command: tuple[str, ...]
+    env: Mapping[str, str]
+    working_directory: str
+    user: str
+    created_by: tuple[str, ...]
+    """What made each layer, in the order of ``Manifest.layers`` (history entries without a layer left out); shorter
+    or empty when the image carries no full history."""
+
+
+class Image(Protocol):
+    """Anything that holds an image: an OCI layout, an archive, a repository in a registry.
+
+    Every method checks what it returns against the descriptor's digest and size, and raises InputError (local) or
+    RegistryError (remote) naming the digest when they differ, when a blob is missing, or when a document is larger
+    than 8 MiB or not the JSON it should be.
+    """
+
+    @property
+    def name(self) -> str:
+        """What the user called it: a path or a reference."""
+        ...
+
+    def root(self) -> Descriptor:
+        """The index, or the single manifest when there is no index."""
+        ...
+
+    def index(self) -> Index:
+        """The root as an index. For a single manifest: an index of one whose platform comes from the config."""
+        ...
+
+    def manifest(self, descriptor: Descriptor) -> Manifest: ...
+
+    def config(self, manifest: Manifest) -> ImageConfig: ...
+
+    def read(self, descriptor: Descriptor) -> bytes:
+        """The raw bytes of a document (index, manifest, config): what a digest is computed over."""
+        ...
+
+    def open(self, descriptor: Descriptor) -> AbstractContextManager[BinaryIO]:
+        """The raw (still compressed) bytes of a layer as a stream. The digest is checked when the end is reached."""
+        ...
