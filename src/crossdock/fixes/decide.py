@@ -1,0 +1,106 @@
+"""Choosing a fix for each finding: candidates are held against the real world, and the evidence is kept."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from crossdock.errors import CrossdockError
+from crossdock.findings import Claim, Finding, Fix, Safety
+from crossdock.http import Evidence, Existence
+from crossdock.source import Edit
+
+CONCURRENT_PROBES = 8
+"""Enough to hide latency; few enough that no server takes it for an attack."""
+
+
+class Prober(Protocol):
+    """What asks the outside world. ``http.HttpClient`` is the real one."""
+
+    def exists(self, url: str) -> Evidence:
+        """Whether the URL answers with a file. Never raises for network trouble: that is Existence.UNKNOWN."""
+        ...
+
+    def fetch_digest(self, url: str, algorithm: str = "sha256") -> str:
+        """The hex digest of what the URL serves. Raises CrossdockError."""
+        ...
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What is to be done about one finding.
+
+    ``fix`` is the chosen candidate with its final safety (None: there is no candidate, or none can be right) and
+    ``reason`` says in words why it is unsafe or missing. ``evidence`` is everything that was looked up on the way.
+    """
+
+    finding: Finding
+    fix: Fix | None
+    reason: str = ""
+    evidence: tuple[Evidence, ...] = ()
+
+
+def decide(findings: Sequence[Finding], prober: Prober | None) -> tuple[Decision, ...]:
+    """One decision per finding, in the same order. Without a prober (offline) nothing is looked up, and every fix that
+    claims something about the outside world is unsafe."""
+    with ThreadPoolExecutor(CONCURRENT_PROBES, thread_name_prefix="probe") as pool:
+        return tuple(pool.map(lambda finding: _decide_one(finding, prober), findings))
+
+
+def _decide_one(finding: Finding, prober: Prober | None) -> Decision:
+    if not finding.fixes:
+        return Decision(finding, None, "there is no automatic fix for this")
+    if prober is None:
+        return _offline(finding)
+    seen: list[Evidence] = []
+    unproven: Fix | None = None
+    for fix in finding.fixes:
+        evidence = [prober.exists(claim.url) for claim in fix.claims]
+        seen += evidence
+        if all(item.existence is Existence.FOUND for item in evidence):
+            try:
+                return Decision(finding, _fill_in_digests(fix, prober), _why_unsafe(fix), tuple(seen))
+            except CrossdockError as error:
+                return Decision(finding, None, f"the checksum could not be computed: {error.what}", tuple(seen))
+        if unproven is None and not any(item.existence is Existence.MISSING for item in evidence):
+            unproven = fix
+    if unproven is None:
+        return Decision(finding, None, "no arm64 counterpart was found under any name that is usual", tuple(seen))
+    troubled = next(item for item in seen if item.existence is Existence.UNKNOWN)
+    why = f"{troubled.url} could not be looked up ({troubled.detail})"
+    if _needs_digest(unproven):
+        return Decision(finding, None, f"{why}, so its checksum is not known", tuple(seen))
+    return Decision(finding, replace(unproven, safety=Safety.UNSAFE), why, tuple(seen))
+
+
+def _offline(finding: Finding) -> Decision:
+    for fix in finding.fixes:
+        if not fix.claims:
+            return Decision(finding, fix, _why_unsafe(fix))
+    fix = finding.fixes[0]
+    if _needs_digest(fix):
+        return Decision(finding, None, f"offline: the checksum of {fix.claims[0].url} is not known")
+    return Decision(finding, replace(fix, safety=Safety.UNSAFE), f"offline: {fix.claims[0].url} was not looked up")
+
+
+def _why_unsafe(fix: Fix) -> str:
+    return "" if fix.safety is Safety.SAFE else "it may change what the amd64 image does; read the diff"
+
+
+def _needs_digest(fix: Fix) -> bool:
+    return any(claim.digest_of for claim in fix.claims)
+
+
+def _fill_in_digests(fix: Fix, prober: Prober) -> Fix:
+    edits = fix.edits
+    for claim in fix.claims:
+        if claim.digest_of:
+            edits = _with_digest(edits, claim, prober.fetch_digest(claim.url, claim.digest_algorithm))
+    return replace(fix, edits=edits)
+
+
+def _with_digest(edits: tuple[Edit, ...], claim: Claim, digest: str) -> tuple[Edit, ...]:
+    placeholder = claim.digest_of.encode()
+    return tuple(replace(edit, replacement=edit.replacement.replace(placeholder, digest.encode())) for edit in edits)
