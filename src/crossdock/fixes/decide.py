@@ -9,18 +9,20 @@ from typing import Protocol
 
 from crossdock.errors import CrossdockError
 from crossdock.findings import Claim, Finding, Fix, Safety
-from crossdock.http import Evidence, Existence
+from crossdock.http import Evidence, EvidenceStatus
 from crossdock.source import Edit
 
 CONCURRENT_PROBES = 8
 """Enough to hide latency; few enough that no server takes it for an attack."""
+
+NO_FIX = "there is no automatic fix for this"
 
 
 class Prober(Protocol):
     """What asks the outside world. ``http.HttpClient`` is the real one."""
 
     def exists(self, url: str) -> Evidence:
-        """Whether the URL answers with a file. Never raises for network trouble: that is Existence.UNKNOWN."""
+        """Whether the URL answers with a file. Never raises for network trouble: that is EvidenceStatus.UNKNOWN."""
         ...
 
     def fetch_digest(self, url: str, algorithm: str = "sha256") -> str:
@@ -45,30 +47,30 @@ class Decision:
 def decide(findings: Sequence[Finding], prober: Prober | None) -> tuple[Decision, ...]:
     """One decision per finding, in the same order. Without a prober (offline) nothing is looked up, and every fix that
     claims something about the outside world is unsafe."""
+    if prober is None:
+        return tuple(_offline(finding) for finding in findings)
     with ThreadPoolExecutor(CONCURRENT_PROBES, thread_name_prefix="probe") as pool:
         return tuple(pool.map(lambda finding: _decide_one(finding, prober), findings))
 
 
-def _decide_one(finding: Finding, prober: Prober | None) -> Decision:
+def _decide_one(finding: Finding, prober: Prober) -> Decision:
     if not finding.fixes:
-        return Decision(finding, None, "there is no automatic fix for this")
-    if prober is None:
-        return _offline(finding)
+        return Decision(finding, None, NO_FIX)
     seen: list[Evidence] = []
     unproven: Fix | None = None
     for fix in finding.fixes:
         evidence = [prober.exists(claim.url) for claim in fix.claims]
         seen += evidence
-        if all(item.existence is Existence.FOUND for item in evidence):
+        if all(item.status is EvidenceStatus.FOUND for item in evidence):
             try:
                 return Decision(finding, _fill_in_digests(fix, prober), _why_unsafe(fix), tuple(seen))
             except CrossdockError as error:
                 return Decision(finding, None, f"the checksum could not be computed: {error.what}", tuple(seen))
-        if unproven is None and not any(item.existence is Existence.MISSING for item in evidence):
+        if unproven is None and not any(item.status is EvidenceStatus.MISSING for item in evidence):
             unproven = fix
     if unproven is None:
         return Decision(finding, None, "no arm64 counterpart was found under any name that is usual", tuple(seen))
-    troubled = next(item for item in seen if item.existence is Existence.UNKNOWN)
+    troubled = next(item for item in seen if item.status is EvidenceStatus.UNKNOWN)
     why = f"{troubled.url} could not be looked up ({troubled.detail})"
     if _needs_digest(unproven):
         return Decision(finding, None, f"{why}, so its checksum is not known", tuple(seen))
@@ -76,6 +78,8 @@ def _decide_one(finding: Finding, prober: Prober | None) -> Decision:
 
 
 def _offline(finding: Finding) -> Decision:
+    if not finding.fixes:
+        return Decision(finding, None, NO_FIX)
     for fix in finding.fixes:
         if not fix.claims:
             return Decision(finding, fix, _why_unsafe(fix))

@@ -75,7 +75,8 @@ def port(
         decisions = decide(report.findings, prober)
         chosen = _compatible(
             [d for d in decisions if d.fix and wanted(d.finding) and (unsafe or d.fix.safety is Safety.SAFE)],
-            lambda path: _source(path, current, context),
+            current,
+            context,
         )
         if not chosen:
             break
@@ -113,13 +114,13 @@ def write_changes(changes: Iterable[Change]) -> None:
         raise
 
 
-def _compatible(decisions: list[Decision], source: Callable[[str], Source]) -> list[Decision]:
+def _compatible(decisions: list[Decision], current: Mapping[str, Source], context: Context | None) -> list[Decision]:
     """The decisions, first come first served, whose edits do not touch the same bytes."""
     chosen: list[Decision] = []
     for decision in decisions:
         try:
             for path, edits in _by_path([*chosen, decision]).items():
-                apply_edits(source(path), edits)
+                apply_edits(_source(path, current, context), edits)
         except OverlappingEdits:
             continue
         chosen.append(decision)
