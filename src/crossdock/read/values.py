@@ -33,6 +33,8 @@ class Fragment:
     origin: Origin | None = None
     variable: str = ""
     """The variable this fragment was last expanded from, if any: ``TARGETARCH``, ``S6_ARCH``."""
+    choices: tuple[Value, ...] = ()
+    """For an unknown text: what it can be, where branches that could not be decided assigned different values."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,7 @@ class Value:
 
     def via(self, variable: str) -> Value:
         """The same value, marked as expanded from ``variable``."""
-        return Value(tuple(Fragment(f.text, f.origin, variable) for f in self.fragments))
+        return Value(tuple(Fragment(f.text, f.origin, variable, f.choices) for f in self.fragments))
 
 
 def literal(text: str, origin: Origin | None = None) -> Value:
