@@ -17,13 +17,19 @@ OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 OCI_CONFIG = "application/vnd.oci.image.config.v1+json"
 DOCKER_LIST = "application/vnd.docker.distribution.manifest.list.v2+json"
 DOCKER_MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
+DOCKER_CONFIG = "application/vnd.docker.container.image.v1+json"
 INDEX_TYPES = frozenset({OCI_INDEX, DOCKER_LIST})
 MANIFEST_TYPES = frozenset({OCI_MANIFEST, DOCKER_MANIFEST})
+CONFIG_TYPES = frozenset({OCI_CONFIG, DOCKER_CONFIG})
+OCI_LAYER = "application/vnd.oci.image.layer.v1.tar"
+OCI_LAYER_GZIP = "application/vnd.oci.image.layer.v1.tar+gzip"
 
 REFERENCE_NAME = "org.opencontainers.image.ref.name"
 """Annotation of a descriptor in an OCI layout's index.json (image-spec, annotations.md)."""
 ATTESTATION_TYPE = "vnd.docker.reference.type"
 """Annotation by which BuildKit marks attestation manifests; those are no platform."""
+ATTESTATION_SUBJECT = "vnd.docker.reference.digest"
+"""Annotation of an attestation manifest: the digest of the manifest that it is about."""
 
 
 @dataclass(frozen=True)
