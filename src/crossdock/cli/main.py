@@ -1,0 +1,224 @@
+"""The command ``crossdock``: finds the verb, runs it, and turns whatever happens into a message and an exit code.
+
+Help, version and the Docker plugin's metadata are answered here without importing click, so that they are quick; a
+verb's module, and with it click and everything heavy, is imported only when that verb is asked for.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from collections.abc import Callable, Sequence
+from types import FrameType
+
+from crossdock import __version__
+from crossdock.cli.messages import say, say_error
+from crossdock.errors import CrossdockError, ExitCode, UsageError
+
+VERBS: dict[str, tuple[str, str]] = {
+    "check": ("crossdock.cli.check", "find what ties a Dockerfile and its scripts to amd64"),
+    "port": ("crossdock.cli.port", "rewrite it for both architectures: show the diff, or write it"),
+    "plan": ("crossdock.cli.plan", "show how each stage would be built for each platform, and why"),
+    "build": ("crossdock.cli.build", "check, port, build, verify, then load, export or push"),
+    "verify": ("crossdock.cli.verify", "prove that an image really is what its labels say"),
+    "arch": ("crossdock.cli.arch", "tell which architecture binary files are for"),
+}
+"""Verb → the module that holds its click command as ``command``, and one line about it."""
+
+PLUGIN_NAME = "docker-crossdock"
+SUMMARY = "Make container projects built for amd64 run on Arm"
+
+HELP = """\
+Usage: {program} VERB [OPTIONS] [ARGUMENTS]
+
+{summary}: find what is tied to amd64, rewrite it,
+build for both platforms, verify what came out, and only then publish it.
+
+Verbs:
+{verbs}
+
+  {program} VERB --help    options and examples of one verb
+
+Examples:
+  {program} build --port .                            everything in one go
+  {program} build --port --push -t HOST/app:1 .       … and push one image index
+  {program} check .                                   what breaks on arm64, and why
+  {program} port --write .                            rewrite the Dockerfile and its scripts
+  {program} verify --require linux/amd64,linux/arm64 HOST/app:1
+  {program} arch ./lib/*.so
+
+Exit codes:
+  0    done, nothing wrong
+  1    findings, or a verification that failed
+  2    wrong usage
+  3    could not be done: engine, network, registry, unreadable input
+  130  interrupted
+
+Environment:
+  NO_COLOR, CLICOLOR_FORCE   switch colour off, or on where there is no terminal
+  CROSSDOCK_DEBUG=1          show the traceback of an internal error
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command line (without the program's name; default: ``sys.argv``) and return its exit code."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    try:
+        try:
+            code = _run(arguments)
+            sys.stdout.flush()
+        except (CrossdockError, KeyboardInterrupt, BrokenPipeError):
+            raise
+        except OSError as error:
+            if sys.stdout.closed or error.filename is not None or not _is_output_error(error):
+                raise
+            raise CrossdockError(f"cannot write the output: {error.strerror}", where="standard output") from error
+    except CrossdockError as error:
+        say_error(error)
+        return error.exit_code
+    except KeyboardInterrupt:
+        say("crossdock: interrupted")
+        return ExitCode.INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read the output has seen enough. Without this, Python complains when it closes stdout at exit.
+        _discard_output()
+        return ExitCode.CANNOT
+    except Exception as error:
+        _report_defect(error)
+        return ExitCode.CANNOT
+    return code
+
+
+def _run(arguments: list[str]) -> int:
+    program = "crossdock"
+    if arguments[:1] == ["docker-cli-plugin-metadata"]:
+        print(_plugin_metadata())
+        return ExitCode.DONE
+    if os.path.basename(sys.argv[0]).removesuffix(".exe") == PLUGIN_NAME:  # noqa: PTH119 (pathlib costs 8 ms)
+        program, arguments = "docker crossdock", _without_docker_words(arguments)
+    if not arguments or arguments[0] in {"-h", "--help", "help"}:
+        if len(arguments) > 1 and arguments[0] == "help":
+            return _run_verb(program, arguments[1], ["--help"])
+        print(help_text(program), end="")
+        return ExitCode.DONE if arguments else ExitCode.USAGE
+    if arguments[0] in {"-V", "--version"}:
+        print(f"crossdock {__version__}")
+        return ExitCode.DONE
+    return _run_verb(program, arguments[0], arguments[1:])
+
+
+def help_text(program: str = "crossdock") -> str:
+    """What ``crossdock --help`` prints."""
+    width = max(map(len, VERBS))
+    verbs = "\n".join(f"  {name:{width}}  {summary}" for name, (_, summary) in VERBS.items())
+    return HELP.format(program=program, summary=SUMMARY, verbs=verbs)
+
+
+def _run_verb(program: str, verb: str, arguments: list[str]) -> int:
+    if verb.startswith("-"):
+        raise UsageError(f"{verb} is no option of {program} itself", hint=f"Options follow the verb: {program} --help")
+    if verb not in VERBS:
+        raise UsageError(f"there is no verb {verb!r}", hint=f"{_did_you_mean(verb)}See {program} --help")
+    with _Terminable():
+        from crossdock.cli.verbs import invoke
+
+        return invoke(VERBS[verb][0], f"{program} {verb}", arguments)
+
+
+def _did_you_mean(word: str) -> str:
+    from difflib import get_close_matches
+
+    close = get_close_matches(word, VERBS, n=1)
+    return f"Did you mean {close[0]!r}? " if close else ""
+
+
+class _Terminable:
+    """SIGTERM ends the program as Ctrl-C does, so that engines are stopped and temporary folders removed."""
+
+    def __enter__(self) -> None:
+        import signal
+        import threading
+
+        self._before: Callable[[int, FrameType | None], object] | int | None = None
+        self._installed = threading.current_thread() is threading.main_thread()
+        if self._installed:
+            self._before = signal.signal(signal.SIGTERM, _interrupt)
+
+    def __exit__(self, *_: object) -> None:
+        import signal
+
+        if self._installed:
+            signal.signal(signal.SIGTERM, self._before if self._before is not None else signal.SIG_DFL)
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+# ---------------------------------------------------------------- Docker's plugin protocol
+
+
+def _plugin_metadata() -> str:
+    """Docker's description of a CLI plugin (docker/cli, cli-plugins/metadata: SchemaVersion 0.1.0)."""
+    import json
+
+    return json.dumps(
+        {"SchemaVersion": "0.1.0", "Vendor": "crossdock", "Version": __version__, "ShortDescription": SUMMARY}
+    )
+
+
+_DOCKER_OPTIONS = {
+    "--context": "DOCKER_CONTEXT",
+    "-c": "DOCKER_CONTEXT",
+    "--host": "DOCKER_HOST",
+    "-H": "DOCKER_HOST",
+    "--config": "DOCKER_CONFIG",
+}
+
+
+def _without_docker_words(arguments: list[str]) -> list[str]:
+    """``docker --context arm crossdock check .`` reaches the plugin as ``--context arm crossdock check .``: what
+    stands before the word ``crossdock`` is Docker's own, and goes on to the engine by environment."""
+    rest = list(arguments)
+    while rest and rest[0] != "crossdock":
+        name, equals, value = rest.pop(0).partition("=")
+        if name in _DOCKER_OPTIONS:
+            if not equals and not rest:
+                raise UsageError(f"{name} needs a value")
+            os.environ[_DOCKER_OPTIONS[name]] = value if equals else rest.pop(0)
+        elif name not in {"-D", "--debug"}:
+            if not name.startswith("-"):
+                return arguments  # started by hand as `docker-crossdock check`
+            raise UsageError(
+                f"crossdock cannot pass docker's option {name} on",
+                hint="Set it in a docker context, or use DOCKER_HOST, DOCKER_TLS_VERIFY and DOCKER_CERT_PATH.",
+            )
+    return rest[1:]
+
+
+# ---------------------------------------------------------------- messages
+
+
+def _report_defect(error: Exception) -> None:
+    if os.environ.get("CROSSDOCK_DEBUG"):
+        import traceback
+
+        say(traceback.format_exc().rstrip())
+    text = " ".join(f"{type(error).__name__}: {error}".split())
+    say(
+        f"crossdock: internal error: {text[:300]}\n"
+        f"  This is a defect of crossdock {__version__}. Run the command again with CROSSDOCK_DEBUG=1 and report the "
+        "output, with the Dockerfile if you can share it."
+    )
+
+
+def _is_output_error(error: OSError) -> bool:
+    import errno
+
+    return error.errno in {errno.ENOSPC, errno.EIO, errno.EDQUOT}
+
+
+def _discard_output() -> None:
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,0 +1,118 @@
+"""The options that several verbs share, and what they stand for."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from crossdock.errors import InputError, UsageError
+from crossdock.platforms import Platform, parse_platforms
+from crossdock.source import Source
+
+if TYPE_CHECKING:
+    from crossdock.http import Http
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+format_option = click.option(
+    "--format",
+    "format_",
+    type=click.Choice(["terminal", "json"]),
+    default="terminal",
+    show_default=True,
+    help="Text for people, or one JSON object (docs/schemas).",
+)
+offline_option = click.option(
+    "--offline", is_flag=True, help="Look nothing up. A fix that relies on an unseen file is then unsafe."
+)
+build_arg_option = click.option(
+    "--build-arg",
+    "build_args",
+    multiple=True,
+    metavar="NAME[=VALUE]",
+    help="A build argument, as docker build takes it; without a value it comes from the environment. Repeatable.",
+)
+file_option = click.option(
+    "-f", "--file", "file", type=click.Path(path_type=Path), metavar="FILE", help="The Dockerfile; PATH is its context."
+)
+engine_option = click.option(
+    "--engine",
+    type=click.Choice(["auto", "buildx", "buildah"]),
+    default="auto",
+    show_default=True,
+    help="The program that builds and runs images.",
+)
+
+
+def platform_option(*names: str, help: str) -> Callable[[F], F]:
+    """An option that takes a comma-separated list of platforms; the parameter is a tuple, empty when not given."""
+    return click.option(*names, callback=_platforms, metavar="OS/ARCH,…", help=help)
+
+
+def _platforms(_context: click.Context, _option: click.Parameter, value: str | None) -> tuple[Platform, ...]:
+    if value is None:
+        return ()
+    found = parse_platforms(value)
+    if not found:
+        raise UsageError("no platform is named", hint="Write a list such as linux/amd64,linux/arm64.")
+    return found
+
+
+def build_arguments(texts: Sequence[str]) -> dict[str, str]:
+    """``--build-arg`` values as rules and fixes see them. A bare NAME that is not in the environment is left out, as
+    docker build does. Raises UsageError for one without a name."""
+    found: dict[str, str] = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not name:
+            raise UsageError(f"--build-arg {text!r} has no name", hint="Write --build-arg NAME=VALUE.")
+        if equals:
+            found[name] = value
+        elif name in os.environ:
+            found[name] = os.environ[name]
+    return found
+
+
+def read_source(path: Path) -> Source:
+    """A file as a Source whose path is what messages show. Raises InputError when it cannot be read."""
+    try:
+        return Source(str(path), path.read_bytes())
+    except OSError as error:
+        raise InputError(
+            f"cannot be read: {error.strerror or error}", where=str(path), hint="Check the name and its permissions."
+        ) from error
+
+
+def locate_dockerfile(path: Path, file: Path | None) -> tuple[Path, Path]:
+    """The Dockerfile and its context folder from the arguments ``PATH`` and ``-f`` of a verb that works on one
+    project. PATH may be the Dockerfile itself. Raises InputError when there is none."""
+    if file is not None:
+        context = path if path.is_dir() else path.parent
+        return file, context
+    if path.is_file():
+        return path, path.parent
+    if not path.exists():
+        raise InputError(
+            "no such file or folder", where=str(path), hint="Name a Dockerfile or a folder that holds one."
+        )
+    for name in ("Dockerfile", "Containerfile"):
+        if (path / name).is_file():
+            return path / name, path
+    raise InputError("no Dockerfile or Containerfile here", where=str(path), hint="Name it with -f FILE.")
+
+
+@contextlib.contextmanager
+def prober(offline: bool) -> Iterator[Http | None]:
+    """What looks up whether files exist upstream; None when nothing may be looked up."""
+    if offline:
+        yield None
+        return
+    from crossdock.http import Http
+
+    with Http() as http:
+        yield http

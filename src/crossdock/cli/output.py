@@ -1,0 +1,64 @@
+"""Standard output and error as a verb uses them: what the terminal can show, and writing text to it."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TextIO
+
+from crossdock.report.style import GLYPHS, NARROWEST, Style
+
+WITHOUT_TERMINAL = 100
+"""Columns when nobody says how wide the output is."""
+
+
+def style_of(stream: TextIO) -> Style:
+    """Width from COLUMNS or the terminal; colour on a terminal only, unless NO_COLOR or CLICOLOR_FORCE say otherwise
+    (no-color.org, bixense.com/clicolors); Unicode where the encoding has it."""
+    return Style(width=_width(stream), colour=_colour(stream), unicode=_can_encode(stream))
+
+
+def is_live(stream: TextIO) -> bool:
+    """Whether lines can be redrawn in place."""
+    return stream.isatty() and os.environ.get("TERM", "") not in {"", "dumb"}
+
+
+def write(text: str, stream: TextIO | None = None) -> None:
+    """Write text as it is. What the encoding lacks, and bytes of file names that are no text, are shown escaped."""
+    stream = stream or sys.stdout
+    encoding = stream.encoding or "utf-8"
+    stream.write(text.encode(encoding, "backslashreplace").decode(encoding))
+    stream.flush()
+
+
+def write_exact(text: str) -> None:
+    """Write to standard output byte for byte, also what is not UTF-8 (held as surrogates): a diff for ``git apply``."""
+    sys.stdout.flush()
+    sys.stdout.buffer.write(text.encode("utf-8", "surrogateescape"))
+    sys.stdout.buffer.flush()
+
+
+def _width(stream: TextIO) -> int:
+    columns = os.environ.get("COLUMNS", "")
+    if columns.isdigit() and int(columns) > 0:
+        return max(NARROWEST, int(columns))
+    try:
+        return max(NARROWEST, os.get_terminal_size(stream.fileno()).columns or WITHOUT_TERMINAL)
+    except (OSError, ValueError):
+        return WITHOUT_TERMINAL
+
+
+def _colour(stream: TextIO) -> bool:
+    if os.environ.get("NO_COLOR"):
+        return False
+    if os.environ.get("CLICOLOR_FORCE", "0") not in {"", "0"}:
+        return True
+    return is_live(stream)
+
+
+def _can_encode(stream: TextIO) -> bool:
+    try:
+        GLYPHS.encode(stream.encoding or "utf-8")
+    except (UnicodeEncodeError, LookupError):
+        return False
+    return True

@@ -1,0 +1,104 @@
+"""crossdock port: rewrite a project for both architectures."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from crossdock.cli.options import (
+    build_arg_option,
+    build_arguments,
+    file_option,
+    format_option,
+    locate_dockerfile,
+    offline_option,
+    prober,
+    read_source,
+)
+from crossdock.cli.output import style_of, write, write_exact
+from crossdock.errors import ExitCode, UsageError
+from crossdock.findings import Finding, Severity
+from crossdock.fixes.port import PortResult, port, write_changes
+from crossdock.read.context import load_context
+from crossdock.rules import RULES
+
+
+@click.command("port")
+@click.argument("path", default=".", metavar="[PATH]", type=click.Path(path_type=Path))
+@click.option(
+    "--write", "write_files", is_flag=True, help="Apply the diff: every file, or none if one cannot be written."
+)
+@click.option("--unsafe", is_flag=True, help="Also apply fixes that may change what the amd64 image does.")
+@click.option("--rule", "rules", multiple=True, metavar="ID", help="Fix only what this rule finds. Repeatable.")
+@file_option
+@build_arg_option
+@offline_option
+@format_option
+def command(
+    *,
+    path: Path,
+    write_files: bool,
+    unsafe: bool,
+    rules: tuple[str, ...],
+    file: Path | None,
+    build_args: tuple[str, ...],
+    offline: bool,
+    format_: str,
+) -> int:
+    """Rewrite a Dockerfile, and the scripts that it copies and runs, so that it builds for amd64 and arm64.
+
+    The diff goes to standard output, and what was fixed or not, and why, to standard error; no file is changed without
+    --write. Safe fixes leave the amd64 image as it was, and the arm64 file they rely on was seen to exist.
+
+    Exit code: 0 nothing is left to fix, 1 errors or warnings are left, 3 it could not be done.
+
+    \b
+    Examples:
+      crossdock port .
+      crossdock port . | git apply
+      crossdock port --write .
+      crossdock port --rule amd64-download --rule pinned-platform .
+      crossdock port --unsafe -f docker/Dockerfile .
+    """
+    known = {rule.id for rule in RULES}
+    for name in rules:
+        if name not in known:
+            raise UsageError(f"there is no rule {name!r}", hint=f"The rules: {', '.join(sorted(known))}.")
+    dockerfile, folder = locate_dockerfile(path, file)
+    with prober(offline) as http:
+        result = port(
+            read_source(dockerfile),
+            context=load_context(folder, dockerfile),
+            build_args=build_arguments(build_args),
+            prober=http,
+            unsafe=unsafe,
+            wanted=(lambda finding: finding.rule in rules) if rules else _everything,
+        )
+    if write_files:
+        write_changes(result.changes)
+    _show(result, format_, written=write_files and bool(result.changes))
+    left = any(decision.finding.severity is not Severity.INFO for decision in result.left)
+    return ExitCode.FINDINGS if left else ExitCode.DONE
+
+
+def _everything(_: Finding) -> bool:
+    return True
+
+
+def _show(result: PortResult, format_: str, *, written: bool) -> None:
+    if format_ == "json":
+        from crossdock.report.json import encode, port_report
+
+        write(encode(port_report(result, written=written)))
+        return
+    from crossdock.report.terminal import diff_text, port_text
+
+    diff = "".join(change.diff() for change in result.changes)
+    style = style_of(sys.stdout)
+    if style.colour:
+        write(diff_text(diff, style))
+    else:
+        write_exact(diff)
+    write(port_text(result, style_of(sys.stderr), written=written), sys.stderr)

@@ -1,0 +1,26 @@
+"""Runs one verb's click command and puts click's complaints into crossdock's own form."""
+
+from __future__ import annotations
+
+import importlib
+
+import click
+
+from crossdock.errors import CrossdockError, UsageError
+
+
+def invoke(module: str, program: str, arguments: list[str]) -> int:
+    """Import ``module``, run its ``command`` and return the exit code that the verb returned.
+
+    Raises UsageError for a wrong command line, and whatever CrossdockError the verb raises.
+    """
+    command: click.Command = importlib.import_module(module).command
+    try:
+        code = command.main(arguments, prog_name=program, standalone_mode=False)
+    except click.UsageError as error:
+        raise UsageError(error.format_message(), hint=f"See {program} --help") from error
+    except click.Abort as error:
+        raise KeyboardInterrupt from error
+    except click.ClickException as error:
+        raise CrossdockError(error.format_message()) from error
+    return int(code or 0)

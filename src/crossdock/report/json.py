@@ -1,0 +1,281 @@
+"""Results for programs: one JSON object per verb, each with a published schema (docs/schemas).
+
+Lines and columns count from 1; an end line is inclusive, an end column exclusive. Byte offsets count from 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Literal
+
+import msgspec
+
+if TYPE_CHECKING:  # a verb needs the types of its own results only
+    from crossdock.findings import Fix, Skipped
+    from crossdock.fixes.decide import Decision
+    from crossdock.fixes.port import PortResult
+    from crossdock.image.binary import Binary
+    from crossdock.image.inspect import Inspection
+    from crossdock.plan.model import BuildPlan
+    from crossdock.report.checked import Checked
+    from crossdock.verify.model import VerifyResult
+
+
+class EditObject(msgspec.Struct, frozen=True):
+    """Replace the bytes from ``start`` to ``end`` (exclusive) of the file ``path`` by the UTF-8 text."""
+
+    path: str
+    start: int
+    end: int
+    replacement: str
+
+
+class FixObject(msgspec.Struct, frozen=True):
+    title: str
+    safety: Literal["safe", "unsafe"]
+    edits: tuple[EditObject, ...]
+
+
+class FindingObject(msgspec.Struct, frozen=True):
+    rule: str
+    severity: Literal["error", "warning", "info"]
+    confidence: Literal["high", "medium", "low"]
+    path: str
+    line: int
+    end_line: int
+    column: int
+    end_column: int
+    message: str
+    fix: FixObject | None
+
+
+class SkippedObject(msgspec.Struct, frozen=True):
+    what: str
+    why: str
+
+
+class CheckReport(msgspec.Struct, frozen=True):
+    """What ``crossdock check --format json`` prints."""
+
+    schema: Literal["crossdock.check/v1"]
+    findings: tuple[FindingObject, ...]
+    skipped: tuple[SkippedObject, ...]
+
+
+class LeftObject(msgspec.Struct, frozen=True):
+    finding: FindingObject
+    reason: str
+
+
+class ChangeObject(msgspec.Struct, frozen=True):
+    path: str
+    diff: str
+
+
+class PortReport(msgspec.Struct, frozen=True):
+    """What ``crossdock port --format json`` prints. ``written`` tells whether the files were changed."""
+
+    schema: Literal["crossdock.port/v1"]
+    written: bool
+    changes: tuple[ChangeObject, ...]
+    applied: tuple[FindingObject, ...]
+    left: tuple[LeftObject, ...]
+    skipped: tuple[SkippedObject, ...]
+
+
+class StageObject(msgspec.Struct, frozen=True):
+    stage: str
+    platform: str
+    strategy: Literal["native", "neutral", "cross", "assist", "emulate"]
+    reason: str
+
+
+class PlanReport(msgspec.Struct, frozen=True):
+    """What ``crossdock plan --format json`` prints."""
+
+    schema: Literal["crossdock.plan/v1"]
+    targets: tuple[str, ...]
+    stages: tuple[StageObject, ...]
+
+
+class ResultObject(msgspec.Struct, frozen=True):
+    check: str
+    status: Literal["passed", "failed", "skipped"]
+    platform: str | None
+    message: str
+    path: str | None
+    created_by: str | None
+    hint: str | None
+
+
+class VerifyReport(msgspec.Struct, frozen=True):
+    """What ``crossdock verify --format json`` prints. ``digest`` is of exactly what was looked at."""
+
+    schema: Literal["crossdock.verify/v1"]
+    reference: str
+    digest: str
+    platforms: tuple[str, ...]
+    passed: bool
+    results: tuple[ResultObject, ...]
+
+
+class BinaryObject(msgspec.Struct, frozen=True):
+    format: str
+    kind: str
+    bits: int
+    architectures: tuple[str, ...]
+    description: str
+
+
+class MemberObject(msgspec.Struct, frozen=True):
+    name: str
+    binary: BinaryObject
+
+
+class FileObject(msgspec.Struct, frozen=True):
+    path: str
+    binary: BinaryObject | None
+    members: tuple[MemberObject, ...]
+    note: str
+
+
+class ArchReport(msgspec.Struct, frozen=True):
+    """What ``crossdock arch --format json`` prints."""
+
+    schema: Literal["crossdock.arch/v1"]
+    files: tuple[FileObject, ...]
+
+
+class BuildReport(msgspec.Struct, frozen=True):
+    """What ``crossdock build --format json`` prints. ``verified`` is null when nothing was built (--dry-run); then
+    ``commands`` are what would have run. ``published`` names where the verified image went."""
+
+    schema: Literal["crossdock.build/v1"]
+    engine: str
+    port: PortReport | None
+    plan: PlanReport
+    commands: tuple[str, ...]
+    digest: str | None
+    verified: VerifyReport | None
+    published: tuple[str, ...]
+
+
+REPORTS: dict[str, type[msgspec.Struct]] = {
+    "check": CheckReport,
+    "port": PortReport,
+    "plan": PlanReport,
+    "build": BuildReport,
+    "verify": VerifyReport,
+    "arch": ArchReport,
+}
+"""Verb → the type of its report."""
+
+
+def encode(report: msgspec.Struct) -> str:
+    """The report as indented JSON with a line end."""
+    return msgspec.json.format(msgspec.json.encode(report), indent=2).decode() + "\n"
+
+
+def schema(verb: str) -> str:
+    """The JSON Schema (2020-12) of a verb's report."""
+    found = msgspec.json.schema(REPORTS[verb])
+    found = {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "$comment": "Generated by tools/docs.py",
+        **found,
+    }
+    return msgspec.json.format(msgspec.json.encode(found), indent=2).decode() + "\n"
+
+
+def check_report(checked: Checked) -> CheckReport:
+    return CheckReport("crossdock.check/v1", tuple(map(_finding, checked.decisions)), _skipped(checked.skipped))
+
+
+def port_report(result: PortResult, *, written: bool) -> PortReport:
+    return PortReport(
+        "crossdock.port/v1",
+        written,
+        tuple(ChangeObject(_text(change.after.path), _text(change.diff())) for change in result.changes),
+        tuple(map(_finding, result.applied)),
+        tuple(LeftObject(_finding(decision), _text(decision.reason)) for decision in result.left),
+        _skipped(result.skipped),
+    )
+
+
+def plan_report(plan: BuildPlan) -> PlanReport:
+    stages = tuple(StageObject(_text(e.stage), str(e.platform), e.strategy.value, _text(e.reason)) for e in plan.stages)
+    return PlanReport("crossdock.plan/v1", tuple(map(str, plan.targets)), stages)
+
+
+def verify_report(result: VerifyResult) -> VerifyReport:
+    return VerifyReport(
+        "crossdock.verify/v1",
+        _text(result.reference),
+        result.digest,
+        tuple(map(str, result.platforms)),
+        result.passed,
+        tuple(
+            ResultObject(
+                check=entry.check,
+                status=entry.status.value,
+                platform=str(entry.platform) if entry.platform else None,
+                message=_text(entry.message),
+                path=_text(entry.path) or None,
+                created_by=_text(entry.created_by) or None,
+                hint=_text(entry.hint) or None,
+            )
+            for entry in result.results
+        ),
+    )
+
+
+def arch_report(inspections: Sequence[Inspection]) -> ArchReport:
+    return ArchReport(
+        "crossdock.arch/v1",
+        tuple(
+            FileObject(
+                path=_text(str(found.path)),
+                binary=_binary(found.binary) if found.binary else None,
+                members=tuple(MemberObject(_text(name), _binary(binary)) for name, binary in found.members),
+                note=_text(found.note),
+            )
+            for found in inspections
+        ),
+    )
+
+
+def _binary(binary: Binary) -> BinaryObject:
+    return BinaryObject(binary.format.value, binary.kind, binary.bits, binary.architectures, _text(binary.describe()))
+
+
+def _finding(decision: Decision) -> FindingObject:
+    finding = decision.finding
+    place = finding.location
+    return FindingObject(
+        rule=finding.rule,
+        severity=finding.severity.value,
+        confidence=finding.confidence.value,
+        path=_text(place.path),
+        line=place.line,
+        end_line=place.end_line,
+        column=place.column,
+        end_column=place.end_column,
+        message=_text(finding.message),
+        fix=_fix(decision.fix) if decision.fix else None,
+    )
+
+
+def _fix(fix: Fix) -> FixObject:
+    edits = tuple(
+        EditObject(_text(e.path), e.span.start, e.span.end, e.replacement.decode("utf-8", "replace")) for e in fix.edits
+    )
+    return FixObject(_text(fix.title), fix.safety.value, edits)
+
+
+def _skipped(skipped: tuple[Skipped, ...]) -> tuple[SkippedObject, ...]:
+    return tuple(SkippedObject(_text(item.what), _text(item.why)) for item in skipped)
+
+
+def _text(text: str) -> str:
+    """JSON is UTF-8: bytes of a file or its name that are none become the replacement character."""
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
