@@ -9,6 +9,7 @@ import shlex
 import shutil
 import signal
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -19,6 +20,8 @@ from crossdock.errors import EngineError
 
 GRACE_SECONDS = 10.0
 """How long a program may take to end after it was asked to, before it is killed with all its children."""
+POLL_SECONDS = 0.5
+_INTERRUPTS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 @dataclass(frozen=True)
@@ -83,6 +86,34 @@ def redact(text: str, secrets: tuple[str, ...]) -> str:
     return text
 
 
+def interrupt_on_termination() -> None:
+    """Make SIGTERM and SIGHUP end this program as Ctrl-C does: by KeyboardInterrupt, so that everything is cleaned up.
+
+    Called once, by the command line, in the main thread.
+    """
+
+    def interrupt(_number: int, _frame: object) -> None:
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, interrupt)
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup stays in force
+        signal.signal(signal.SIGHUP, interrupt)
+
+
+@contextlib.contextmanager
+def uninterrupted() -> Iterator[None]:
+    """Cleaning up: a second Ctrl-C does not stop it half-way. Without effect outside the main thread."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in _INTERRUPTS}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler if handler is not None else signal.SIG_DFL)
+
+
 class SystemRunner:
     """Runs real programs, each in a process group of its own, and leaves none behind: on a time limit, an error or
     Ctrl-C the whole group is asked to end (SIGINT, so that engines clean up), and killed when it does not."""
@@ -109,7 +140,7 @@ class SystemRunner:
         deadline = None if timeout is None else time.monotonic() + timeout
         with self._start(command, stdin=False, merged=True) as process:
             assert process.stdout is not None
-            for line in _lines(process.stdout, deadline, command):
+            for line in _lines(process, process.stdout, deadline, command):
                 on_line(redact(line, command.secrets))
             try:
                 return process.wait(None if deadline is None else max(0.1, deadline - time.monotonic()))
@@ -128,14 +159,23 @@ class SystemRunner:
                 cwd=command.cwd,
                 start_new_session=True,
             )
-        except FileNotFoundError as error:
-            raise EngineError(f"the program {command.argv[0]!r} is not installed") from error
         except OSError as error:
+            if command.cwd is not None and not command.cwd.is_dir():
+                raise EngineError(
+                    f"cannot start {command.argv[0]!r} in a folder that is none", where=str(command.cwd)
+                ) from error
+            if isinstance(error, FileNotFoundError):
+                raise EngineError(
+                    f"the program {command.argv[0]!r} is not installed", hint="Install it, or add its folder to PATH."
+                ) from error
             raise EngineError(f"cannot start {command.argv[0]!r}: {error.strerror}") from error
         try:
             yield process
+        except BaseException:
+            with uninterrupted():
+                _end_group(process)
+            raise
         finally:
-            _end(process)
             for pipe in (process.stdin, process.stdout, process.stderr):
                 if pipe:
                     with contextlib.suppress(OSError):
@@ -143,29 +183,50 @@ class SystemRunner:
 
 
 def _timed_out(command: Command, timeout: float | None) -> CommandTimeout:
-    return CommandTimeout(f"`{command.argv[0]}` did not end within {timeout:.0f} s and was stopped")
+    return CommandTimeout(f"`{command.argv[0]}` did not end within {timeout or 0:.0f} s and was stopped")
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
-    """End the whole process group if anything of it is still there."""
+def _end_group(process: subprocess.Popen[bytes]) -> None:
+    """End a program and everything it started that is still in its process group."""
     for number, patience in ((signal.SIGINT, GRACE_SECONDS), (signal.SIGTERM, 2.0), (signal.SIGKILL, 5.0)):
-        if process.poll() is not None:
-            return
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, number)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(patience)
+        deadline = time.monotonic() + patience
+        while time.monotonic() < deadline:
+            if process.poll() is not None and not _group_lives(process.pid):
+                return
+            time.sleep(0.02)
 
 
-def _lines(pipe: IO[bytes], deadline: float | None, command: Command) -> Iterator[str]:
-    """Lines as they arrive; a carriage return ends one too, as progress displays use it."""
+def _group_lives(group: int) -> bool:
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _lines(
+    process: subprocess.Popen[bytes], pipe: IO[bytes], deadline: float | None, command: Command
+) -> Iterator[str]:
+    """Lines as they arrive; a carriage return ends one too, as progress displays use it.
+
+    The end is the end of the output, or of the program: what it left running in the background may hold the pipe.
+    """
     pending = b""
     with selectors.DefaultSelector() as selector:
         selector.register(pipe, selectors.EVENT_READ)
         while True:
-            left = None if deadline is None else deadline - time.monotonic()
-            if left is not None and (left <= 0 or not selector.select(left)):
+            ended = process.poll() is not None
+            left = POLL_SECONDS if deadline is None else min(POLL_SECONDS, deadline - time.monotonic())
+            if left <= 0:
                 raise CommandTimeout(f"`{command.argv[0]}` took too long and was stopped")
+            if not selector.select(left):
+                if ended:
+                    break
+                continue
             chunk = os.read(pipe.fileno(), 65536)
             if not chunk:
                 break
