@@ -229,6 +229,28 @@ def verify_report(result: VerifyResult) -> VerifyReport:
     )
 
 
+def build_report(
+    *,
+    engine: str,
+    port: PortResult | None,
+    plan: BuildPlan,
+    commands: Sequence[str] = (),
+    digest: str | None = None,
+    verified: VerifyResult | None = None,
+    published: Sequence[str] = (),
+) -> BuildReport:
+    return BuildReport(
+        "crossdock.build/v1",
+        engine=engine,
+        port=port_report(port, written=False) if port else None,
+        plan=plan_report(plan),
+        commands=tuple(map(_text, commands)),
+        digest=digest,
+        verified=verify_report(verified) if verified else None,
+        published=tuple(map(_text, published)),
+    )
+
+
 def arch_report(inspections: Sequence[Inspection]) -> ArchReport:
     return ArchReport(
         "crossdock.arch/v1",
