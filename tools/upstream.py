@@ -60,6 +60,10 @@ class Unavailable(Exception):
     """Something this machine does not offer; the message says what."""
 
 
+def _as_it_is(_name: str, data: bytes) -> bytes:
+    return data
+
+
 @dataclass(frozen=True)
 class Asset:
     """A file that a project publishes. ``member`` is the file in Debian's package of that version, or empty for the
@@ -69,7 +73,7 @@ class Asset:
     names: dict[str, tuple[str, ...]]
     package: str
     member: str = ""
-    pack: Callable[[str, bytes], bytes] = lambda name, data: data
+    pack: Callable[[str, bytes], bytes] = _as_it_is
 
 
 def _tarball(program: str) -> Callable[[str, bytes], bytes]:
@@ -242,7 +246,7 @@ class Layer:
     """A layer that is being written: packages unpacked one over the other, as plain tar (image-spec, layer.md)."""
 
     def __init__(self, file: BinaryIO, seen: set[str]) -> None:
-        self._tar = tarfile.open(fileobj=file, mode="w", format=tarfile.PAX_FORMAT)
+        self._tar = tarfile.TarFile(fileobj=file, mode="w", format=tarfile.PAX_FORMAT)
         self.seen = seen
 
     def close(self) -> None:
