@@ -9,8 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-from collections.abc import Callable, Sequence
-from types import FrameType
+from collections.abc import Sequence
 
 from crossdock import __version__
 from crossdock.cli.messages import say, say_error
@@ -32,8 +31,9 @@ SUMMARY = "Make container projects built for amd64 run on Arm"
 HELP = """\
 Usage: {program} VERB [OPTIONS] [ARGUMENTS]
 
-{summary}: find what is tied to amd64, rewrite it,
-build for both platforms, verify what came out, and only then publish it.
+{summary}: find what is tied to
+amd64, rewrite it, build for both platforms, verify what came out, and only then
+publish it.
 
 Verbs:
 {verbs}
@@ -42,7 +42,7 @@ Verbs:
 
 Examples:
   {program} build --port .                            everything in one go
-  {program} build --port --push -t HOST/app:1 .       … and push one image index
+  {program} build --port --push -t HOST/app:1 .       and push one image index
   {program} check .                                   what breaks on arm64, and why
   {program} port --write .                            rewrite the Dockerfile and its scripts
   {program} verify --require linux/amd64,linux/arm64 HOST/app:1
@@ -65,15 +65,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command line (without the program's name; default: ``sys.argv``) and return its exit code."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     try:
-        try:
-            code = _run(arguments)
-            sys.stdout.flush()
-        except (CrossdockError, KeyboardInterrupt, BrokenPipeError):
-            raise
-        except OSError as error:
-            if sys.stdout.closed or error.filename is not None or not _is_output_error(error):
-                raise
-            raise CrossdockError(f"cannot write the output: {error.strerror}", where="standard output") from error
+        code = _run(arguments)
+        sys.stdout.flush()
     except CrossdockError as error:
         say_error(error)
         return error.exit_code
@@ -81,8 +74,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         say("crossdock: interrupted")
         return ExitCode.INTERRUPTED
     except BrokenPipeError:
-        # Whoever read the output has seen enough. Without this, Python complains when it closes stdout at exit.
+        _discard_output()  # whoever read the output has seen enough
+        return ExitCode.CANNOT
+    except OSError as error:
         _discard_output()
+        say_error(_refused(error))
         return ExitCode.CANNOT
     except Exception as error:
         _report_defect(error)
@@ -120,10 +116,9 @@ def _run_verb(program: str, verb: str, arguments: list[str]) -> int:
         raise UsageError(f"{verb} is no option of {program} itself", hint=f"Options follow the verb: {program} --help")
     if verb not in VERBS:
         raise UsageError(f"there is no verb {verb!r}", hint=f"{_did_you_mean(verb)}See {program} --help")
-    with _Terminable():
-        from crossdock.cli.verbs import invoke
+    from crossdock.cli.verbs import invoke
 
-        return invoke(VERBS[verb][0], f"{program} {verb}", arguments)
+    return invoke(VERBS[verb][0], f"{program} {verb}", arguments)
 
 
 def _did_you_mean(word: str) -> str:
@@ -131,29 +126,6 @@ def _did_you_mean(word: str) -> str:
 
     close = get_close_matches(word, VERBS, n=1)
     return f"Did you mean {close[0]!r}? " if close else ""
-
-
-class _Terminable:
-    """SIGTERM ends the program as Ctrl-C does, so that engines are stopped and temporary folders removed."""
-
-    def __enter__(self) -> None:
-        import signal
-        import threading
-
-        self._before: Callable[[int, FrameType | None], object] | int | None = None
-        self._installed = threading.current_thread() is threading.main_thread()
-        if self._installed:
-            self._before = signal.signal(signal.SIGTERM, _interrupt)
-
-    def __exit__(self, *_: object) -> None:
-        import signal
-
-        if self._installed:
-            signal.signal(signal.SIGTERM, self._before if self._before is not None else signal.SIG_DFL)
-
-
-def _interrupt(_number: int, _frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
 
 
 # ---------------------------------------------------------------- Docker's plugin protocol
@@ -202,9 +174,7 @@ def _without_docker_words(arguments: list[str]) -> list[str]:
 
 def _report_defect(error: Exception) -> None:
     if os.environ.get("CROSSDOCK_DEBUG"):
-        import traceback
-
-        say(traceback.format_exc().rstrip())
+        _show_traceback()
     text = " ".join(f"{type(error).__name__}: {error}".split())
     say(
         f"crossdock: internal error: {text[:300]}\n"
@@ -213,12 +183,24 @@ def _report_defect(error: Exception) -> None:
     )
 
 
-def _is_output_error(error: OSError) -> bool:
-    import errno
+def _refused(error: OSError) -> CrossdockError:
+    """The system's refusal (a full disk, a missing permission) in words, wherever it came from."""
+    if os.environ.get("CROSSDOCK_DEBUG"):
+        _show_traceback()
+    return CrossdockError(
+        f"the system refused: {error.strerror or error}",
+        where=str(error.filename) if error.filename is not None else None,
+        hint="Free some space or grant the permission, and run again; CROSSDOCK_DEBUG=1 shows where it happened.",
+    )
 
-    return error.errno in {errno.ENOSPC, errno.EIO, errno.EDQUOT}
+
+def _show_traceback() -> None:
+    import traceback
+
+    say(traceback.format_exc().rstrip())
 
 
 def _discard_output() -> None:
+    """Let what is still buffered vanish; otherwise Python complains about it when it closes stdout at its exit."""
     with contextlib.suppress(OSError, ValueError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

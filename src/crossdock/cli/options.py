@@ -51,7 +51,7 @@ engine_option = click.option(
 
 def platform_option(*names: str, help: str) -> Callable[[F], F]:
     """An option that takes a comma-separated list of platforms; the parameter is a tuple, empty when not given."""
-    return click.option(*names, callback=_platforms, metavar="OS/ARCH,…", help=help)
+    return click.option(*names, callback=_platforms, metavar="OS/ARCH[,OS/ARCH]", help=help)
 
 
 def _platforms(_context: click.Context, _option: click.Parameter, value: str | None) -> tuple[Platform, ...]:

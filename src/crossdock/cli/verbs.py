@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import importlib
+import threading
 
 import click
 
 from crossdock.errors import CrossdockError, UsageError
+from crossdock.process import interrupt_on_termination
 
 
 def invoke(module: str, program: str, arguments: list[str]) -> int:
@@ -14,6 +16,8 @@ def invoke(module: str, program: str, arguments: list[str]) -> int:
 
     Raises UsageError for a wrong command line, and whatever CrossdockError the verb raises.
     """
+    if threading.current_thread() is threading.main_thread():
+        interrupt_on_termination()
     command: click.Command = importlib.import_module(module).command
     try:
         code = command.main(arguments, prog_name=program, standalone_mode=False)
