@@ -12,36 +12,6 @@ from crossdock.source import Source, Span
 
 
 @dataclass(frozen=True)
-class Word:
-    """One word as written, quotes and variables included."""
-
-    text: str
-    span: Span
-
-
-@dataclass(frozen=True)
-class Flag:
-    """``--name=value`` before an instruction's arguments; ``value`` is None for a bare ``--name``."""
-
-    name: str
-    value: str | None
-    span: Span
-    value_span: Span | None
-
-
-@dataclass(frozen=True)
-class Heredoc:
-    """``<<NAME`` and its body. ``expand`` is false for a quoted name; ``strip_tabs`` is true for ``<<-``."""
-
-    name: str
-    expand: bool
-    strip_tabs: bool
-    marker: Span
-    body: Span
-    text: str
-
-
-@dataclass(frozen=True)
 class LogicalText:
     """The text of an instruction's arguments after line continuations were joined and comments between them dropped,
     with the way back: ``offsets[i]`` is the byte offset in the file of character ``i`` of ``text``; it has one more
@@ -54,19 +24,87 @@ class LogicalText:
         """The bytes in the file from which the characters ``start:end`` were read."""
         if start == end:
             return Span(self.offsets[start], self.offsets[start])
-        return Span(
-            self.offsets[start], self.offsets[end - 1] + len(self.text[end - 1].encode("utf-8", "surrogateescape"))
-        )
+        last = self.offsets[end - 1] + len(self.text[end - 1].encode("utf-8", "surrogateescape"))
+        return Span(self.offsets[start], min(last, self.offsets[end]))
+
+    def slice(self, start: int, end: int) -> LogicalText:
+        """The characters ``start:end``; the end is where the last of them ends, not where the next one starts."""
+        return LogicalText(self.text[start:end], (*self.offsets[start:end], self.span(start, end).end))
+
+
+@dataclass(frozen=True)
+class Word:
+    """One word as written, quotes and variables included, but joined where a line continuation splits it.
+
+    ``offsets`` are as in LogicalText. A string of a JSON array is decoded, and its span is what stands between the
+    quotes.
+    """
+
+    text: str
+    span: Span
+    offsets: tuple[int, ...] = field(repr=False, compare=False)
+
+    @property
+    def logical(self) -> LogicalText:
+        return LogicalText(self.text, self.offsets)
+
+    def slice(self, start: int, end: int) -> Word:
+        """A part of the word, by characters."""
+        part = self.logical.slice(start, end)
+        return Word(part.text, Span(part.offsets[0], part.offsets[-1]), part.offsets)
+
+
+@dataclass(frozen=True)
+class Flag:
+    """``--name=value`` before an instruction's arguments; ``value`` is None for a bare ``--name``.
+
+    ``value`` has its quotes and escapes resolved, ``span`` and ``value_span`` cover it as written. ``word`` is the
+    value as a word that can be expanded (``--platform=$BUILDPLATFORM``).
+    """
+
+    name: str
+    value: str | None
+    span: Span
+    value_span: Span | None
+    word: Word | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True)
+class Heredoc:
+    """``<<NAME`` and its body. ``expand`` is false for a quoted name; ``strip_tabs`` is true for ``<<-``.
+
+    ``text`` is the body as written, character for character what ``body`` covers, without the line of the terminator;
+    with ``strip_tabs`` the tabs that begin its lines are dropped when it is used.
+    """
+
+    name: str
+    expand: bool
+    strip_tabs: bool
+    marker: Span
+    body: Span
+    text: str
 
 
 @dataclass(frozen=True)
 class Instruction:
-    """One instruction. ``span`` covers it from keyword to the last byte of its last heredoc or line, without the final
-    line end; ``arguments`` is what follows keyword and flags.
+    """One instruction. ``keyword`` is in capitals. ``span`` covers it from keyword to the last byte of its last heredoc
+    or line, without the final line end; ``arguments`` is what follows keyword and flags.
 
-    ``exec_form`` holds the strings of a JSON array, where the instruction has one (RUN, CMD, ENTRYPOINT, SHELL, COPY,
-    ADD, VOLUME). ``words`` are the arguments split as BuildKit splits them for this keyword: for ENV, ARG and LABEL one
-    word per ``NAME=value``; for RUN, CMD and ENTRYPOINT in shell form there are none.
+    ``exec_form`` holds the strings of a JSON array, where the instruction has one (RUN, CMD, ENTRYPOINT, SHELL,
+    HEALTHCHECK CMD, COPY, ADD, VOLUME). What is no valid JSON is shell form, as in BuildKit.
+
+    ``words`` are the arguments split as BuildKit splits them for this keyword:
+
+    - ENV, LABEL: one word per ``NAME=value``; the old form ``NAME some value`` is one word altogether;
+    - ARG: one word per ``NAME`` or ``NAME=value`` (``read.expand.assignment`` takes the words of all three apart);
+    - FROM, COPY, ADD, EXPOSE, VOLUME: split at blanks, quotes mean nothing; with a JSON array its strings;
+    - USER, WORKDIR, STOPSIGNAL, MAINTAINER: everything is one word;
+    - HEALTHCHECK: ``NONE``, or ``CMD`` and then the command as one word or the strings of its JSON array;
+    - RUN, CMD, ENTRYPOINT, SHELL: the strings of the JSON array; in shell form there are none;
+    - ONBUILD: none, see ``trigger``.
+
+    ``comments`` are the comment lines above it, back to the instruction before or to an empty comment, each from its
+    ``#`` to the end of the line.
     """
 
     keyword: str
@@ -78,7 +116,8 @@ class Instruction:
     exec_form: tuple[Word, ...] | None
     heredocs: tuple[Heredoc, ...]
     trigger: Instruction | None = None
-    """For ONBUILD: the instruction it keeps."""
+    """For ONBUILD: the instruction it keeps, which also has the heredocs."""
+    comments: tuple[Span, ...] = ()
 
     def flag(self, name: str) -> Flag | None:
         return next((flag for flag in self.flags if flag.name == name), None)
@@ -118,11 +157,12 @@ class Dockerfile:
             found += [stage.from_, *stage.instructions]
         return tuple(found)
 
-    def stage(self, reference: str) -> Stage | None:
-        """A stage by its name (case does not matter) or number, as COPY --from, FROM and --target write it."""
-        for stage in reversed(self.stages):
+    def stage(self, reference: str, *, before: int | None = None) -> Stage | None:
+        """A stage by its name (case does not matter) or number, as COPY --from and --target write it; of several with
+        one name the last. ``before`` looks only at the names of earlier stages, as FROM does."""
+        for stage in reversed(self.stages[:before]):
             if stage.name and stage.name.lower() == reference.lower():
                 return stage
-        if reference.isdigit() and int(reference) < len(self.stages):
+        if before is None and reference.isdecimal() and len(reference) < 10 and int(reference) < len(self.stages):
             return self.stages[int(reference)]
         return None

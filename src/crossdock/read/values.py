@@ -36,6 +36,16 @@ class Fragment:
     choices: tuple[Value, ...] = ()
     """For an unknown text: what it can be, where branches that could not be decided assigned different values."""
 
+    def part(self, start: int, end: int) -> Fragment:
+        """The characters ``start:end``. Their origin is exact where characters map to bytes, else the whole origin."""
+        if self.text is None:
+            return self
+        origin = self.origin
+        if origin and len(_encoded(self.text)) == origin.span.end - origin.span.start:
+            first = origin.span.start + len(_encoded(self.text[:start]))
+            origin = Origin(origin.path, Span(first, first + len(_encoded(self.text[start:end]))))
+        return Fragment(self.text[start:end], origin, self.variable)
+
 
 @dataclass(frozen=True)
 class Value:
@@ -62,9 +72,37 @@ class Value:
         """The text with ``unknown`` standing where it cannot be known."""
         return "".join((unknown or "") if fragment.text is None else fragment.text for fragment in self.fragments)
 
+    def slice(self, start: int, end: int) -> Value:
+        """The part that is ``start:end`` of the rendered text, in which an unknown fragment is one character."""
+        parts: list[Fragment] = []
+        at = 0
+        for fragment in self.fragments:
+            length = 1 if fragment.text is None else len(fragment.text)
+            first, last = max(start - at, 0), min(end - at, length)
+            if first < last:
+                parts.append(fragment if last - first == length else fragment.part(first, last))
+            at += length
+        return Value(tuple(parts))
+
+    def origin_of(self, start: int, end: int) -> tuple[Origin, ...]:
+        """Where the characters ``start:end`` of the rendered text were written, in order; origins that touch each
+        other are one. What has no origin (a value from outside, an unknown one) is left out."""
+        found: list[Origin] = []
+        for fragment in self.slice(start, end):
+            origin = fragment.origin
+            if origin and found and found[-1].path == origin.path and found[-1].span.end == origin.span.start:
+                found[-1] = Origin(origin.path, Span(found[-1].span.start, origin.span.end))
+            elif origin and origin not in found[-1:]:
+                found.append(origin)
+        return tuple(found)
+
     def via(self, variable: str) -> Value:
         """The same value, marked as expanded from ``variable``."""
         return Value(tuple(Fragment(f.text, f.origin, variable, f.choices) for f in self.fragments))
+
+
+def _encoded(text: str) -> bytes:
+    return text.encode("utf-8", "surrogateescape")
 
 
 def literal(text: str, origin: Origin | None = None) -> Value:
