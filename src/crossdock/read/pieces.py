@@ -1,0 +1,159 @@
+"""Cutting and replacing inside Values without losing where each character was written."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+
+from crossdock.read.values import UNKNOWN, Fragment, Origin, Value
+from crossdock.source import Span
+
+HOLE = "\N{REPLACEMENT CHARACTER}"
+"""Stands for an unknown fragment while a text operation runs over a value."""
+
+
+def cut(value: Value, start: int, end: int) -> Value:
+    """The characters ``start:end`` of ``value.render()``; an unknown fragment is one character wide."""
+    out: list[Fragment] = []
+    at = 0
+    for fragment in value.fragments:
+        width = 1 if fragment.text is None else len(fragment.text)
+        low, high = max(start, at), min(end, at + width)
+        if low < high:
+            out.append(fragment if high - low == width else _cut_fragment(fragment, low - at, high - at))
+        at += width
+        if at >= end:
+            break
+    return Value(tuple(out))
+
+
+def _cut_fragment(fragment: Fragment, start: int, end: int) -> Fragment:
+    if fragment.text is None:
+        return fragment
+    origin = fragment.origin
+    if origin and origin.span.end - origin.span.start == len(fragment.text):
+        origin = Origin(origin.path, Span(origin.span.start + start, origin.span.start + end))
+    return Fragment(fragment.text[start:end], origin, fragment.variable)
+
+
+def substitute(value: Value, pattern: re.Pattern[str], replace: Callable[[re.Match[str]], Value], count: int) -> Value:
+    """Replace the first ``count`` matches (0: all); what does not match keeps its origin."""
+    text = value.render()
+    out: list[Fragment] = []
+    at = 0
+    for number, match in enumerate(pattern.finditer(text)):
+        if count and number >= count:
+            break
+        out += cut(value, at, match.start()).fragments
+        out += replace(match).fragments
+        at = match.end()
+    out += cut(value, at, len(text)).fragments
+    return Value(tuple(out))
+
+
+def split(value: Value, separators: str | None = None) -> list[Value]:
+    """The fields between separators, as the shell splits an unquoted expansion (None: any white space)."""
+    text = value.render()
+    pattern = r"\S+" if separators is None else f"[^{re.escape(separators)}]*"
+    spans = [match.span() for match in re.finditer(pattern, text)]
+    if separators is not None:
+        spans, at = [], 0
+        for match in re.finditer(f"[{re.escape(separators)}]", text):
+            spans.append((at, match.start()))
+            at = match.end()
+        spans.append((at, len(text)))
+    return [cut(value, start, end) for start, end in spans]
+
+
+def strip_newlines(value: Value) -> Value:
+    """What ``$( )`` does with the output of a command."""
+    text = value.render()
+    return cut(value, 0, len(text.rstrip("\n"))) if text.endswith("\n") else value
+
+
+def without_origin(value: Value) -> Value:
+    """The same text, no longer counted as written by hand."""
+    return Value(tuple(Fragment(f.text, None, f.variable, f.choices) for f in value.fragments))
+
+
+def either(values: Iterable[Value]) -> Value:
+    """What a variable holds after branches that could not be decided: one of these."""
+    unique = list(dict.fromkeys(values))
+    if not unique:
+        return UNKNOWN
+    if len(unique) == 1:
+        return unique[0]
+    choices: list[Value] = []
+    for value in unique:
+        lone = value.fragments[0] if len(value.fragments) == 1 else None
+        choices += lone.choices if lone and lone.choices else (value,)
+    return Value((Fragment(None, choices=tuple(dict.fromkeys(choices))[:8]),))
+
+
+def alternatives(value: Value, limit: int = 8) -> list[Value]:
+    """Every text the value can have, as far as its choices tell; at most ``limit``."""
+    results = [Value()]
+    for fragment in value.fragments:
+        options = [Value((fragment,))]
+        if fragment.text is None and fragment.choices:
+            options = [inner for choice in fragment.choices for inner in alternatives(choice, limit)]
+        results = [left + right for left in results for right in options][:limit]
+    return results
+
+
+def glob(pattern: str) -> str:
+    """A shell pattern as a regular expression without anchors."""
+    out: list[str] = []
+    at = 0
+    while at < len(pattern):
+        char = pattern[at]
+        at += 1
+        if char == "*":
+            out.append(".*")
+        elif char == "?":
+            out.append(".")
+        elif char == "\\" and at < len(pattern):
+            out.append(re.escape(pattern[at]))
+            at += 1
+        elif char == "[" and "]" in pattern[at + 1 :]:
+            end = pattern.index("]", at + 1)
+            inner = pattern[at:end].replace("\\", "\\\\").replace("[", "\\[")
+            out.append("[" + ("^" + inner[1:] if inner[:1] in "!^" else inner) + "]")
+            at = end + 1
+        else:
+            out.append(re.escape(char))
+    return "".join(out)
+
+
+def compiled(pattern: str, flags: int = re.DOTALL) -> re.Pattern[str] | None:
+    """A compiled expression, or None for what Python's ``re`` does not take."""
+    try:
+        return re.compile(pattern, flags)
+    except (re.error, RecursionError, OverflowError):
+        return None
+
+
+def trim_prefix(value: Value, pattern: str, longest: bool) -> Value:
+    """``${x#pattern}`` and ``${x##pattern}``."""
+    regex = compiled(glob(pattern))
+    text = value.render()
+    if regex is None:
+        return UNKNOWN
+    lengths = range(len(text), -1, -1) if longest else range(len(text) + 1)
+    for length in lengths:
+        if regex.fullmatch(text, 0, length):
+            return cut(value, length, len(text))
+    return value
+
+
+def trim_suffix(value: Value, pattern: str, longest: bool) -> Value:
+    """``${x%pattern}`` and ``${x%%pattern}``."""
+    regex = compiled(glob(pattern))
+    text = value.render()
+    if regex is None:
+        return UNKNOWN
+    starts = range(len(text) + 1) if longest else range(len(text), -1, -1)
+    for start in starts:
+        if regex.fullmatch(text, start):
+            return cut(value, 0, start)
+    return value
