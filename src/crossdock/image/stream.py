@@ -53,7 +53,12 @@ class CheckedStream(io.RawIOBase):
             return self.readall()
         if size == 0:
             return b""
-        chunk = self._source.read(size)
+        try:
+            chunk = self._source.read(size)
+        except OSError as error:
+            raise self._fault(
+                f"{self._descriptor.digest} cannot be read: {error.strerror or error}", "Check the disk it is on."
+            ) from error
         self._hash.update(chunk)
         self._seen += len(chunk)
         expected = self._descriptor.size

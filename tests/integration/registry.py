@@ -1,0 +1,90 @@
+"""Debian's docker-registry as a fixture: on a free port of this machine, plain or with a password."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import socket
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+PROGRAM = "docker-registry"
+
+
+class Registry:
+    """A running registry that keeps its data in ``folder``. ``host`` is ``localhost:PORT``.
+
+    With ``password`` it wants Basic authentication by ``username``.
+    """
+
+    def __init__(self, folder: Path, *, username: str = "", password: str = "") -> None:
+        self.folder = folder
+        self.username = username
+        self.password = password
+        self.host = ""
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Self:
+        if not shutil.which(PROGRAM):
+            raise RuntimeError(f"{PROGRAM} is not installed; run: apt-get install docker-registry apache2-utils")
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        self.host = f"localhost:{port}"
+        with (self.folder / "log").open("wb") as log:
+            self._process = subprocess.Popen(
+                [PROGRAM, "serve", str(self._configuration(port))], stdout=log, stderr=log, stdin=subprocess.DEVNULL
+            )
+        self._wait(port)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._process:
+            self._process.terminate()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(10)
+            self._process.kill()
+            self._process.wait()
+
+    def log(self) -> str:
+        return (self.folder / "log").read_text(errors="replace")
+
+    def _configuration(self, port: int) -> Path:
+        lines = [
+            "version: 0.1",
+            "log: {level: info}",
+            f"storage: {{filesystem: {{rootdirectory: {self.folder / 'data'}}}, delete: {{enabled: true}}}}",
+            f"http: {{addr: '127.0.0.1:{port}'}}",
+        ]
+        if self.password:
+            passwords = self.folder / "htpasswd"
+            entry = subprocess.run(
+                ["htpasswd", "-niB", self.username], input=self.password.encode(), capture_output=True, check=True
+            )
+            passwords.write_bytes(entry.stdout)
+            lines.append(f"auth: {{htpasswd: {{realm: crossdock-test, path: {passwords}}}}}")
+        path = self.folder / "config.yml"
+        path.write_text("\n".join(lines) + "\n")
+        return path
+
+    def _wait(self, port: int) -> None:
+        deadline = time.monotonic() + 20
+        while time.monotonic() < deadline:
+            if self._process and self._process.poll() is not None:
+                break
+            try:
+                urllib.request.urlopen(f"http://127.0.0.1:{port}/v2/", timeout=2).close()
+                return
+            except urllib.error.HTTPError:
+                return
+            except OSError:
+                time.sleep(0.05)
+        raise RuntimeError(f"{PROGRAM} did not start:\n{self.log()}")
