@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import unicodedata
 from typing import TextIO
 
 from crossdock.report.style import GLYPHS, NARROWEST, Style
@@ -24,11 +25,21 @@ def is_live(stream: TextIO) -> bool:
 
 
 def write(text: str, stream: TextIO | None = None) -> None:
-    """Write text as it is. What the encoding lacks, and bytes of file names that are no text, are shown escaped."""
+    """Write text. What the stream's encoding lacks becomes question marks of the same width, so that columns hold."""
     stream = stream or sys.stdout
-    encoding = stream.encoding or "utf-8"
-    stream.write(text.encode(encoding, "backslashreplace").decode(encoding))
+    try:
+        stream.write(text)
+    except UnicodeEncodeError:
+        stream.write("".join(_encodable(char, stream.encoding) for char in text))
     stream.flush()
+
+
+def _encodable(char: str, encoding: str) -> str:
+    try:
+        char.encode(encoding)
+    except UnicodeEncodeError:
+        return "??" if unicodedata.east_asian_width(char) in {"W", "F"} else "?"
+    return char
 
 
 def write_exact(text: str) -> None:

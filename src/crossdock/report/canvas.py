@@ -6,6 +6,7 @@ import io
 from collections.abc import Iterable, Sequence
 
 from rich.console import Console, RenderableType
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
@@ -58,6 +59,11 @@ def hanging(label: Cell, body: Text, indent: int = 2, label_width: int = 6) -> T
     return grid
 
 
+def indented(body: Text, indent: int = 2) -> Padding:
+    """A text that is set in, all its lines."""
+    return Padding(body, (0, 0, 0, indent))
+
+
 def table(style: Style, headers: Sequence[str], rows: Sequence[Sequence[Cell]]) -> list[RenderableType]:
     """A table; on a narrow terminal each row as a block: the first columns on one line, the last one below it."""
     if style.width < STACKED_BELOW:
@@ -74,4 +80,4 @@ def _stacked(row: Sequence[Cell]) -> list[RenderableType]:
     head: list[Cell] = []
     for cell in row[:-1]:
         head += [cell, "  "]
-    return [text(*head[:-1]), hanging("", text(row[-1]), label_width=0)]
+    return [text(*head[:-1]), indented(text(row[-1]))]

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from crossdock.findings import Finding, Safety, Severity
 from crossdock.plan.model import BuildPlan, Strategy
-from crossdock.report.canvas import Cell, hanging, render, table, text
+from crossdock.report.canvas import Cell, hanging, indented, render, table, text
 from crossdock.report.excerpt import excerpt
 from crossdock.report.style import Style, harmless
 from crossdock.verify.model import CheckResult, Status, VerifyResult
@@ -40,6 +40,10 @@ _STATUS: dict[Status, Cell] = {
 }
 
 
+MOST_FAILURES = 20
+"""An image whose every file is wrong is told by its first files."""
+
+
 # ---------------------------------------------------------------- check
 
 
@@ -60,7 +64,7 @@ def _finding(decision: Decision, source: Source | None, style: Style, explained:
     parts: list[RenderableType] = [
         text((str(finding.location), "bold"), "  ", (finding.severity, _SEVERITY[finding.severity]), "  ", finding.rule)
     ]
-    parts.append(hanging("", text(finding.message), label_width=0))
+    parts.append(indented(text(finding.message)))
     if source is not None:
         parts += _excerpt(source, finding, style)
     if finding.rule not in explained:
@@ -149,8 +153,8 @@ def _fixable(safe: int, unsafe: int) -> str:
 
 def _severities(findings: Iterable[Finding]) -> str:
     counts = Counter(finding.severity for finding in findings)
-    words = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.INFO: "remark"}
-    return ", ".join(_count(counts[severity], word) for severity, word in words.items() if counts[severity])
+    words = [_count(counts[severity], severity) for severity in (Severity.ERROR, Severity.WARNING) if counts[severity]]
+    return ", ".join([*words, f"{counts[Severity.INFO]} for information"] if counts[Severity.INFO] else words)
 
 
 def _count(number: int, word: str) -> str:
@@ -166,7 +170,7 @@ def diff_text(diff: str, style: Style) -> str:
     lines = []
     for line in diff.splitlines():
         look = looks.get(line[:3]) or {"+": "green", "-": "red"}.get(line[:1], "")
-        lines.append(Text(harmless(line), look, overflow="fold"))
+        lines.append(Text(harmless(line), look, no_wrap=True, overflow="ignore"))
     return render(style, lines)
 
 
@@ -202,7 +206,7 @@ def _left(decision: Decision) -> list[RenderableType]:
     reason = decision.reason
     if decision.fix and decision.fix.safety is Safety.UNSAFE:
         reason = f"{decision.fix.title} is unsafe ({decision.reason}); --unsafe applies it"
-    return [hanging(("✗", look), head, 2, 2), hanging("", text((reason, "dim")), 4, 0)]
+    return [hanging(("✗", look), head, 2, 2), indented(text((reason, "dim")), 4)]
 
 
 def _port_summary(result: PortResult, left: Sequence[Decision], *, written: bool) -> Text:
@@ -234,8 +238,7 @@ def plan_text(plan: BuildPlan, style: Style) -> str:
 
 def verify_text(result: VerifyResult, style: Style) -> str:
     """Check × platform → verdict; then each failure with the file, the instruction that brought it and what to do."""
-    subject = f"{result.reference}@{result.digest}" if result.digest not in result.reference else result.reference
-    parts: list[RenderableType] = [text((subject, "bold")), ""]
+    parts: list[RenderableType] = [text((result.reference, "bold")), text((result.digest, "dim")), ""]
     order = {status: index for index, status in enumerate(Status)}
     groups: dict[tuple[str, str], list[CheckResult]] = {}
     for entry in result.results:
@@ -250,9 +253,11 @@ def verify_text(result: VerifyResult, style: Style) -> str:
         shown = [entry for entry in entries if entry.status is worst]
         rows.append((check, platform, _STATUS[worst], _summary(shown)))
     parts += table(style, ("check", "platform", "verdict", "what was seen"), rows)
-    for entry in result.results:
-        if entry.status is Status.FAILED:
-            parts += _failure(entry)
+    failures = [entry for entry in result.results if entry.status is Status.FAILED]
+    for entry in failures[:MOST_FAILURES]:
+        parts += _failure(entry)
+    if len(failures) > MOST_FAILURES:
+        parts += ["", text(f"… and {len(failures) - MOST_FAILURES} more; --format json lists them all")]
     parts += ["", _verdict(result)]
     return render(style, parts)
 
@@ -289,5 +294,5 @@ def arch_text(inspections: Sequence[Inspection], style: Style) -> str:
         own = found.binary.describe() if found.binary else ""
         said = "; ".join(words for words in (own, found.note) if words) or "no binary"
         parts.append(text((str(found.path), "bold"), f": {said}"))
-        parts += [hanging("", text(f"{name}: {binary.describe()}"), label_width=0) for name, binary in found.members]
+        parts += [indented(text(f"{name}: {binary.describe()}")) for name, binary in found.members]
     return render(style, parts)

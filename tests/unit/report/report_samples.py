@@ -1,0 +1,118 @@
+"""Results to show: small, but with everything that makes a report hard (tabs, wide characters, long lines)."""
+
+from crossdock.findings import Confidence, Finding, Fix, Safety, Severity, Skipped, locate
+from crossdock.fixes.decide import NO_FIX, Decision
+from crossdock.fixes.port import Change, PortResult
+from crossdock.plan.model import BuildPlan, StagePlan, Strategy
+from crossdock.platforms import AMD64, ARM64
+from crossdock.report.checked import Checked
+from crossdock.source import Edit, Source, Span, apply_edits
+from crossdock.verify.model import CheckResult, Status, VerifyResult
+
+DOCKERFILE = Source(
+    "app/Dockerfile",
+    (
+        "FROM --platform=linux/amd64 debian:12-slim\n"
+        "RUN echo 下载工具 && \\\n"
+        "\tcurl -fsSLo /usr/local/bin/tini https://github.com/krallin/tini/releases/download/v0.19.0/tini-amd64 && \\\n"
+        "\tchmod +x /usr/local/bin/tini \x1b[31m\n"
+        "COPY 中文/lib-x86_64.so /usr/lib/x86_64-linux-gnu/\n"
+        'ENTRYPOINT ["/usr/local/bin/tini"]'
+    ).encode(),
+)
+WHY = "On arm64 this fetches a program for amd64, which the kernel refuses with 'exec format error'."
+HELP = "Let the URL follow the platform that is being built: ${TARGETARCH} is amd64 or arm64."
+
+
+def span_of(text: str) -> Span:
+    start = DOCKERFILE.data.index(text.encode())
+    return Span(start, start + len(text.encode()))
+
+
+def finding(
+    rule: str, text: str, message: str, severity: Severity = Severity.ERROR, fixes: tuple[Fix, ...] = ()
+) -> Finding:
+    return Finding(rule, severity, Confidence.HIGH, locate(DOCKERFILE, span_of(text)), message, WHY, HELP, fixes)
+
+
+PLATFORM_FIX = Fix("remove --platform", Safety.SAFE, (Edit(DOCKERFILE.path, span_of("--platform=linux/amd64 "), b""),))
+URL_FIX = Fix(
+    "use ${TARGETARCH} in the URL", Safety.UNSAFE, (Edit(DOCKERFILE.path, span_of("amd64 &&"), b"${TARGETARCH} &&"),)
+)
+PINNED = Decision(
+    finding(
+        "pinned-platform",
+        "--platform=linux/amd64",
+        "the stage is built for linux/amd64 whatever is asked for",
+        fixes=(PLATFORM_FIX,),
+    ),
+    PLATFORM_FIX,
+)
+DOWNLOAD = Decision(
+    finding("amd64-download", "tini-amd64", "curl fetches tini-amd64", fixes=(URL_FIX,)),
+    URL_FIX,
+    "https://github.com/krallin/tini/releases/download/v0.19.0/tini-arm64 could not be looked up (offline)",
+)
+LIBRARY = Decision(
+    finding("amd64-library-path", "x86_64-linux-gnu", "arm64 has no /usr/lib/x86_64-linux-gnu", Severity.WARNING),
+    None,
+    NO_FIX,
+)
+SECOND_DOWNLOAD = Decision(
+    finding("amd64-download", "lib-x86_64.so", "a library for amd64", Severity.INFO), None, NO_FIX
+)
+SKIPPED = (Skipped("app/build.sh:7", "ignored by comment (amd64-download): only used in CI"),)
+
+CHECKED = Checked(
+    (DOCKERFILE.path,), (PINNED, DOWNLOAD, SECOND_DOWNLOAD, LIBRARY), SKIPPED, {DOCKERFILE.path: DOCKERFILE}
+)
+CLEAN = Checked((DOCKERFILE.path,), (), (), {})
+
+PORTED = PortResult(
+    found=tuple(decision.finding for decision in CHECKED.decisions),
+    applied=(PINNED,),
+    left=(DOWNLOAD, SECOND_DOWNLOAD, LIBRARY),
+    skipped=SKIPPED,
+    changes=(Change(DOCKERFILE, apply_edits(DOCKERFILE, PLATFORM_FIX.edits)),),
+    dockerfile=apply_edits(DOCKERFILE, PLATFORM_FIX.edits),
+    context=None,
+)
+
+PLAN = BuildPlan(
+    (AMD64, ARM64),
+    (
+        StagePlan("build", AMD64, Strategy.NATIVE, "this machine is linux/amd64"),
+        StagePlan("build", ARM64, Strategy.EMULATE, "RUN compiles C with gcc; no arm64 machine is known"),
+        StagePlan("1", ARM64, Strategy.NEUTRAL, "only copies files"),
+    ),
+)
+
+DIGEST = "sha256:" + "5f" * 32
+VERIFIED = VerifyResult(
+    "registry.example/app:1",
+    DIGEST,
+    (AMD64, ARM64),
+    (
+        CheckResult("platforms", Status.PASSED, "linux/amd64 and linux/arm64 are in the index"),
+        CheckResult("binaries", Status.PASSED, "412 binaries, all for amd64", AMD64),
+        CheckResult("smoke", Status.SKIPPED, "no engine; --engine chooses one", ARM64),
+    ),
+)
+BROKEN = VerifyResult(
+    "registry.example/app:1",
+    DIGEST,
+    (AMD64, ARM64),
+    (
+        *VERIFIED.results,
+        CheckResult(
+            "binaries",
+            Status.FAILED,
+            "/usr/local/bin/tini is for amd64",
+            ARM64,
+            path="/usr/local/bin/tini",
+            created_by="RUN /bin/sh -c curl -fsSLo /usr/local/bin/tini …",
+            hint="Mend the instruction that brought it; crossdock check points at the place.",
+        ),
+        CheckResult("binaries", Status.FAILED, "/usr/bin/jq is for amd64", ARM64, path="/usr/bin/jq"),
+    ),
+)
