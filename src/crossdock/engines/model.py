@@ -117,6 +117,6 @@ class Engine(Protocol):
         """Start the image of one platform, with its own entrypoint unless ``command`` is given, without network."""
         ...
 
-    def load(self, layout: Path, platforms: tuple[Platform, ...], tags: tuple[str, ...]) -> None:
-        """Put the image into the engine's own store under ``tags``."""
+    def load(self, layout: Path, platforms: tuple[Platform, ...], tags: tuple[str, ...]) -> tuple[Platform, ...]:
+        """Put the image into the engine's own store under ``tags``; return the platforms that it could take."""
         ...

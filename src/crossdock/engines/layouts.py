@@ -1,0 +1,63 @@
+"""OCI layouts as engines leave them, joined into the one layout with one index that the rest works on."""
+
+from __future__ import annotations
+
+import shutil
+import tarfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from crossdock.errors import EngineError
+from crossdock.image.archive import ArchiveImage
+from crossdock.image.layout import LayoutImage, LayoutWriter, assemble_index
+from crossdock.image.model import INDEX_TYPES, Descriptor, Image
+from crossdock.platforms import Platform
+
+
+def open_layout(folder: Path) -> Image:
+    return LayoutImage(folder)
+
+
+def as_index(folder: Path) -> None:
+    """Make the image in a layout an index, also where there is only one platform, and take its names away: names are
+    given when it is published."""
+    image = LayoutImage(folder)
+    root = image.root()
+    if root.media_type in INDEX_TYPES:
+        LayoutWriter(folder).finish(root)
+        return
+    platform = image.config(image.manifest(root)).platform
+    assemble_index(LayoutWriter(folder), [(image, root, platform)])
+
+
+def assemble(parts: Sequence[tuple[Platform, Path]], folder: Path) -> Path:
+    """Join images of one platform each (layouts, or archives of them) into one layout."""
+    images: list[tuple[Image, Descriptor, Platform]] = []
+    for platform, part in parts:
+        image: Image = ArchiveImage(part) if part.is_file() else LayoutImage(part)
+        images.append((image, image.root(), platform))
+    assemble_index(LayoutWriter(folder), images)
+    return folder
+
+
+def unpack(archive: Path, folder: Path) -> None:
+    """An OCI archive of the engine's into a folder; the archive is removed."""
+    try:
+        with tarfile.open(archive) as tar:
+            tar.extractall(folder, filter="data")
+    except (OSError, tarfile.TarError) as error:
+        raise EngineError(f"the engine's archive cannot be unpacked: {error}", where=str(archive)) from error
+    finally:
+        archive.unlink(missing_ok=True)
+
+
+def write_archive(folder: Path, destination: Path, tags: tuple[str, ...]) -> None:
+    from crossdock.image.archive import write_oci_archive
+
+    write_oci_archive(folder, destination, tags)
+
+
+def remove(folder: Path) -> None:
+    """Remove a folder of ours, whatever state it is in."""
+    shutil.rmtree(folder, ignore_errors=True)
+    Path(f"{folder}.tar").unlink(missing_ok=True)

@@ -1,0 +1,51 @@
+"""The command that installs something on this distribution, by the package manager that is there."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from crossdock.process import Runner
+
+
+class Wanted(StrEnum):
+    BUILDAH = "buildah"
+    BUILDX = "buildx"
+    EMULATION = "emulation"
+
+
+_INSTALL = {
+    "apt-get": "sudo apt-get install",
+    "dnf": "sudo dnf install",
+    "yum": "sudo yum install",
+    "zypper": "sudo zypper install",
+    "apk": "sudo apk add",
+    "pacman": "sudo pacman -S",
+    "brew": "brew install",
+}
+_PACKAGES = {
+    Wanted.BUILDAH: {},
+    Wanted.BUILDX: {
+        "apt-get": "docker-buildx",
+        "zypper": "docker-buildx",
+        "apk": "docker-cli-buildx",
+        "pacman": "docker-buildx",
+        "brew": "docker-buildx",
+    },
+    Wanted.EMULATION: {
+        "apt-get": "qemu-user-static",
+        "dnf": "qemu-user-static-aarch64",
+        "yum": "qemu-user-static",
+        "zypper": "qemu-linux-user",
+        "apk": "qemu-aarch64",
+        "pacman": "qemu-user-static",
+    },
+}
+_DEFAULT = {Wanted.BUILDAH: "buildah", Wanted.BUILDX: "docker-buildx-plugin", Wanted.EMULATION: "qemu-user-static"}
+
+
+def install_command(wanted: Wanted, runner: Runner) -> str | None:
+    """``sudo apt-get install buildah``; None where no known package manager is installed."""
+    for manager, install in _INSTALL.items():
+        if runner.which(manager):
+            return f"{install} {_PACKAGES[wanted].get(manager, _DEFAULT[wanted])}"
+    return None

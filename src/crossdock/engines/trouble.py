@@ -1,0 +1,110 @@
+"""What engines say when they fail, turned into what happened and what to do next."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from crossdock.errors import EngineError
+
+LAST_LINES = 20
+"""How many lines of a failed step an error carries."""
+
+
+@dataclass(frozen=True)
+class Trouble:
+    pattern: re.Pattern[str]
+    what: str
+    hint: str
+
+
+def _trouble(pattern: str, what: str, hint: str) -> Trouble:
+    return Trouble(re.compile(pattern, re.IGNORECASE), what, hint)
+
+
+_DAEMON = (
+    _trouble(
+        r"permission denied.*(docker.*sock|daemon)|docker\.sock.*permission denied",
+        "this user may not use Docker's socket",
+        "Run `sudo usermod -aG docker $USER` and log in again, or use --engine buildah, which needs no daemon.",
+    ),
+    _trouble(
+        r"cannot connect to the docker daemon|error during connect|is the docker daemon running"
+        r"|failed to connect to the docker api",
+        "Docker is installed, but its daemon does not answer",
+        "Start it with `sudo systemctl start docker`, or check DOCKER_HOST and `docker context ls`.",
+    ),
+    _trouble(
+        r"client version .* is too (old|new)",
+        "Docker's client and daemon do not speak the same version of its API",
+        "Use the client that belongs to the daemon, or set DOCKER_API_VERSION.",
+    ),
+)
+_ANY = (
+    _trouble(
+        r"no space left on device|disk quota exceeded",
+        "the disk is full",
+        "Free some space (`docker system df`, `buildah images`), or point TMPDIR at a larger disk, and build again.",
+    ),
+    _trouble(
+        r"exec format error",
+        "a program of another architecture was started, and nothing here can run it",
+        "If this platform is emulated, run `crossdock build --fix-binfmt`; else the program is for another one.",
+    ),
+    _trouble(
+        r"toomanyrequests|429 too many requests",
+        "the registry limits requests",
+        "Log in with `docker login`, or wait and build again.",
+    ),
+    _trouble(
+        r"no match for platform|no image found in (manifest list|image index) for architecture"
+        r"|does not provide the specified platform",
+        "the base image does not exist for this platform",
+        "Choose a base image or a tag that has it.",
+    ),
+    _trouble(
+        r"unauthorized|authentication required|pull access denied|insufficient_scope|denied: requested access",
+        "the registry did not let the base image be pulled",
+        "Check the image's name, and log in to its registry (`docker login`, `buildah login`).",
+    ),
+    _trouble(
+        r"manifest unknown|: not found$|name unknown|repository does not exist",
+        "something that the Dockerfile names was not found",
+        "Check the names and tags in FROM and COPY --from.",
+    ),
+    _trouble(
+        r"no such host|i/o timeout|connection refused|network is unreachable|tls handshake timeout",
+        "the network did not answer",
+        "Check that registry and servers can be reached from here, and the proxy settings.",
+    ),
+    _trouble(
+        r"\boom[- ]?kill|signal: killed|exit code: 137|exit status 137|cannot allocate memory",
+        "a program was killed, most likely because memory ran out",
+        "Give the machine more memory or swap, or run fewer jobs in parallel.",
+    ),
+)
+
+
+def daemon_trouble(lines: Iterable[str]) -> Trouble | None:
+    """Why the Docker client got no answer from its daemon, if it is that."""
+    return _first(_DAEMON, lines)
+
+
+def diagnose(lines: Iterable[str]) -> Trouble | None:
+    """The first known trouble that these lines tell of."""
+    return _first(_DAEMON + _ANY, lines)
+
+
+def _first(known: tuple[Trouble, ...], lines: Iterable[str]) -> Trouble | None:
+    text = list(lines)
+    return next((entry for entry in known if any(entry.pattern.search(line) for line in text)), None)
+
+
+def failure(what: str, lines: Iterable[str], *, where: str | None = None, hint: str | None = None) -> EngineError:
+    """An error of an engine with its last lines, and with the cause and the next step where those are known."""
+    log = tuple(line.rstrip() for line in lines if line.strip())[-LAST_LINES:]
+    known = diagnose(log)
+    if known:
+        what, hint = f"{what}: {known.what}", known.hint
+    return EngineError(what, where=where, hint=hint, log=log)
