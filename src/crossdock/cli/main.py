@@ -43,8 +43,8 @@ Verbs:
 Examples:
   {program} build --port .                            everything in one go
   {program} build --port --push -t HOST/app:1 .       and push one image index
-  {program} check .                                   what breaks on arm64, and why
-  {program} port --write .                            rewrite the Dockerfile and its scripts
+  {program} check .                                   what breaks on arm64
+  {program} port --write .                            rewrite it, in place
   {program} verify --require linux/amd64,linux/arm64 HOST/app:1
   {program} arch ./lib/*.so
 
@@ -64,6 +64,7 @@ Environment:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command line (without the program's name; default: ``sys.argv``) and return its exit code."""
     arguments = list(sys.argv[1:] if argv is None else argv)
+    _open_missing_streams()
     try:
         code = _run(arguments)
         sys.stdout.flush()
@@ -152,16 +153,16 @@ _DOCKER_OPTIONS = {
 def _without_docker_words(arguments: list[str]) -> list[str]:
     """``docker --context arm crossdock check .`` reaches the plugin as ``--context arm crossdock check .``: what
     stands before the word ``crossdock`` is Docker's own, and goes on to the engine by environment."""
+    if "crossdock" not in arguments:
+        return arguments  # started by hand, as `docker-crossdock check`
+    if arguments[0] == "help":  # docker help crossdock check
+        return ["help", *arguments[arguments.index("crossdock") + 1 :]]
     rest = list(arguments)
-    while rest and rest[0] != "crossdock":
+    while rest[0] != "crossdock":
         name, equals, value = rest.pop(0).partition("=")
         if name in _DOCKER_OPTIONS:
-            if not equals and not rest:
-                raise UsageError(f"{name} needs a value")
             os.environ[_DOCKER_OPTIONS[name]] = value if equals else rest.pop(0)
         elif name not in {"-D", "--debug"}:
-            if not name.startswith("-"):
-                return arguments  # started by hand as `docker-crossdock check`
             raise UsageError(
                 f"crossdock cannot pass docker's option {name} on",
                 hint="Set it in a docker context, or use DOCKER_HOST, DOCKER_TLS_VERIFY and DOCKER_CERT_PATH.",
@@ -198,6 +199,14 @@ def _show_traceback() -> None:
     import traceback
 
     say(traceback.format_exc().rstrip())
+
+
+def _open_missing_streams() -> None:
+    """Standard output or error may have been closed by whoever started this; writing there must still be possible."""
+    if sys.stdout is None:
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115, PTH123
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w")  # noqa: SIM115, PTH123
 
 
 def _discard_output() -> None:

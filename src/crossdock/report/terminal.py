@@ -174,8 +174,9 @@ def diff_text(diff: str, style: Style) -> str:
     return render(style, lines)
 
 
-def port_text(result: PortResult, style: Style, *, written: bool) -> str:
-    """What was mended, what was not and why, and what was not looked at."""
+def port_text(result: PortResult, style: Style, *, written: bool | None) -> str:
+    """What was mended, what was not and why, and what was not looked at. ``written``: whether the files were changed;
+    None for a build, which uses the changes without writing them."""
     parts: list[RenderableType] = []
     if result.applied:
         parts.append(text(("Fixed", "bold")))
@@ -209,7 +210,7 @@ def _left(decision: Decision) -> list[RenderableType]:
     return [hanging(("✗", look), head, 2, 2), indented(text((reason, "dim")), 4)]
 
 
-def _port_summary(result: PortResult, left: Sequence[Decision], *, written: bool) -> Text:
+def _port_summary(result: PortResult, left: Sequence[Decision], *, written: bool | None) -> Text:
     if not result.applied and not left:
         return text(("✓ ", "green"), "nothing is tied to amd64; nothing to do")
     files = _count(len(result.changes), "file")
@@ -217,7 +218,7 @@ def _port_summary(result: PortResult, left: Sequence[Decision], *, written: bool
     rest = f", {len(left)} left" if left else ""
     tail = ""
     if result.changes:
-        tail = "; written" if written else "; not written: --write applies the diff"
+        tail = {True: "; written", False: "; not written: --write applies the diff", None: ", for this build only"}[written]
     return text((f"{done}{rest}{tail}", "bold"))
 
 

@@ -1,0 +1,56 @@
+"""What ``crossdock build`` knows at its end, and how a terminal shows it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from rich.console import RenderableType
+
+from crossdock.report.canvas import hanging, render, text
+from crossdock.report.style import Style
+from crossdock.report.terminal import plan_text, verify_text
+
+if TYPE_CHECKING:
+    from crossdock.engines.model import EngineInfo
+    from crossdock.fixes.port import PortResult
+    from crossdock.plan.model import BuildPlan
+    from crossdock.verify.model import VerifyResult
+
+
+@dataclass(frozen=True)
+class Built:
+    """``ported`` is None without --port. ``verified`` is None for a dry run, which has ``commands`` instead.
+    ``published`` says where the image went, one line each; ``seconds`` is how long everything took."""
+
+    engine: EngineInfo
+    ported: PortResult | None
+    plan: BuildPlan
+    commands: tuple[str, ...] = ()
+    verified: VerifyResult | None = None
+    published: tuple[str, ...] = ()
+    seconds: float = 0.0
+
+
+def built_text(built: Built, style: Style) -> str:
+    """The plan and the exact commands of a dry run; else the verdict, and where the image went."""
+    if built.verified is None:
+        return plan_text(built.plan, style) + "\n" + "".join(f"{command}\n" for command in built.commands)
+    return verify_text(built.verified, style) + render(style, _ending(built))
+
+
+def _ending(built: Built) -> Sequence[RenderableType]:
+    assert built.verified is not None
+    parts: list[RenderableType] = []
+    if built.ported:
+        applied, left = len(built.ported.applied), len(built.ported.left)
+        parts.append(text(f"  {len(built.ported.found)} found, {applied} fixed, {left} left"))
+    if not built.verified.passed:
+        parts.append(text(("  nothing was published", "bold")))
+    elif built.published:
+        parts += [hanging(("→", "green"), text(line), 2, 2) for line in built.published]
+    else:
+        parts.append(text("  not kept: -t NAME loads it, --push or -o type=oci,dest=FILE take it further"))
+    parts.append(text((f"  {built.seconds:.0f} s with {built.engine.name}", "dim")))
+    return parts
