@@ -25,10 +25,14 @@ class Strategy(StrEnum):
 
 @dataclass(frozen=True)
 class StagePlan:
+    """``platform`` is what the image is built for; ``runs_on`` what the stage's programs are for, where that differs
+    (``FROM --platform=…``)."""
+
     stage: str
     platform: Platform
     strategy: Strategy
     reason: str
+    runs_on: Platform | None = None
 
 
 @dataclass(frozen=True)
@@ -39,6 +43,7 @@ class BuildPlan:
     stages: tuple[StagePlan, ...]
 
     def emulated(self) -> tuple[Platform, ...]:
-        """The platforms for which at least one program runs under emulation."""
-        found = [entry.platform for entry in self.stages if entry.strategy in (Strategy.EMULATE, Strategy.ASSIST)]
+        """The platforms whose programs run under emulation in at least one stage."""
+        emulated = (Strategy.EMULATE, Strategy.ASSIST)
+        found = [entry.runs_on or entry.platform for entry in self.stages if entry.strategy in emulated]
         return tuple(dict.fromkeys(found))

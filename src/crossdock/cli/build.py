@@ -1,0 +1,254 @@
+"""crossdock build: check, port in memory, plan, build, verify, then push, load or export what was verified."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from crossdock.cli.options import (
+    build_arguments,
+    engine_option,
+    file_option,
+    format_option,
+    locate_dockerfile,
+    offline_option,
+    platform_option,
+    prober,
+    read_source,
+)
+from crossdock.cli.outputs import Destination, Output, parse_outputs
+from crossdock.cli.publishing import check_outputs, load_warning, publish
+from crossdock.errors import ExitCode
+from crossdock.platforms import DEFAULT_TARGETS, Platform, host_platform
+from crossdock.source import write_atomically
+
+if TYPE_CHECKING:
+    from crossdock.engines.model import BuildRequest, Engine, SmokeResult
+    from crossdock.fixes.port import PortResult
+    from crossdock.plan.model import BuildPlan
+    from crossdock.verify.model import VerifyResult
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Everything that is known before anything runs."""
+
+    ported: PortResult
+    plan: BuildPlan
+    request: BuildRequest
+
+
+def _repeated(name: str, parameter: str, metavar: str, help: str) -> Callable[[F], F]:
+    names = name.split("/")
+    return click.option(*names, parameter, multiple=True, metavar=metavar, help=help)
+
+
+@click.command("build")
+@click.argument("path", default=".", metavar="[PATH]", type=click.Path(path_type=Path))
+@click.option("--port", "ports", is_flag=True, help="Mend the Dockerfile and its scripts first, in memory only.")
+@click.option("--unsafe", is_flag=True, help="With --port: also apply fixes that may change the amd64 image.")
+@click.option("--dry-run", is_flag=True, help="Stop after the plan; print the engine's exact commands.")
+@platform_option("--platform", help="Platforms to build.  [default: linux/amd64,linux/arm64]")
+@engine_option
+@click.option(
+    "--fix-binfmt", is_flag=True, help="Make the kernel run other platforms' programs first (root)."
+)
+@click.option("--no-smoke", is_flag=True, help="Verify without starting the images.")
+@click.option(
+    "--smoke-timeout",
+    type=click.FloatRange(min=0.1),
+    default=10.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="A service that still runs after this long has started.",
+)
+@_repeated("-t/--tag", "tags", "NAME[:TAG]", "Name of the image. Repeatable.")
+@file_option
+@_repeated("--build-arg", "build_args", "NAME[=VALUE]", "Build argument. Repeatable.")
+@click.option("--target", metavar="STAGE", help="Build up to this stage.")
+@_repeated("--secret", "secrets", "id=ID[,src=FILE|,env=NAME]", "Secret for RUN --mount=type=secret. Repeatable.")
+@_repeated("--ssh", "ssh", "default|ID[=SOCKET|KEY]", "SSH agent or key for RUN --mount=type=ssh. Repeatable.")
+@_repeated("--label", "labels", "NAME=VALUE", "Label of the image. Repeatable.")
+@click.option("--no-cache", is_flag=True, help="Build every step anew.")
+@click.option("--pull", is_flag=True, help="Look for newer base images.")
+@click.option("--network", metavar="MODE", help="Network of RUN: default, host or none.")
+@_repeated("--cache-from", "cache_from", "SOURCE", "Cache to build from, as docker buildx build takes it. Repeatable.")
+@_repeated("--cache-to", "cache_to", "TARGET", "Cache to write. Repeatable.")
+@_repeated("--build-context", "build_contexts", "NAME=SOURCE", "Further context. Repeatable.")
+@click.option("--push", is_flag=True, help="Push the verified image, under every -t.")
+@click.option("--load", is_flag=True, help="Put the verified image into the engine's own store.")
+@_repeated("-o/--output", "outputs", "type=oci,dest=FILE", "Write an OCI archive (tar=false: a layout). Repeatable.")
+@click.option(
+    "--metadata-file", type=click.Path(path_type=Path), metavar="FILE", help="Write digest and names as JSON."
+)
+@click.option(
+    "--progress",
+    type=click.Choice(["auto", "tty", "plain", "quiet"]),
+    default="auto",
+    show_default=True,
+    help="tty redraws one line per platform; plain prints every line of output.",
+)
+@offline_option
+@click.option("--plain-http", is_flag=True, help="Push by plain HTTP (localhost needs no asking).")
+@format_option
+def command(
+    *,
+    path: Path,
+    ports: bool,
+    unsafe: bool,
+    dry_run: bool,
+    platform: tuple[Platform, ...],
+    engine: str,
+    fix_binfmt: bool,
+    no_smoke: bool,
+    smoke_timeout: float,
+    file: Path | None,
+    outputs: tuple[str, ...],
+    push: bool,
+    load: bool,
+    metadata_file: Path | None,
+    progress: str,
+    offline: bool,
+    plain_http: bool,
+    format_: str,
+    **flags: Any,
+) -> int:
+    """Build one image for several platforms, prove that each is what it says, and only then publish it.
+
+    The flags of docker buildx build mean here what they mean there. Without --push, --load or -o the image is loaded
+    into the engine if it has a name (-t), and otherwise only verified.
+
+    Exit code: 0 built, verified and published, 1 verification failed (nothing is published), 2 wrong usage, 3 the build
+    or the publishing failed.
+
+    \b
+    Examples:
+      crossdock build --port .
+      crossdock build --port --dry-run .
+      crossdock build --port --push -t registry.example.com/team/app:1.0 .
+      crossdock build --engine buildah -o type=oci,dest=app.tar -t app:1.0 .
+    """
+    from crossdock.cli.talk import Talk
+    from crossdock.engines.choose import choose
+    from crossdock.process import SystemRunner
+    from crossdock.report.built import Built
+
+    talk = Talk(progress, as_json=format_ == "json")
+    began = time.monotonic()
+    destinations = parse_outputs(outputs, push=push, load=load) or _default_outputs(flags["tags"])
+    check_outputs(destinations, flags["tags"])
+    with _workspace() as work:
+        prepared = _prepare(
+            path, file, ports=ports, unsafe=unsafe, offline=offline, platforms=platform or DEFAULT_TARGETS,
+            flags=flags, work=work,
+        )  # fmt: skip
+        ported, plan, request = prepared.ported, prepared.plan, prepared.request
+        talk.ported(ported, wanted=ports)
+        builder = choose(engine, SystemRunner())
+        info = builder.probe()
+        built = Built(info, ported if ports else None, plan)
+        if dry_run:
+            talk.finished(replace(built, commands=tuple(map(str, builder.commands(request, work)))))
+            return ExitCode.DONE
+        talk.planned(plan, info)
+        if warning := load_warning(info, request.platforms, destinations):
+            talk.say(warning)
+        _prepare_emulation(plan, fix=fix_binfmt)
+        with talk.building(request.platforms) as on_event:
+            layout = builder.build(request, work, on_event)
+        talk.say("Verifying")
+        verified = _verify(builder, layout, request, smoke_seconds=None if no_smoke else smoke_timeout)
+        published: tuple[str, ...] = ()
+        if verified.passed:
+            for output in destinations:
+                published += publish(
+                    output, layout, tags=request.tags, platforms=request.platforms, engine=builder,
+                    plain_http=plain_http, on_bytes=talk.bytes_sent,
+                )  # fmt: skip
+            if metadata_file:
+                _write_metadata(metadata_file, verified, request.tags)
+    talk.finished(replace(built, verified=verified, published=published, seconds=time.monotonic() - began))
+    return ExitCode.DONE if verified.passed else ExitCode.FINDINGS
+
+
+@contextmanager
+def _workspace() -> Iterator[Path]:
+    """A folder for the Dockerfile, the layout and the engine's state; gone afterwards, whatever happens."""
+    work = Path(tempfile.mkdtemp(prefix="crossdock-"))
+    try:
+        yield work
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+
+
+def _prepare(
+    path: Path, file: Path | None, *, ports: bool, unsafe: bool, offline: bool, platforms: tuple[Platform, ...],
+    flags: dict[str, Any], work: Path,
+) -> Prepared:  # fmt: skip
+    """Read, check, port and plan. Nothing runs and nothing is written outside ``work``."""
+    from crossdock.engines.model import BuildRequest
+    from crossdock.engines.shadow import shadow_context
+    from crossdock.fixes.port import port
+    from crossdock.plan.planner import make_plan
+    from crossdock.read.context import load_context
+    from crossdock.read.dockerfile import parse
+
+    dockerfile, folder = locate_dockerfile(path, file)
+    build_args = build_arguments(flags["build_args"])
+    context = load_context(folder, dockerfile)
+    with prober(offline or not ports) as http:
+        ported = port(
+            read_source(dockerfile),
+            context=context,
+            build_args=build_args,
+            prober=http,
+            unsafe=unsafe,
+            wanted=lambda _: ports,
+        )
+    plan = make_plan(
+        parse(ported.dockerfile), platforms, target=flags["target"], build_args=build_args, host=host_platform()
+    )
+    request = BuildRequest(
+        context=shadow_context(ported.context or context, work),
+        dockerfile=ported.dockerfile.data,
+        ignore=context.ignore,
+        platforms=platforms,
+        **flags,
+    )
+    return Prepared(ported, plan, request)
+
+
+def _default_outputs(tags: tuple[str, ...]) -> tuple[Output, ...]:
+    """As docker build does: what has a name goes into the engine's store."""
+    return (Output(Destination.ENGINE),) if tags else ()
+
+
+def _prepare_emulation(plan: BuildPlan, *, fix: bool) -> None:
+    """Make sure that the kernel runs programs of every platform that the plan emulates. Raises EngineError."""
+
+
+def _verify(builder: Engine, layout: Path, request: BuildRequest, *, smoke_seconds: float | None) -> VerifyResult:
+    from crossdock.image.layout import LayoutImage
+    from crossdock.verify import verify_image
+
+    def smoke(platform: Platform) -> SmokeResult:
+        return builder.smoke(layout, platform, None, smoke_seconds or 0.0)
+
+    return verify_image(LayoutImage(layout), require=request.platforms, smoke=smoke if smoke_seconds else None)
+
+
+def _write_metadata(path: Path, verified: VerifyResult, tags: tuple[str, ...]) -> None:
+    """The two fields of buildx's metadata file that scripts read."""
+    data = {"containerimage.digest": verified.digest, "image.name": ",".join(tags)}
+    write_atomically(path, (json.dumps(data, indent=2) + "\n").encode())

@@ -1,0 +1,83 @@
+"""What ``crossdock build`` says while it works: the story goes to standard error, the result to standard output."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import TYPE_CHECKING
+
+from crossdock.cli.output import is_live, style_of, write
+from crossdock.engines.model import EngineInfo, EventHandler
+from crossdock.report.built import Built, built_text
+from crossdock.report.progress import BuildProgress
+from crossdock.report.terminal import plan_text, port_text
+
+if TYPE_CHECKING:
+    from crossdock.fixes.port import PortResult
+    from crossdock.plan.model import BuildPlan
+    from crossdock.platforms import Platform
+
+
+class Talk:
+    """Says each step once. ``progress`` is the value of ``--progress``. With ``as_json`` standard output gets exactly
+    one JSON object, at the end."""
+
+    def __init__(self, progress: str, *, as_json: bool) -> None:
+        self._quiet = progress == "quiet"
+        self._plain = progress == "plain"
+        self._live = progress == "tty" or (progress == "auto" and is_live(sys.stderr))
+        self._json = as_json
+
+    def say(self, text: str) -> None:
+        if not self._quiet:
+            write(text if text.endswith("\n") else f"{text}\n", sys.stderr)
+
+    def ported(self, result: PortResult, *, wanted: bool) -> None:
+        """With --port what was mended; without it, a hint when something could have been."""
+        if wanted:
+            self.say(port_text(result, style_of(sys.stderr), written=None))
+        elif result.found:
+            self.say(
+                f"{len(result.found)} places are tied to amd64: crossdock check shows them, --port mends them here."
+            )
+
+    def planned(self, plan: BuildPlan, info: EngineInfo) -> None:
+        self.say("\n" + plan_text(plan, style_of(sys.stderr)))
+        self.say(f"\nBuilding with {info.name} {info.version} ({info.detail})")
+
+    def building(self, platforms: Sequence[Platform]) -> AbstractContextManager[EventHandler]:
+        if self._quiet:
+            return nullcontext(lambda _: None)
+        return BuildProgress(
+            platforms,
+            style_of(sys.stderr),
+            lambda text: write(text, sys.stderr),
+            live=self._live,
+            output=self._plain,
+        )
+
+    def bytes_sent(self, name: str, done: int, total: int) -> None:
+        if self._live and not self._quiet:
+            ending = "\n" if done == total else ""
+            write(f"\r\x1b[2K  pushing {name}: {done / 1e6:.1f} of {total / 1e6:.1f} MB{ending}", sys.stderr)
+
+    def finished(self, built: Built) -> None:
+        if self._json:
+            from crossdock.report.json import build_report, encode
+
+            write(
+                encode(
+                    build_report(
+                        engine=built.engine.name,
+                        port=built.ported,
+                        plan=built.plan,
+                        commands=built.commands,
+                        digest=built.verified.digest if built.verified else None,
+                        verified=built.verified,
+                        published=built.published,
+                    )
+                )
+            )
+        elif not self._quiet or (built.verified and not built.verified.passed):
+            write(built_text(built, style_of(sys.stdout)))

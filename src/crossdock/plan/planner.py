@@ -1,0 +1,79 @@
+"""Chooses a strategy for each stage and platform from what the Dockerfile says. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from crossdock.errors import CrossdockError, UsageError
+from crossdock.plan.model import BuildPlan, StagePlan, Strategy
+from crossdock.platforms import Platform, parse_platform
+from crossdock.read.model import Dockerfile
+from crossdock.read.trace import Role, StageTrace, trace
+
+_TARGET_ARGUMENTS = frozenset({"TARGETPLATFORM", "TARGETOS", "TARGETARCH", "TARGETVARIANT"})
+
+
+def make_plan(
+    dockerfile: Dockerfile,
+    targets: tuple[Platform, ...],
+    *,
+    host: Platform,
+    target: str | None = None,
+    build_args: Mapping[str, str] | None = None,
+) -> BuildPlan:
+    """One entry for every stage that the image (or ``target``, a stage) needs, for every platform.
+
+    ``host`` is the platform of the machine that builds. Raises UsageError when there is no stage ``target``.
+    """
+    if target is not None and dockerfile.stage(target) is None:
+        names = ", ".join(stage.label for stage in dockerfile.stages)
+        raise UsageError(f"there is no stage {target!r}", where=dockerfile.source.path, hint=f"The stages: {names}.")
+    entries: list[tuple[int, StagePlan]] = []
+    for platform in targets:
+        found = trace(dockerfile, target=platform, build_args=build_args, wanted=target)
+        entries += [
+            (index, _plan_stage(stage, platform, host, dockerfile))
+            for index, stage in enumerate(found.stages)
+            if stage.reaches_image
+        ]
+    entries.sort(key=lambda entry: entry[0])
+    return BuildPlan(targets, tuple(plan for _, plan in entries))
+
+
+def _plan_stage(stage: StageTrace, platform: Platform, host: Platform, dockerfile: Dockerfile) -> StagePlan:
+    label = stage.stage.label
+
+    def planned(strategy: Strategy, reason: str, runs_on: Platform | None = None) -> StagePlan:
+        return StagePlan(label, platform, strategy, reason, runs_on)
+
+    if stage.role is Role.BUILD:
+        if any(word.text in _TARGET_ARGUMENTS for step in stage.steps for word in step.declared):
+            return planned(Strategy.CROSS, "runs on $BUILDPLATFORM and is told its target by TARGETARCH", host)
+        return planned(Strategy.NEUTRAL, "runs on $BUILDPLATFORM, whatever the target", host)
+    runs_on = _pinned(stage) or platform
+    running = [step.instruction for step in stage.steps if step.instruction.keyword == "RUN"]
+    if not running:
+        return planned(Strategy.NEUTRAL, "runs no program: its files are only copied", runs_on)
+    if _executes(host, runs_on):
+        return planned(Strategy.NATIVE, f"this machine is {host.architecture}", runs_on)
+    first = dockerfile.source.position(running[0].span.start).line
+    more = f" and {len(running) - 1} more" if len(running) > 1 else ""
+    reason = f"RUN on line {first}{more}: {runs_on.architecture} programs on this {host.architecture} machine"
+    return planned(Strategy.EMULATE, reason, runs_on)
+
+
+def _pinned(stage: StageTrace) -> Platform | None:
+    """The platform that FROM --platform names, when it is a known one."""
+    text = stage.platform.text if stage.platform is not None else None
+    if not text:
+        return None
+    try:
+        return parse_platform(text)
+    except CrossdockError:
+        return None
+
+
+def _executes(host: Platform, runs_on: Platform) -> bool:
+    """Whether the processor runs such programs by itself: its own architecture, and 386 on amd64."""
+    same = (host.os, host.architecture) == (runs_on.os, runs_on.architecture)
+    return same or (host.architecture == "amd64" and runs_on.architecture == "386")

@@ -1,0 +1,84 @@
+"""Which strategy each stage gets, and the reason given."""
+
+import pytest
+
+from crossdock.errors import UsageError
+from crossdock.plan.model import BuildPlan, Strategy
+from crossdock.plan.planner import make_plan
+from crossdock.platforms import AMD64, ARM64
+from crossdock.read.dockerfile import parse
+from crossdock.source import Source
+
+
+def plan(text: str, *, target: str | None = None, host: object = AMD64) -> BuildPlan:
+    assert host in (AMD64, ARM64)
+    dockerfile = parse(Source("Dockerfile", text.encode()))
+    return make_plan(dockerfile, (AMD64, ARM64), host=AMD64 if host == AMD64 else ARM64, target=target)
+
+
+def strategies(found: BuildPlan) -> list[tuple[str, str, str]]:
+    return [(entry.stage, entry.platform.architecture, entry.strategy.value) for entry in found.stages]
+
+
+TWO_STAGES = """\
+FROM debian:12 AS build
+RUN make
+FROM debian:12-slim
+COPY --from=build /x /x
+"""
+
+
+def test_each_stage_and_platform_has_an_entry_in_the_order_of_the_file() -> None:
+    assert strategies(plan(TWO_STAGES)) == [
+        ("build", "amd64", "native"),
+        ("build", "arm64", "emulate"),
+        ("1", "amd64", "neutral"),
+        ("1", "arm64", "neutral"),
+    ]
+
+
+def test_the_reason_names_the_line_and_both_architectures() -> None:
+    entry = plan(TWO_STAGES).stages[1]
+    assert entry.reason == "RUN on line 2: arm64 programs on this amd64 machine"
+
+
+def test_on_an_arm_machine_it_is_the_other_way_round() -> None:
+    assert strategies(plan(TWO_STAGES, host=ARM64))[:2] == [("build", "amd64", "emulate"), ("build", "arm64", "native")]
+
+
+def test_a_stage_on_the_build_platform_is_cross_or_neutral() -> None:
+    found = plan(
+        "FROM --platform=$BUILDPLATFORM golang AS go\nARG TARGETARCH\nRUN GOARCH=$TARGETARCH go build\n"
+        "FROM --platform=$BUILDPLATFORM node AS web\nRUN npm run build\n"
+        "FROM scratch\nCOPY --from=go /a /a\nCOPY --from=web /b /b\n"
+    )
+    assert strategies(found)[1] == ("go", "arm64", "cross")
+    assert strategies(found)[3] == ("web", "arm64", "neutral")
+    assert found.emulated() == ()
+
+
+def test_stages_that_the_image_does_not_need_are_left_out() -> None:
+    text = "FROM a AS unused\nRUN x\nFROM b AS used\nRUN y\nFROM c AS later\nCOPY --from=used / /\n"
+    assert {entry.stage for entry in plan(text).stages} == {"used", "later"}
+    assert {entry.stage for entry in plan(text, target="used").stages} == {"used"}
+
+
+def test_stages_chosen_by_architecture_are_planned_for_theirs_only() -> None:
+    text = "FROM a AS tool-amd64\nRUN x\nFROM a AS tool-arm64\nRUN y\nFROM tool-${TARGETARCH}\nRUN z\n"
+    assert strategies(plan(text)) == [
+        ("tool-amd64", "amd64", "native"),
+        ("tool-arm64", "arm64", "emulate"),
+        ("2", "amd64", "native"),
+        ("2", "arm64", "emulate"),
+    ]
+
+
+def test_a_pinned_stage_runs_what_it_is_pinned_to() -> None:
+    found = plan("FROM --platform=linux/arm64 a\nRUN x\n")
+    assert [entry.strategy for entry in found.stages] == [Strategy.EMULATE, Strategy.EMULATE]
+    assert found.emulated() == (ARM64,)
+
+
+def test_an_unknown_target_names_the_stages_there_are() -> None:
+    with pytest.raises(UsageError, match="build, 1"):
+        plan(TWO_STAGES, target="nope")
