@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -114,6 +115,7 @@ def _check(
 
 
 def _add_sources(sources: dict[str, Source], findings: Sequence[Finding]) -> None:
-    """The other files that findings point into: scripts of the context."""
+    """The other files that findings point into: scripts of the context. One that has gone is shown without source."""
     for path in {finding.location.path for finding in findings} - sources.keys():
-        sources[path] = read_source(Path(path))
+        with contextlib.suppress(InputError):
+            sources[path] = read_source(Path(path))
