@@ -78,7 +78,7 @@ _HINTS = {
     Reason.DNS: "Check the spelling of the host name and this machine's DNS settings, or use --offline.",
     Reason.TIMEOUT: "Check the network and the proxy settings (HTTPS_PROXY, NO_PROXY), then run again.",
     Reason.CERTIFICATE: "Add the authority's certificate to this system's trust store, or name it in SSL_CERT_FILE.",
-    Reason.NOT_TLS: "The server speaks plain HTTP on this port. If that is intended, ask for plain HTTP.",
+    Reason.NOT_TLS: "The server speaks plain HTTP on this port. If that is intended, run again with --plain-http.",
     Reason.BROKEN: "Run again; if it keeps happening, look into the server's log and any proxy in between.",
     Reason.PROXY: "Check HTTP_PROXY, HTTPS_PROXY and NO_PROXY in the environment.",
     Reason.REDIRECT: "Ask the operator of the server, or use the address it redirects to.",
@@ -330,34 +330,30 @@ class Http:
 
         return self._attempt(_Request("GET", url, {}), None, finish)
 
+    def pause(self, number: int, asked: float | None = None) -> bool:
+        """Wait before the attempt that follows attempt ``number``; ``asked`` are the seconds that the server wants.
+        False, without waiting, when that is longer than anybody should sit and wait."""
+        if asked is not None and asked > self.patience.retry_after:
+            return False
+        backoff = self.patience.backoff * 2.0 ** (number - 1) * random.uniform(0.5, 1.0)
+        time.sleep(backoff if asked is None else asked + random.uniform(0, 0.1))
+        return True
+
     def _attempt(self, request: _Request, attempts: int | None, finish: Callable[[Response], T]) -> T:
         """Ask until an answer stands, and let ``finish`` read it: a body that breaks off is a reason to ask again."""
         attempts = attempts or self.patience.attempts
         for number in range(1, attempts + 1):
+            last = number == attempts
             try:
                 response = self._follow(request)
-                wait = self._wait(number, response)
-                if number == attempts or wait is None:
+                if last or response.status not in _RETRIED or not self.pause(number, response.retry_after):
                     return finish(response)
                 response.close()
             except Unreachable as error:
-                if number == attempts or not error.passing:
+                if last or not error.passing:
                     raise
-                wait = self._backoff(number)
-            time.sleep(wait)
+                self.pause(number)
         raise AssertionError("the last attempt returns or raises")
-
-    def _wait(self, number: int, response: Response) -> float | None:
-        """Seconds to wait before asking again, or None when this answer stands."""
-        if response.status not in _RETRIED:
-            return None
-        asked = response.retry_after
-        if asked is None:
-            return self._backoff(number)
-        return None if asked > self.patience.retry_after else asked + random.uniform(0, 0.1)
-
-    def _backoff(self, number: int) -> float:
-        return self.patience.backoff * 2.0 ** (number - 1) * random.uniform(0.5, 1.0)
 
     def _follow(self, request: _Request) -> Response:
         """One request and the redirects it leads to. Only GET and HEAD are redirected; the rest is the caller's."""

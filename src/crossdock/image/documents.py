@@ -7,15 +7,16 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, BinaryIO, TypeVar
 
-from crossdock.errors import CrossdockError
+from crossdock.errors import CrossdockError, InputError
 from crossdock.image.model import (
     CONFIG_TYPES,
     INDEX_TYPES,
     MANIFEST_TYPES,
     Descriptor,
+    Image,
     ImageConfig,
     Index,
     Manifest,
@@ -96,6 +97,44 @@ class ImageDocuments(ABC):
         if manifest.config.media_type not in CONFIG_TYPES:
             return entry
         return replace(entry, platform=self.config(manifest).platform)
+
+
+@dataclass(frozen=True)
+class Contents:
+    """Everything an image consists of, each digest once. ``documents`` are manifests and indexes, each after what it
+    names, the root last; ``blobs`` are configs and layers."""
+
+    blobs: tuple[Descriptor, ...]
+    documents: tuple[Descriptor, ...]
+
+
+def contents(image: Image) -> Contents:
+    """What has to be copied to copy the image, attestations included. Raises as the image does."""
+    blobs: dict[str, Descriptor] = {}
+    documents: dict[str, Descriptor] = {}
+
+    def visit(descriptor: Descriptor, depth: int) -> None:
+        if descriptor.digest in documents:
+            return
+        if descriptor.media_type in MANIFEST_TYPES:
+            manifest = image.manifest(descriptor)
+            blobs.update({blob.digest: blob for blob in (manifest.config, *manifest.layers)})
+        elif descriptor.media_type in INDEX_TYPES and depth < _MAX_NESTING:
+            for entry in parse_index(descriptor, image.read(descriptor)).manifests:
+                visit(entry, depth + 1)
+        else:
+            raise InputError(
+                f"{descriptor.digest} is {descriptor.media_type or 'of no type'}, which cannot be copied as an image",
+                where=image.name,
+                hint=_MALFORMED_HINT,
+            )
+        documents[descriptor.digest] = descriptor
+
+    try:
+        visit(image.root(), 0)
+    except MalformedError as error:
+        raise InputError(str(error), where=image.name, hint=_MALFORMED_HINT) from error
+    return Contents(tuple(blobs.values()), tuple(documents.values()))
 
 
 def parse_index(descriptor: Descriptor, data: bytes) -> Index:
@@ -188,13 +227,25 @@ def to_json(document: Mapping[str, object]) -> bytes:
 
 def load_object(data: bytes) -> dict[str, Any]:
     """A JSON object. Raises MalformedError."""
-    try:
-        document = json.loads(data)
-    except (ValueError, RecursionError) as error:
-        raise MalformedError("it is not JSON") from error
+    document = _json(data)
     if not isinstance(document, dict):
         raise MalformedError("it is not a JSON object")
     return document
+
+
+def load_list(data: bytes) -> list[Any]:
+    """A JSON array. Raises MalformedError."""
+    document = _json(data)
+    if not isinstance(document, list):
+        raise MalformedError("it is not a JSON array")
+    return document
+
+
+def _json(data: bytes) -> object:
+    try:
+        return json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise MalformedError("it is not JSON") from error
 
 
 def _document(descriptor: Descriptor, data: bytes) -> dict[str, Any]:

@@ -369,7 +369,7 @@ def naming(reference: Reference) -> Iterator[None]:
     try:
         yield
     except Unreachable as error:
-        raise RegistryError(f"{reference.host}: {error.what}", where=reference.familiar, hint=error.hint) from None
+        raise Unreachable(f"{reference.host}: {error.what}", error.reason, where=reference.familiar) from None
 
 
 def _host_only(host: str) -> str:
