@@ -84,10 +84,13 @@ class PortReport(msgspec.Struct, frozen=True):
 
 
 class StageObject(msgspec.Struct, frozen=True):
+    """``runs_on`` is the platform of the programs that the stage runs, where it is not ``platform``."""
+
     stage: str
     platform: str
     strategy: Literal["native", "neutral", "cross", "assist", "emulate"]
     reason: str
+    runs_on: str | None
 
 
 class PlanReport(msgspec.Struct, frozen=True):
@@ -203,7 +206,16 @@ def port_report(result: PortResult, *, written: bool) -> PortReport:
 
 
 def plan_report(plan: BuildPlan) -> PlanReport:
-    stages = tuple(StageObject(_text(e.stage), str(e.platform), e.strategy.value, _text(e.reason)) for e in plan.stages)
+    stages = tuple(
+        StageObject(
+            _text(e.stage),
+            str(e.platform),
+            e.strategy.value,
+            _text(e.reason),
+            str(e.runs_on) if e.runs_on and e.runs_on != e.platform else None,
+        )
+        for e in plan.stages
+    )
     return PlanReport("crossdock.plan/v1", tuple(map(str, plan.targets)), stages)
 
 
