@@ -5,35 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable
 
-from crossdock.read.values import UNKNOWN, Fragment, Origin, Value
-from crossdock.source import Span
+from crossdock.read.values import UNKNOWN, Fragment, Value
 
 HOLE = "\N{REPLACEMENT CHARACTER}"
 """Stands for an unknown fragment while a text operation runs over a value."""
-
-
-def cut(value: Value, start: int, end: int) -> Value:
-    """The characters ``start:end`` of ``value.render()``; an unknown fragment is one character wide."""
-    out: list[Fragment] = []
-    at = 0
-    for fragment in value.fragments:
-        width = 1 if fragment.text is None else len(fragment.text)
-        low, high = max(start, at), min(end, at + width)
-        if low < high:
-            out.append(fragment if high - low == width else _cut_fragment(fragment, low - at, high - at))
-        at += width
-        if at >= end:
-            break
-    return Value(tuple(out))
-
-
-def _cut_fragment(fragment: Fragment, start: int, end: int) -> Fragment:
-    if fragment.text is None:
-        return fragment
-    origin = fragment.origin
-    if origin and origin.span.end - origin.span.start == len(fragment.text):
-        origin = Origin(origin.path, Span(origin.span.start + start, origin.span.start + end))
-    return Fragment(fragment.text[start:end], origin, fragment.variable)
 
 
 def substitute(value: Value, pattern: re.Pattern[str], replace: Callable[[re.Match[str]], Value], count: int) -> Value:
@@ -44,10 +19,10 @@ def substitute(value: Value, pattern: re.Pattern[str], replace: Callable[[re.Mat
     for number, match in enumerate(pattern.finditer(text)):
         if count and number >= count:
             break
-        out += cut(value, at, match.start()).fragments
+        out += value.slice(at, match.start()).fragments
         out += replace(match).fragments
         at = match.end()
-    out += cut(value, at, len(text)).fragments
+    out += value.slice(at, len(text)).fragments
     return Value(tuple(out))
 
 
@@ -62,13 +37,13 @@ def split(value: Value, separators: str | None = None) -> list[Value]:
             spans.append((at, match.start()))
             at = match.end()
         spans.append((at, len(text)))
-    return [cut(value, start, end) for start, end in spans]
+    return [value.slice(start, end) for start, end in spans]
 
 
 def strip_newlines(value: Value) -> Value:
     """What ``$( )`` does with the output of a command."""
     text = value.render()
-    return cut(value, 0, len(text.rstrip("\n"))) if text.endswith("\n") else value
+    return value.slice(0, len(text.rstrip("\n"))) if text.endswith("\n") else value
 
 
 def without_origin(value: Value) -> Value:
@@ -142,7 +117,7 @@ def trim_prefix(value: Value, pattern: str, longest: bool) -> Value:
     lengths = range(len(text), -1, -1) if longest else range(len(text) + 1)
     for length in lengths:
         if regex.fullmatch(text, 0, length):
-            return cut(value, length, len(text))
+            return value.slice(length, len(text))
     return value
 
 
@@ -155,5 +130,5 @@ def trim_suffix(value: Value, pattern: str, longest: bool) -> Value:
     starts = range(len(text) + 1) if longest else range(len(text), -1, -1)
     for start in starts:
         if regex.fullmatch(text, start):
-            return cut(value, 0, start)
+            return value.slice(0, start)
     return value

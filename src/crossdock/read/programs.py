@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 from crossdock.platforms import ALPINE, DEBIAN, MULTIARCH, UNAME, Platform
-from crossdock.read.pieces import HOLE, compiled, cut, split, substitute
+from crossdock.read.pieces import HOLE, compiled, split, substitute
 from crossdock.read.values import UNKNOWN, Fragment, Value, join, literal
 
 
@@ -144,11 +144,11 @@ def _operands(arguments: Sequence[Value], with_value: str = "") -> tuple[dict[st
             break
         if text.startswith("--") and "=" in text:
             key, _, _value = text.partition("=")
-            options[key] = cut(word, len(key) + 1, len(text))
+            options[key] = word.slice(len(key) + 1, len(text))
         elif text.startswith("-") and len(text) > 1:
             for index, flag in enumerate(text[1:], 1):
                 if flag in with_value:
-                    tail = cut(word, index + 1, len(text))
+                    tail = word.slice(index + 1, len(text))
                     options[flag] = tail if tail.fragments else (queue.pop(0) if queue else Value())
                     break
                 options[flag] = Value()
@@ -171,7 +171,7 @@ def _cut(arguments: Sequence[Value], stdin: Value | None) -> Value | None:
         wanted = _ranges(characters)
         if wanted and len(wanted) == 1:
             low, high = wanted[0]
-            return _each_line(stdin, lambda line: cut(line, low - 1, high))
+            return _each_line(stdin, lambda line: line.slice(low - 1, high))
     return None
 
 
@@ -271,13 +271,13 @@ def _sed_step(line: Value, pattern: re.Pattern[str], replacement: Value, count: 
 def _sed_replacement(line: Value, match: re.Match[str], replacement: Value) -> Value:
     def group(found: re.Match[str]) -> Value:
         if found[0] == "&":
-            return cut(line, match.start(), match.end())
+            return line.slice(match.start(), match.end())
         number = found[0][1:]
         if not number.isdigit():
-            return cut(replacement, found.start() + 1, found.end())
+            return replacement.slice(found.start() + 1, found.end())
         if int(number) > (match.re.groups or 0) or match.start(int(number)) < 0:
             return Value()
-        return cut(line, match.start(int(number)), match.end(int(number)))
+        return line.slice(match.start(int(number)), match.end(int(number)))
 
     return substitute(replacement, re.compile(r"&|\\."), group, 0)
 
@@ -307,7 +307,7 @@ def _sed_steps(script: Value, extended: bool) -> list[tuple[re.Pattern[str], Val
         pattern = compiled(_posix(body, extended), re.IGNORECASE if "i" in letters.lower() else 0)
         if pattern is None:
             return None
-        steps.append((pattern, cut(script, middle + 1, end), 0 if "g" in letters else 1))
+        steps.append((pattern, script.slice(middle + 1, end), 0 if "g" in letters else 1))
         at = end + 1 + len(letters)
 
 
@@ -344,9 +344,9 @@ def _basename(arguments: Sequence[Value], _: Value | None) -> Value | None:
     if not arguments:
         return None
     text = arguments[0].render().rstrip("/")
-    found = cut(arguments[0], text.rfind("/") + 1, len(text))
+    found = arguments[0].slice(text.rfind("/") + 1, len(text))
     if len(arguments) == 2 and (suffix := arguments[1].text) and found.render().endswith(suffix):
-        return cut(found, 0, len(found.render()) - len(suffix))
+        return found.slice(0, len(found.render()) - len(suffix))
     return found
 
 
@@ -355,7 +355,7 @@ def _dirname(arguments: Sequence[Value], _: Value | None) -> Value | None:
         return None
     text = arguments[0].render().rstrip("/")
     slash = text.rfind("/")
-    return cut(arguments[0], 0, slash) if slash > 0 else literal("/" if slash == 0 else ".")
+    return arguments[0].slice(0, slash) if slash > 0 else literal("/" if slash == 0 else ".")
 
 
 def _through(arguments: Sequence[Value], stdin: Value | None) -> Value | None:

@@ -20,7 +20,6 @@ from crossdock.read.pieces import (
     HOLE,
     alternatives,
     compiled,
-    cut,
     either,
     glob,
     split,
@@ -158,6 +157,7 @@ def evaluate(
     arguments: tuple[Value, ...] = (),
     directory: Value | None = None,
     files: Mapping[str, Value] | None = None,
+    errexit: bool = False,
 ) -> ShellTrace:
     """Walk shell text. ``variables`` are exported at the start (ENV and ARG are); ``files`` are what is known of files
     written by earlier steps. Never raises for what the shell text holds."""
@@ -168,17 +168,32 @@ def evaluate(
         directory=directory if directory is not None else literal("/"),
         arguments=arguments,
         files=dict(files or {}),
+        errexit=errexit,
     )
     walker.text(text, state)
-    return ShellTrace(
-        tuple(walker.commands),
-        tuple(walker.assignments),
-        tuple(dict.fromkeys(walker.unset)),
-        state.variables,
-        state.files,
-        state.ended,
-        tuple(dict.fromkeys(walker.skipped)),
+    return walker.result(state)
+
+
+def evaluate_words(
+    words: tuple[ShellWord, ...],
+    path: str,
+    *,
+    variables: Mapping[str, Value] | None = None,
+    machine: Machine | None = None,
+    directory: Value | None = None,
+    files: Mapping[str, Value] | None = None,
+) -> ShellTrace:
+    """The same for a command that is given as words, without a shell (the exec form)."""
+    walker = _Walker(path, machine or Machine())
+    state = _State(
+        variables=dict(variables or {}),
+        exported=frozenset(variables or {}),
+        directory=directory if directory is not None else literal("/"),
+        arguments=(),
+        files=dict(files or {}),
     )
+    walker.program(words, state)
+    return walker.result(state)
 
 
 @cache
@@ -264,6 +279,40 @@ class _Walker:
         self.steps = 0
         self.depth = 0
         self.source = _as_text(LogicalText("", (0,)))
+
+    def result(self, state: _State) -> ShellTrace:
+        return ShellTrace(
+            tuple(self.commands),
+            tuple(self.assignments),
+            tuple(dict.fromkeys(self.unset)),
+            state.variables,
+            state.files,
+            state.ended,
+            tuple(dict.fromkeys(self.skipped)),
+        )
+
+    def program(self, words: tuple[ShellWord, ...], state: _State) -> None:
+        """Run one command that is already split into words."""
+        if not words:
+            return
+        unwrapped, assignments = _unwrapped(list(words))
+        origin = Origin(self.path, Span(words[0].origin.span.start, words[-1].origin.span.end))
+        command = Command(
+            tuple(unwrapped),
+            tuple(assignments),
+            (),
+            origin,
+            True,
+            state.directory,
+            None,
+            state.variables,
+            state.exported,
+        )
+        self.commands.append(command)
+        try:
+            self.execute(command, state)
+        except (_TooMuch, RecursionError):
+            self.skipped.append(Skipped(f"the shell text at {self.path}", "it is too deep or too long to be followed"))
 
     # Texts and positions
 
@@ -455,7 +504,7 @@ class _Walker:
                     options += text
                 elif match := re.match(r"(\w+)=", text):
                     assignment = Assignment(
-                        match[1], cut(word, match.end(), len(text)), self.origin(child.start_byte, child.end_byte)
+                        match[1], word.slice(match.end(), len(text)), self.origin(child.start_byte, child.end_byte)
                     )
                     self._assign(assignment, state)
                     made.append(assignment)
@@ -640,16 +689,16 @@ class _Walker:
                 self._assign(assignment, state)
             self._record((), tuple(assignments), redirects, node, state)
             return None
-        words, prefixes = _unwrapped(words, self)
+        words, prefixes = _unwrapped(words)
         assignments += prefixes
         stdin = state.stdin
         for redirect in redirects:
             if redirect.operator in {"<", "<<", "<<-", "<<<"}:
                 stdin = self._input(redirect, state)
         command = self._record(tuple(words), tuple(assignments), redirects, node, state, stdin)
-        return self.execute(command, node, state)
+        return self.execute(command, state)
 
-    def execute(self, command: Command, node: Node, state: _State) -> bool | None:
+    def execute(self, command: Command, state: _State) -> bool | None:
         """What a command does to the shell itself: builtins, functions, programs whose output is known."""
         name = command.name
         values = [word.value for word in command.words]
@@ -850,7 +899,7 @@ class _Walker:
             for value in self.fields(child, state):
                 text = value.render()
                 if match := re.match(r"\[([^\]]+)\]=", text):
-                    elements[match[1].strip("\"'")] = cut(value, match.end(), len(text))
+                    elements[match[1].strip("\"'")] = value.slice(match.end(), len(text))
                 else:
                     elements[str(len(elements))] = value
         state.arrays = {**state.arrays, name: elements}
@@ -1024,7 +1073,7 @@ class _Walker:
         pattern = re.compile(r'\\([$`"\\]|\n)' if in_quotes else r"\\(.)", re.DOTALL)
 
         def plain(match: re.Match[str]) -> Value:
-            return cut(value, match.start(1), match.end(1)) if match[1] != "\n" else Value()
+            return value.slice(match.start(1), match.end(1)) if match[1] != "\n" else Value()
 
         return substitute(value, pattern, plain, 0)
 
@@ -1184,12 +1233,12 @@ class _Walker:
                     for f in value
                 )
                 return Value(fragments)
-            return literal(change(value.render()[:1])) + cut(value, 1, len(value.render()))
+            return literal(change(value.render()[:1])) + value.slice(1, len(value.render()))
         if operator == ":" and (match := re.fullmatch(r"\s*(-?\d+)\s*(?::\s*(\d+)\s*)?", raw)):
             length = len(value.render())
             low = int(match[1]) if int(match[1]) >= 0 else max(0, length + int(match[1]))
             high = length if match[2] is None else low + int(match[2])
-            return cut(value, low, high)
+            return value.slice(low, high)
         return UNKNOWN
 
     def _replaced(self, value: Value, every: bool, node: Node, start: int, state: _State) -> Value:
@@ -1580,7 +1629,7 @@ _WRAPPERS: dict[str, str] = {
 """Programs that start the program named after them, with their options that take a value."""
 
 
-def _unwrapped(words: list[ShellWord], walker: _Walker) -> tuple[list[ShellWord], list[Assignment]]:
+def _unwrapped(words: list[ShellWord]) -> tuple[list[ShellWord], list[Assignment]]:
     """The command that is really run, without ``sudo``, ``env X=y`` and the like before it."""
     assignments: list[Assignment] = []
     while len(words) > 1:
@@ -1594,7 +1643,7 @@ def _unwrapped(words: list[ShellWord], walker: _Walker) -> tuple[list[ShellWord]
             at += 1
         while at < len(words) and name in {"env", "sudo"} and (match := re.match(r"([A-Za-z_]\w*)=", words[at].text)):
             word = words[at]
-            value = cut(word.value, match.end(), len(word.text))
+            value = word.value.slice(match.end(), len(word.text))
             assignments.append(Assignment(match[1], value, word.origin))
             at += 1
         if at >= len(words):
@@ -1609,8 +1658,8 @@ def _braces(value: Value) -> list[Value]:
     match = re.search(r"(?<!\$)\{([^{}\s]*,[^{}\s]*)\}", text)
     if not match or not value.fragments or len(text) > 500 or any(f.variable for f in value):
         return [value]
-    before, after = cut(value, 0, match.start()), cut(value, match.end(), len(text))
-    inner = split(cut(value, match.start(1), match.end(1)), ",")
+    before, after = value.slice(0, match.start()), value.slice(match.end(), len(text))
+    inner = split(value.slice(match.start(1), match.end(1)), ",")
     return [found for option in inner[:16] for found in _braces(before + option + after)]
 
 
@@ -1624,7 +1673,7 @@ def resolve(directory: Value, path: Value) -> Value:
     if text.startswith(("/", "~", HOLE)) or not text:
         return path
     while text.startswith("./"):
-        path, text = cut(path, 2, len(text)), text[2:]
+        path, text = path.slice(2, len(text)), text[2:]
     if text in {"", "."}:
         return directory
     base = directory if directory.render().endswith("/") else directory + literal("/")
