@@ -14,7 +14,7 @@ def shadow_context(context: Context, folder: Path) -> Path:
     """The folder to build from: the context itself, or, when ``context.overlay`` exchanges files, a copy below
     ``folder`` made of hard links (copies where the file system does not take links) with those files replaced.
 
-    Ignored files are left out; modes and times are kept, so that engines' caches still match.
+    Ignored files and empty folders are left out; modes and times are kept, so that engines' caches still match.
     """
     if not context.overlay:
         return context.root
@@ -31,6 +31,8 @@ def shadow_context(context: Context, folder: Path) -> Path:
             shutil.copystat(source, target)
         else:
             _link_or_copy(source, target)
+    for made in [path for path in root.rglob("*") if path.is_dir() and not path.is_symlink()]:
+        shutil.copystat(context.root / made.relative_to(root), made)
     return root
 
 
