@@ -165,7 +165,7 @@ class Response:
     def chunks(self) -> Iterator[bytes]:
         """The body as it was sent (any Content-Encoding kept). Raises Unreachable when it breaks off or stalls."""
         began, arrived = time.monotonic(), 0
-        for chunk in _translated(self._raw.iter_raw(CHUNK), self.url):
+        for chunk in _translated(self._raw.iter_raw(), self.url):
             yield chunk
             arrived += len(chunk)
             now = time.monotonic()

@@ -36,9 +36,10 @@ class Reference:
     @property
     def familiar(self) -> str:
         """The short form people write: ``alpine:3.20`` for ``docker.io/library/alpine:3.20``."""
-        if self.host != DOCKER_HUB:
-            return str(self)
-        return f"{self.repository.removeprefix('library/')}{self._suffix}"
+        short = self.repository.removeprefix("library/")
+        # docker.io/a.b/c stays long: short, its first part would be taken for a host.
+        name = short if _split_host(short) == (self.host, self.repository) else f"{self.host}/{self.repository}"
+        return f"{name}{self._suffix}"
 
     @property
     def identifier(self) -> str:
