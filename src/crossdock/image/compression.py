@@ -10,7 +10,7 @@ import lzma
 import zlib
 from collections.abc import Callable, Iterator
 from enum import StrEnum
-from typing import BinaryIO, Protocol
+from typing import Protocol
 
 from crossdock.errors import InputError
 
@@ -47,10 +47,16 @@ def detect(head: bytes) -> Compression:
     return Compression.NONE
 
 
+class Readable(Protocol):
+    """Anything with ``read``; fewer bytes than asked for only at the end, none behind it."""
+
+    def read(self, size: int = ..., /) -> bytes: ...
+
+
 class Packed:
     """A stream of packed bytes that can be looked at before it is read and counts what it gave."""
 
-    def __init__(self, stream: BinaryIO) -> None:
+    def __init__(self, stream: Readable) -> None:
         self._stream = stream
         self._ahead = b""
         self._at = 0
@@ -84,7 +90,7 @@ class Packed:
         self.given -= len(piece)
 
 
-def unpack(stream: BinaryIO, where: str) -> tuple[Compression, Iterator[bytes]]:
+def unpack(stream: Readable, where: str) -> tuple[Compression, Iterator[bytes]]:
     """What compression a stream has, and its unpacked bytes in pieces of at most ``CHUNK_BYTES``.
 
     The stream is read to its end. While iterating, raises InputError at ``where`` when it is cut off, damaged,
@@ -167,7 +173,8 @@ def _gzip_decoder() -> tuple[Callable[[], _Decoder], type[Exception]]:
         from isal import igzip_lib
     except ImportError:
         return _ZlibDecoder, zlib.error
-    return lambda: igzip_lib.IgzipDecompressor(flag=igzip_lib.DECOMP_GZIP), igzip_lib.error
+    failure: type[Exception] = igzip_lib.IsalError  # type: ignore[assignment]  # its stub calls the class an instance
+    return lambda: igzip_lib.IgzipDecompressor(flag=igzip_lib.DECOMP_GZIP), failure
 
 
 def _xz_decoder() -> _Decoder:
