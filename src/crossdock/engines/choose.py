@@ -1,0 +1,43 @@
+"""Choosing the engine: the one that was asked for, or the first that answers."""
+
+from __future__ import annotations
+
+from crossdock.engines.buildah import Buildah
+from crossdock.engines.buildx import Buildx
+from crossdock.engines.model import Engine
+from crossdock.engines.packages import Wanted, install_command
+from crossdock.errors import EngineError, UsageError
+from crossdock.process import Runner
+
+NAMES = ("auto", "buildx", "buildah")
+
+
+def choose(name: str, runner: Runner) -> Engine:
+    """An engine that has answered. ``auto`` takes buildx where a Docker daemon with buildx answers, else buildah.
+
+    Raises EngineError with the next step for this distribution, UsageError for a name that is none.
+    """
+    if name == "buildx":
+        return _probed(Buildx(runner))
+    if name == "buildah":
+        return _probed(Buildah(runner))
+    if name != "auto":
+        raise UsageError(f"there is no engine {name!r}", hint=f"Choose one of {', '.join(NAMES)}.")
+    reasons: list[str] = []
+    engines: tuple[Engine, ...] = (Buildx(runner), Buildah(runner))
+    for engine in engines:
+        try:
+            return _probed(engine)
+        except EngineError as error:
+            reasons.append(f"{engine.name}: {error.what}. {error.hint or ''}".strip())
+    install = install_command(Wanted.BUILDAH, runner)
+    raise EngineError(
+        "there is no engine to build with",
+        hint=f"Run `{install}`, which needs no daemon." if install else "Install buildah, or Docker with buildx.",
+        log=tuple(reasons),
+    )
+
+
+def _probed(engine: Engine) -> Engine:
+    engine.probe()
+    return engine
