@@ -136,10 +136,14 @@ class MemberObject(msgspec.Struct, frozen=True):
 
 
 class FileObject(msgspec.Struct, frozen=True):
+    """``members`` are the binaries in an archive, ``note`` what a file is that is neither, ``notes`` what could not be
+    looked at inside."""
+
     path: str
     binary: BinaryObject | None
     members: tuple[MemberObject, ...]
     note: str
+    notes: tuple[str, ...]
 
 
 class ArchReport(msgspec.Struct, frozen=True):
@@ -270,8 +274,9 @@ def arch_report(inspections: Sequence[Inspection]) -> ArchReport:
             FileObject(
                 path=_text(str(found.path)),
                 binary=_binary(found.binary) if found.binary else None,
-                members=tuple(MemberObject(_text(name), _binary(binary)) for name, binary in found.members),
+                members=tuple(MemberObject(_text(member.path), _binary(member.binary)) for member in found.members),
                 note=_text(found.note),
+                notes=tuple(map(_text, found.notes)),
             )
             for found in inspections
         ),

@@ -218,7 +218,9 @@ def _port_summary(result: PortResult, left: Sequence[Decision], *, written: bool
     rest = f", {len(left)} left" if left else ""
     tail = ""
     if result.changes:
-        tail = {True: "; written", False: "; not written: --write applies the diff", None: ", for this build only"}[written]
+        tail = {True: "; written", False: "; not written: --write applies the diff", None: ", for this build only"}[
+            written
+        ]
     return text((f"{done}{rest}{tail}", "bold"))
 
 
@@ -292,8 +294,14 @@ def arch_text(inspections: Sequence[Inspection], style: Style) -> str:
     """One line per file, and one below it per binary inside."""
     parts: list[RenderableType] = []
     for found in inspections:
-        own = found.binary.describe() if found.binary else ""
-        said = "; ".join(words for words in (own, found.note) if words) or "no binary"
+        if found.binary:
+            said = found.binary.describe()
+        elif found.members:
+            said = f"{len(found.members)} {'binary' if len(found.members) == 1 else 'binaries'} inside, "
+            said += " and ".join(found.architectures)
+        else:
+            said = found.note
         parts.append(text((str(found.path), "bold"), f": {said}"))
-        parts += [indented(text(f"{name}: {binary.describe()}")) for name, binary in found.members]
+        parts += [indented(text(f"{member.path}: {member.binary.describe()}")) for member in found.members]
+        parts += [indented(text((note, "yellow"))) for note in found.notes]
     return render(style, parts)
