@@ -125,6 +125,8 @@ class UnsetUse:
 
     name: str
     origin: Origin
+    defaulted: bool = False
+    """It was ``${NAME:-something}``: being unset is foreseen."""
 
 
 @dataclass(frozen=True)
@@ -1192,7 +1194,7 @@ class _Walker:
         if name_node.type == "subscript" or name in state.variables or not re.fullmatch(r"[A-Za-z_]\w*", name):
             current = self._named(name_node, origin, state)
         else:
-            self.unset.append(UnsetUse(name, origin))
+            self.unset.append(UnsetUse(name, origin, operator[-1] in "-=+"))
         present: bool | None = current is not None
         if current is not None and operator.startswith(":"):
             present = _is_nonempty(current)

@@ -9,8 +9,11 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from crossdock.findings import Confidence, Finding, Fix, Severity, locate
+from crossdock.image.binary import Binary
 from crossdock.platforms import ARM64, Platform
 from crossdock.read.model import Dockerfile
+from crossdock.read.trace import Trace
+from crossdock.rules.sinks import Sink
 from crossdock.source import Source, Span
 
 
@@ -65,8 +68,18 @@ class Rule(ABC):
 
 @dataclass(frozen=True)
 class Project:
-    """Everything a rule may look at: values, never a client. Filled by ``read.project``."""
+    """Everything a rule may look at: values, never a client. Filled by ``rules.check``."""
 
     dockerfile: Dockerfile
+    trace: Trace
+    sinks: tuple[Sink, ...] = ()
+    """Where amd64 text arrives, in the order of the file."""
+    binaries: Mapping[str, Binary] = field(default_factory=dict)
+    """Headers of the context's files that are copied, by path in the context."""
+    sources: Mapping[str, Source] = field(default_factory=dict)
+    """The Dockerfile and the scripts that were followed, by the path that origins name."""
     target: Platform = ARM64
     build_args: Mapping[str, str] = field(default_factory=dict)
+
+    def source(self, path: str) -> Source:
+        return self.sources.get(path, self.dockerfile.source)

@@ -1,0 +1,48 @@
+"""amd64-download: a file for amd64 is downloaded."""
+
+from __future__ import annotations
+
+from crossdock.rules.base import Example
+from crossdock.rules.reach import SinkRule, shortened, shown
+from crossdock.rules.sinks import Kind, Mark, Sink
+
+
+class Amd64Download(SinkRule):
+    """A file that upstream publishes for amd64 is downloaded whatever the target architecture is.
+
+    The arm64 build downloads the amd64 file as well. Nothing complains: the image is built, carries an arm64 label,
+    and fails with "exec format error" when that file is executed or loaded.
+
+    Download the file that upstream publishes for the target architecture. BuildKit gives its name in `TARGETARCH`
+    (declare it with `ARG TARGETARCH` after FROM); where upstream uses other names, choose with
+    `case "$TARGETARCH"` and let the default branch fail.
+    """
+
+    id = "amd64-download"
+    kinds = frozenset({Kind.DOWNLOAD})
+
+    VALID = (
+        Example("FROM debian\nARG TARGETARCH\nRUN curl -LO https://example.com/tool-linux-${TARGETARCH}.tgz\n"),
+        Example(
+            "FROM debian\n"
+            'RUN case "$(uname -m)" in x86_64) a=amd64 ;; aarch64) a=arm64 ;; esac; curl -LO https://example.com/tool-$a\n'
+        ),
+        Example("FROM debian\nRUN curl -LO https://example.com/tool-darwin-amd64\n", note="not for Linux"),
+        Example(
+            'FROM debian\nRUN if [ "$(dpkg --print-architecture)" = amd64 ]; then wget https://example.com/t_amd64; fi\n'
+        ),
+        Example('FROM debian\nRUN curl -A "Mozilla/5.0 (X11; Linux x86_64)" https://example.com/page\n'),
+    )
+    INVALID = (
+        Example("FROM debian\nRUN curl -LO https://example.com/v1/tool-linux-⟦amd64⟧.tgz\n"),
+        Example("FROM debian\nADD https://example.com/tool_⟦x86_64⟧ /usr/local/bin/tool\n"),
+        Example("FROM debian\nENV URL=https://example.com/jdk_linux-⟦x64⟧.tar.gz\nRUN wget -O jdk.tgz $URL\n"),
+        Example(
+            "FROM debian\nADD https://github.com/krallin/tini/releases/download/v0.19.0/⟦tini⟧ /tini\n",
+            note="the asset without a suffix is the amd64 one",
+        ),
+    )
+
+    def message(self, sink: Sink, marks: tuple[Mark, ...]) -> str:
+        name = sink.text.split("?")[0].rstrip("/").rsplit("/", 1)[-1]
+        return f"{shown(marks)} selects the amd64 file {shortened(name)}"

@@ -1,0 +1,34 @@
+"""amd64-library-path: a path that exists only on amd64."""
+
+from __future__ import annotations
+
+from crossdock.rules.base import Example
+from crossdock.rules.reach import SinkRule, shortened
+from crossdock.rules.sinks import Kind, Mark, Sink
+
+
+class Amd64LibraryPath(SinkRule):
+    """A path names a directory or file that exists only on amd64: a multiarch directory, a dynamic loader, a JVM folder.
+
+    On arm64 the directory is called otherwise (`/usr/lib/aarch64-linux-gnu`, `ld-linux-aarch64.so.1`,
+    `java-11-openjdk-arm64`). COPY and compilers fail; a JAVA_HOME or LD_LIBRARY_PATH is wrong without a word.
+
+    In a RUN write `$(dpkg-architecture -qDEB_HOST_MULTIARCH)` or `$(uname -m)-linux-gnu`; in ENV and COPY use
+    `${TARGETARCH}` where the path has Debian's name, or make an architecture-neutral link in a RUN and use that.
+    """
+
+    id = "amd64-library-path"
+    kinds = frozenset({Kind.LIBRARY_PATH})
+
+    VALID = (
+        Example('FROM debian\nRUN ln -s "/usr/lib/$(uname -m)-linux-gnu/libz.so.1" /opt/libz.so\n'),
+        Example("FROM debian\nARG TARGETARCH\nENV JAVA_HOME=/usr/lib/jvm/java-17-openjdk-${TARGETARCH}\n"),
+        Example("FROM debian\nRUN sed -i 's|/usr/lib/x86_64-linux-gnu|/usr/lib|' /etc/x.conf\n"),
+    )
+    INVALID = (
+        Example("FROM debian\nENV JAVA_HOME=/usr/lib⟦/jvm/java-17-openjdk-amd64⟧\n"),
+        Example("FROM debian\nRUN cp /usr/lib/⟦x86_64-linux-gnu⟧/libz.so.1 /opt/\n"),
+    )
+
+    def message(self, sink: Sink, marks: tuple[Mark, ...]) -> str:
+        return f"{shortened(sink.text, 70)} exists only on amd64"

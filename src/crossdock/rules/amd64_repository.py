@@ -1,0 +1,40 @@
+"""amd64-repository: a package source is limited to amd64."""
+
+from __future__ import annotations
+
+from crossdock.rules.base import Example
+from crossdock.rules.reach import SinkRule, shown
+from crossdock.rules.sinks import Kind, Mark, Sink
+
+
+class Amd64Repository(SinkRule):
+    """A package source is limited to amd64, with apt's `[arch=amd64]` or `Architectures: amd64`.
+
+    On arm64 apt leaves such a source out, and what should come from it is "Unable to locate package".
+
+    Leave the restriction away, or write `[arch=$(dpkg --print-architecture)]`.
+    """
+
+    id = "amd64-repository"
+    kinds = frozenset({Kind.REPOSITORY})
+
+    VALID = (
+        Example(
+            "FROM debian\n"
+            'RUN echo "deb [arch=$(dpkg --print-architecture)] https://example.com/apt stable main"'
+            " > /etc/apt/sources.list.d/example.list\n"
+        ),
+        Example(
+            "FROM debian\n"
+            'RUN echo "deb [arch=amd64,arm64] https://example.com/apt stable main" > /etc/apt/sources.list.d/example.list\n'
+        ),
+    )
+    INVALID = (
+        Example(
+            "FROM debian\n"
+            'RUN echo "deb [arch=⟦amd64⟧] https://example.com/apt stable main" > /etc/apt/sources.list.d/example.list\n'
+        ),
+    )
+
+    def message(self, sink: Sink, marks: tuple[Mark, ...]) -> str:
+        return f"this package source is limited to {shown(marks)}"

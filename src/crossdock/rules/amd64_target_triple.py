@@ -1,0 +1,33 @@
+"""amd64-target-triple: a compiler or package manager is told to produce for amd64."""
+
+from __future__ import annotations
+
+from crossdock.rules.base import Example
+from crossdock.rules.reach import SinkRule, shortened
+from crossdock.rules.sinks import Kind, Mark, Sink
+
+
+class Amd64TargetTriple(SinkRule):
+    """A build is given amd64 as its target: a GNU or Rust triple, a .NET runtime identifier, an OpenSSL target.
+
+    The result is made for amd64 in the arm64 image too, or the toolchain on arm64 does not know that target without
+    a cross compiler and fails.
+
+    Leave the target away to build for the platform of the stage, or choose it by `TARGETARCH`
+    (`x86_64-unknown-linux-musl` is `aarch64-unknown-linux-musl`, `linux-x64` is `linux-arm64`).
+    """
+
+    id = "amd64-target-triple"
+    kinds = frozenset({Kind.TRIPLE})
+
+    VALID = (
+        Example("FROM rust\nRUN cargo build --release\n"),
+        Example('FROM rust\nRUN cargo build --target "$(uname -m)-unknown-linux-musl"\n'),
+    )
+    INVALID = (
+        Example("FROM rust\nRUN cargo build --release --target ⟦x86_64-unknown-linux-musl⟧\n"),
+        Example("FROM mcr.microsoft.com/dotnet/sdk\nRUN dotnet publish -r ⟦linux-x64⟧ -o /app\n"),
+    )
+
+    def message(self, sink: Sink, marks: tuple[Mark, ...]) -> str:
+        return f"{shortened(sink.text, 70)} makes {sink.detail or 'the build'} produce for amd64"

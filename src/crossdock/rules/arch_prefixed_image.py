@@ -1,0 +1,32 @@
+"""arch-prefixed-image: an image of one architecture is used as base."""
+
+from __future__ import annotations
+
+from crossdock.rules.base import Example
+from crossdock.rules.reach import SinkRule
+from crossdock.rules.sinks import Kind, Mark, Sink
+
+
+class ArchPrefixedImage(SinkRule):
+    """The base image's name or tag is that of one architecture: `amd64/debian`, `alpine:3.20-amd64`.
+
+    Such an image exists for amd64 only. The arm64 build fails with "no match for platform in manifest", or takes the
+    amd64 image with a warning.
+
+    Use the image's multi-platform name: `debian` for `amd64/debian`, the tag without the architecture.
+    """
+
+    id = "arch-prefixed-image"
+    kinds = frozenset({Kind.IMAGE})
+
+    VALID = (
+        Example("FROM debian:12\n"),
+        Example("ARG TARGETARCH\nFROM example.com/base:1.0-${TARGETARCH}\n"),
+    )
+    INVALID = (
+        Example("FROM ⟦amd64⟧/debian:12\n"),
+        Example("FROM mcr.microsoft.com/dotnet/runtime-deps:8.0-alpine-⟦amd64⟧\n"),
+    )
+
+    def message(self, sink: Sink, marks: tuple[Mark, ...]) -> str:
+        return f"{sink.text} is an image for amd64 only"

@@ -1,0 +1,134 @@
+"""Runs the rules over one Dockerfile and what it uses of its context."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from crossdock.errors import InputError
+from crossdock.findings import Finding, Skipped
+from crossdock.image.binary import Binary, identify
+from crossdock.platforms import ARM64, Platform
+from crossdock.read.context import Context
+from crossdock.read.dockerfile import parse
+from crossdock.read.model import Dockerfile, Instruction
+from crossdock.read.pieces import HOLE
+from crossdock.read.trace import Trace, trace
+from crossdock.rules import RULES
+from crossdock.rules.base import Project
+from crossdock.rules.sinks import collect
+from crossdock.source import Source, Span
+
+HEADER = 4096
+"""Bytes of a file that tell what it is compiled for."""
+MOST_FILES = 20_000
+"""Files of a context whose headers are read; a bigger context is reported as skipped."""
+_IGNORE = re.compile(r"#\s*crossdock:\s*ignore\s*=\s*([\w-]+(?:\s*,\s*[\w-]+)*)\s*(.*)")
+
+
+@dataclass(frozen=True)
+class CheckReport:
+    """What was found, by position, and what was not looked at."""
+
+    findings: tuple[Finding, ...]
+    skipped: tuple[Skipped, ...]
+
+
+def check_dockerfile(
+    source: Source, *, context: Context | None, build_args: Mapping[str, str], target: Platform = ARM64
+) -> CheckReport:
+    """Every finding of every rule. Raises InputError when the Dockerfile cannot be parsed or the context not read."""
+    dockerfile = parse(source)
+    traced = trace(dockerfile, context=context, build_args=build_args, target=target)
+    skipped = list(traced.skipped)
+    binaries, left_out = _binaries(traced, context)
+    skipped += left_out
+    sources = {source.path: source}
+    for _, step in traced.steps:
+        sources |= {run.source.path: run.source for run in step.scripts}
+    project = Project(dockerfile, traced, collect(traced), binaries, sources, target, dict(build_args))
+    ignores, complaints = _ignores(dockerfile)
+    skipped += complaints
+    findings: dict[tuple[str, str, Span], Finding] = {}
+    for rule in RULES:
+        for finding in rule().check(project):
+            ignored = next((i for i in ignores if i.covers(finding, source.path)), None)
+            if ignored:
+                skipped.append(Skipped(f"{finding.rule} at {finding.location}", ignored.reason))
+            else:
+                findings.setdefault((finding.rule, finding.location.path, finding.location.span), finding)
+    ordered = sorted(
+        findings.values(), key=lambda f: (f.location.path != source.path, f.location.path, f.location.span)
+    )
+    return CheckReport(tuple(ordered), tuple(dict.fromkeys(skipped)))
+
+
+def _binaries(traced: Trace, context: Context | None) -> tuple[dict[str, Binary], list[Skipped]]:
+    """Headers of the files that COPY and ADD take from the context."""
+    found: dict[str, Binary] = {}
+    if context is None:
+        return found, []
+    patterns = {
+        word.text
+        for _, step in traced.steps
+        if step.instruction.keyword in {"COPY", "ADD"} and step.copied_from is None
+        for word in step.words
+        if "://" not in word.text and not word.text.startswith("<<") and HOLE not in word.text
+    }
+    paths = list(dict.fromkeys(path for pattern in sorted(patterns) for path in context.match(pattern)))
+    skipped = []
+    if len(paths) > MOST_FILES:
+        skipped.append(
+            Skipped("some files of the context", f"it has {len(paths)}, more than {MOST_FILES} are not read")
+        )
+    for path in paths[:MOST_FILES]:
+        try:
+            head = context.read(path, HEADER)
+        except InputError as error:
+            skipped.append(Skipped(path, error.what))
+            continue
+        binary = identify(head) if head else None
+        if binary:
+            found[path] = binary
+    return found, skipped
+
+
+@dataclass(frozen=True)
+class _Ignore:
+    rules: frozenset[str]
+    reason: str
+    span: Span
+
+    def covers(self, finding: Finding, path: str) -> bool:
+        return finding.rule in self.rules and finding.location.path == path and finding.location.span in self.span
+
+
+def _ignores(dockerfile: Dockerfile) -> tuple[list[_Ignore], list[Skipped]]:
+    """The ``crossdock: ignore`` comments above instructions, and complaints about rules that do not exist."""
+    known = {rule.id for rule in RULES}
+    found: list[_Ignore] = []
+    complaints: list[Skipped] = []
+    for instruction, line, text in _comments(dockerfile):
+        match = _IGNORE.match(text)
+        if not match:
+            continue
+        names = [name.strip() for name in match[1].split(",")]
+        for name in names:
+            if name not in known:
+                complaints.append(
+                    Skipped(f"the comment at {dockerfile.source.path}:{line}", f"there is no rule called {name}")
+                )
+        found.append(
+            _Ignore(frozenset(names), match[2].strip() or "ignored by a comment without a reason", instruction.span)
+        )
+    return found, complaints
+
+
+def _comments(dockerfile: Dockerfile) -> Iterator[tuple[Instruction, int, str]]:
+    source = dockerfile.source
+    if b"crossdock:" not in source.data:
+        return
+    for instruction in dockerfile.instructions:
+        for span in instruction.comments:
+            yield instruction, source.position(span.start).line, source.text(span)

@@ -1,0 +1,116 @@
+"""The words by which text names amd64 and arm64: finding them, and what another architecture's word would be."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+_AMD64 = re.compile(
+    r"""
+      (?<![a-z]) (?: amd[-_]?64 (?!gpu) )                # amd64, also after digits: linux2amd64
+    | (?<=linux) amd64
+    | (?<![a-z0-9]) x86[-_]64                           # x86_64, x86-64
+    | (?<=linux) x86[-_]64
+    | (?<![a-z0-9]) (?:linux[-_]?)? x64 (?![a-z0-9])     # x64, linux-x64
+    | (?<![a-z0-9]) linux[-_]?64 (?![0-9a-z])            # linux64, linux-64
+    | (?<![a-z0-9]) lin64 (?![0-9a-z])
+    | (?<![0-9]) 64[-_]?bit (?![a-z])                     # 64bit, 64-bit
+    """,
+    re.IGNORECASE | re.VERBOSE,
+)
+_ARM64 = re.compile(r"(?<![a-z])(?:arm[-_]?64|aarch[-_]?64|armv8|linuxarm64|sbsa)", re.IGNORECASE)
+_OTHER_SYSTEM = re.compile(
+    r"(?<![a-z])(?:darwin|macos|osx|apple|windows|win32|win64|win-x64|mingw\w*|msys2?|freebsd|openbsd)(?![a-z])|\.exe\b|\.msi\b",
+    re.IGNORECASE,
+)
+_TOOLS_FOR_AMD64 = re.compile(
+    r"crossbuild-essential-amd64|(?:gcc|g\+\+|binutils)[\w.+-]*-x86-64-linux-gnu|qemu-(?:x86_64|system|user)", re.I
+)
+"""Programs that run on any architecture and deal with amd64."""
+
+LIBRARY_PATH = re.compile(
+    r"x86_64-linux-(?:gnu|musl)(?!-)|ld-linux-x86-64|ld-musl-x86_64|/jvm/[^\s:]*amd64|jre/lib/amd64|lib/amd64\b"
+    r"|cpython-\d+-x86_64|openjdk-amd64|/usr/lib/x86_64",
+    re.IGNORECASE,
+)
+"""Multiarch directories, dynamic loaders and JVM folders, named for amd64."""
+TRIPLE = re.compile(r"x86_64-(?:unknown|pc|alpine|redhat|suse|apple|w64)?-?linux-(?:gnu|musl)(?:x32)?", re.IGNORECASE)
+"""GNU and Rust target triples of amd64 Linux."""
+
+_BARE = re.compile(
+    r"(?:linux[-_/]?)?(?:gnu[-_]|musl[-_])?(?:amd64|x86[-_]64|x64|64-?bit|linux64|64)(?:[-_](?:linux|gnu|musl))?",
+    re.IGNORECASE,
+)
+
+PAIRS: dict[str, tuple[str, ...]] = {
+    "amd64": ("arm64", "aarch64"),
+    "x86_64": ("aarch64", "arm64", "aarch_64"),
+    "x86-64": ("aarch64", "arm64"),
+    "x64": ("arm64", "aarch64"),
+    "linux-x64": ("linux-arm64", "linux-aarch64"),
+    "linux_x64": ("linux_arm64", "linux_aarch64"),
+    "linux64": ("linux-arm64", "linux-aarch64", "linuxarm64", "linux_arm64"),
+    "linux-64": ("linux-aarch64", "linux-arm64"),
+    "64bit": ("ARM64", "arm64", "aarch64"),
+    "64-bit": ("ARM64", "arm64"),
+}
+"""What a project that calls amd64 so may call arm64, most usual first. Which one it is, is looked up, never assumed."""
+
+
+@dataclass(frozen=True)
+class Token:
+    """A word that names amd64 at the characters ``start:end`` of a text."""
+
+    text: str
+    start: int
+    end: int
+
+
+def amd64_tokens(text: str) -> tuple[Token, ...]:
+    """The words that name amd64 Linux. Words in the name of another system's file, and of tools that handle amd64 on
+    any machine, do not count."""
+    if "64" not in text:
+        return ()
+    found = [Token(m[0], m.start(), m.end()) for m in _AMD64.finditer(text)]
+    if not found:
+        return ()
+    tools = [m.span() for m in _TOOLS_FOR_AMD64.finditer(text)]
+    return tuple(
+        token
+        for token in found
+        if not any(low <= token.start < high for low, high in tools) and not _other_system(text, token)
+    )
+
+
+def _other_system(text: str, token: Token) -> bool:
+    """Whether the word belongs to a file for macOS or Windows: the same path segment (or the whole, short text) says so."""
+    start = max(text.rfind("/", 0, token.start), text.rfind(" ", 0, token.start)) + 1
+    ends = [at for at in (text.find("/", token.end), text.find(" ", token.end)) if at >= 0]
+    segment = text[start : min(ends, default=len(text))]
+    if _OTHER_SYSTEM.search(segment):
+        return True
+    last = text.rstrip("/").rsplit("/", 1)[-1]
+    return _OTHER_SYSTEM.search(last) is not None or re.search(r"/(?:darwin|windows|macos)/$", text[:start]) is not None
+
+
+def names_arm64(text: str) -> bool:
+    return _ARM64.search(text) is not None
+
+
+def is_bare(text: str) -> bool:
+    """Whether a value is nothing but the name of amd64: ``amd64``, ``linux-x86_64``, ``linux/amd64``."""
+    return _BARE.fullmatch(text.strip()) is not None
+
+
+def arm64_names(token: str) -> tuple[str, ...]:
+    """What the token may be for arm64, in the token's own case, most usual first."""
+    names = PAIRS.get(token.lower(), ("arm64", "aarch64"))
+    if token.isupper() and not any(name.isupper() for name in names):
+        return tuple(name.upper() for name in names)
+    return names
+
+
+def spans(pattern: re.Pattern[str], text: str) -> Iterator[Token]:
+    for match in pattern.finditer(text):
+        yield Token(match[0], match.start(), match.end())

@@ -1,0 +1,71 @@
+"""pinned-platform: a stage is fixed to amd64."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from crossdock.findings import Finding, Fix, Safety
+from crossdock.platforms import AMD64
+from crossdock.rules.base import Example, Project, Rule
+from crossdock.source import Edit, Span
+
+
+class PinnedPlatform(Rule):
+    """A stage is fixed to amd64 with `FROM --platform=linux/amd64`.
+
+    The stage is amd64 in the arm64 build too. If its files reach the image, the image is labelled arm64 and holds
+    amd64 programs; in the last stage the whole image is amd64.
+
+    Leave `--platform` away. If the stage only prepares files that are the same on every architecture, write
+    `--platform=$BUILDPLATFORM`: it then runs on the machine that builds.
+    """
+
+    id = "pinned-platform"
+
+    VALID = (
+        Example("FROM debian\n"),
+        Example("FROM --platform=$BUILDPLATFORM node AS assets\nFROM nginx\nCOPY --from=assets /site /site\n"),
+        Example(
+            "FROM --platform=linux/amd64 debian AS tool-amd64\nFROM --platform=linux/arm64 debian AS tool-arm64\n"
+            "ARG TARGETARCH\nFROM tool-${TARGETARCH}\n"
+        ),
+    )
+    INVALID = (
+        Example("FROM ⟦--platform=linux/amd64⟧ debian\nRUN true\n", fixed="FROM debian\nRUN true\n"),
+        Example("ARG PLATFORM=⟦linux/amd64⟧\nFROM --platform=$PLATFORM debian\n"),
+    )
+
+    def check(self, project: Project) -> Iterator[Finding]:
+        for stage in project.trace.stages:
+            flag = stage.stage.platform
+            value = stage.platform
+            if flag is None or value is None or stage.amd64_only or project.target == AMD64:
+                continue
+            text = value.render()
+            if text.split("/")[-1].lower() not in {"amd64", "x86_64"} and "amd64" not in text:
+                continue
+            origins = value.origin_of(0, len(text))
+            if not origins:
+                continue
+            where = f"stage {stage.stage.label}" if stage.stage.name else "this stage"
+            message = f"{where} is {text} in every build"
+            source = project.dockerfile.source
+            if origins[0].span in flag.span:
+                yield self.finding(source, flag.span, message, fixes=(_without(project, flag.span),))
+            else:
+                span = Span(origins[0].span.start, origins[-1].span.end)
+                yield self.finding(source, span, message, fixes=(_without(project, flag.span),))
+
+
+def _without(project: Project, span: Span) -> Fix:
+    """Leave the flag away, with the blank after it. It stays unsafe to a degree nobody can see from here when the pin
+    was there to work around something, but for amd64 nothing changes."""
+    data = project.dockerfile.source.data
+    end = span.end
+    while data[end : end + 1] in {b" ", b"\t"}:
+        end += 1
+    return Fix(
+        "Build the stage for the target platform",
+        Safety.SAFE,
+        (Edit(project.dockerfile.source.path, Span(span.start, end), b""),),
+    )

@@ -1,0 +1,68 @@
+"""Rules about amd64 text that reaches a kind of sink: one finding for each place where the text was written."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterator
+from typing import ClassVar
+
+from crossdock.findings import Confidence, Finding, Severity
+from crossdock.rules.base import Project, Rule
+from crossdock.rules.idioms import fixes_for
+from crossdock.rules.sinks import Kind, Mark, Sink
+from crossdock.source import Span
+
+
+class SinkRule(Rule):
+    """A rule that reports the amd64 text of some kinds of sinks, unless a variable that is nothing but an
+    architecture's name is to blame: that is frozen-architecture-variable's."""
+
+    kinds: ClassVar[frozenset[Kind]]
+
+    @abstractmethod
+    def message(self, sink: Sink, marks: tuple[Mark, ...]) -> str:
+        """One line about this place."""
+
+    def wants(self, sink: Sink) -> bool:
+        return sink.kind in self.kinds
+
+    def check(self, project: Project) -> Iterator[Finding]:
+        for sink in project.sinks:
+            if self.wants(sink):
+                for marks in places(sink):
+                    if self.blames(marks[0]):
+                        yield self.at(project, sink, marks)
+
+    def blames(self, mark: Mark) -> bool:
+        return mark.definition is None or not mark.definition.bare
+
+    def at(self, project: Project, sink: Sink, marks: tuple[Mark, ...]) -> Finding:
+        source = project.source(marks[0].origin.path)
+        span = Span(min(m.origin.span.start for m in marks), max(m.origin.span.end for m in marks))
+        return self.finding(
+            source,
+            span,
+            self.message(sink, marks),
+            severity=Severity.ERROR if sink.certain else Severity.WARNING,
+            confidence=Confidence.HIGH if sink.certain else Confidence.MEDIUM,
+            fixes=fixes_for(project, sink, marks),
+        )
+
+
+def places(sink: Sink) -> list[tuple[Mark, ...]]:
+    """The marks of a sink, by the place where they were written: the sink itself, or one definition each."""
+    found: dict[tuple[str, Span | None], list[Mark]] = {}
+    for mark in sink.marks:
+        span = mark.definition.origin.span if mark.definition else None
+        found.setdefault((mark.origin.path, span), []).append(mark)
+    return [tuple(marks) for marks in found.values()]
+
+
+def shown(marks: tuple[Mark, ...]) -> str:
+    """The amd64 words, as they were written."""
+    return ", ".join(dict.fromkeys(mark.token.text for mark in marks))
+
+
+def shortened(text: str, limit: int = 90) -> str:
+    text = " ".join(text.split())
+    return text if len(text) <= limit else f"{text[: limit // 3]}…{text[-(limit - limit // 3) :]}"
