@@ -139,7 +139,7 @@ class Registry:
         codes = _error_codes(answer)
         if status in (401, 403) or codes & {"UNAUTHORIZED", "DENIED"}:
             return RegistryError(
-                f"access to {what} was refused (HTTP {status})", where=where, hint=self._authorizer.login_hint(scopes)
+                f"{self.host} refused {what} (HTTP {status})", where=where, hint=self._authorizer.login_hint(scopes)
             )
         if status == 429 or "TOOMANYREQUESTS" in codes:
             wait = answer.retry_after
