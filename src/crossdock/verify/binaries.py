@@ -1,0 +1,156 @@
+"""The check ``binaries``: is every binary in the image, also inside packages, of the platform?"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from crossdock.image.binary import Binary, Format
+from crossdock.image.bundles import SEPARATOR
+from crossdock.image.tar import Kind
+from crossdock.platforms import DEBIAN, Platform
+from crossdock.verify.exceptions import expected_elsewhere, variant_keys
+from crossdock.verify.filesystem import FileSystem, Missing
+from crossdock.verify.model import CheckResult, Status
+
+CHECK = "binaries"
+MAX_SHOWN = 10
+"""How many wrong files of one layer are told one by one; the rest is counted."""
+
+
+@dataclass(frozen=True)
+class _Candidate:
+    """A binary in the image. ``bundle`` is the package it is in, if any: ``app.war!/lib/a.jar``."""
+
+    path: str
+    binary: Binary
+    layer: int
+    bundle: str = ""
+
+
+def check_binaries(system: FileSystem, platform: Platform, created_by: tuple[str, ...]) -> Iterator[CheckResult]:
+    """One failure for each wrong file (bounded per layer), one skipped result for each reason that excuses some, and
+    one passed result with the count when nothing is wrong."""
+    right: list[_Candidate] = []
+    foreign: list[_Candidate] = []
+    for candidate in _candidates(system):
+        (right if candidate.binary.runs_on(platform.architecture) else foreign).append(candidate)
+    wrong: list[_Candidate] = []
+    excused: dict[str, list[str]] = {}
+    packages = _foreign_packages(system)
+    multi = {candidate.bundle for candidate in right if candidate.bundle}
+    keys = {key for item in right for key in variant_keys(item.path, (platform.architecture,))}
+    for item in foreign:
+        reason = _reason(item, platform, keys, multi, packages)
+        if reason is None:
+            wrong.append(item)
+        else:
+            excused.setdefault(reason, []).append(item.path)
+    yield from _failures(wrong, len(right), platform, created_by)
+    for reason, paths in excused.items():
+        first = min(paths)
+        more = f" and {len(paths) - 1:,} more" if len(paths) > 1 else ""
+        yield CheckResult(CHECK, Status.SKIPPED, f"{reason}: {first}{more}", platform, path=first)
+    yield from _troubles(system, platform, created_by)
+    if not wrong:
+        count = len(right)
+        message = f"{count:,} binaries, all {platform.architecture}" if count else "no binaries of this platform's kind"
+        yield CheckResult(CHECK, Status.PASSED, message, platform)
+
+
+def _candidates(system: FileSystem) -> Iterator[_Candidate]:
+    seen: set[int] = set()
+    for path, placed in system.files():
+        file = placed.file
+        if file.kind is not Kind.FILE or (file.binary is None and not file.members) or id(file) in seen:
+            continue
+        seen.add(id(file))  # a hard link is the same file
+        if file.binary is not None and (file.binary.architectures or file.binary.format is not Format.STATIC_LIBRARY):
+            yield _Candidate(path, file.binary, placed.layer)
+        for member in file.members:
+            inside = f"{path}{SEPARATOR}{member.path}"
+            yield _Candidate(inside, member.binary, placed.layer, inside.rpartition(SEPARATOR)[0])
+
+
+def _reason(
+    item: _Candidate, platform: Platform, keys: set[str], multi: set[str], packages: frozenset[str]
+) -> str | None:
+    if reason := expected_elsewhere(item.path, item.binary, platform):
+        return reason
+    if item.bundle in multi:
+        return f"parts of packages that hold {platform.architecture} code as well"
+    if keys & variant_keys(item.path, item.binary.architectures):
+        return f"variants for other machines, with the one for {platform.architecture} beside them"
+    if packages & set(item.binary.architectures) and _MULTIARCH_FOLDER.match(item.path):
+        return "libraries of Debian packages of a foreign architecture that dpkg installed"
+    return None
+
+
+_MULTIARCH_FOLDER = re.compile(r"(usr/)?lib/[^/]+-linux-gnu[^/]*/|(usr/)?lib(32|64|x32)?/ld-")
+_PACKAGE_LIST = re.compile(r"[^/:]+:([a-z0-9]+)\.list")
+
+
+def _foreign_packages(system: FileSystem) -> frozenset[str]:
+    """The architectures of installed Debian packages, by the names of their file lists."""
+    found = system.find("var/lib/dpkg/info")
+    if isinstance(found, Missing):
+        return frozenset()
+    names = {name: architecture for architecture, name in DEBIAN.items()}
+    matches = map(_PACKAGE_LIST.fullmatch, found.names())
+    return frozenset(names.get(match[1], match[1]) for match in matches if match)
+
+
+def _failures(
+    wrong: list[_Candidate], right: int, platform: Platform, created_by: tuple[str, ...]
+) -> Iterator[CheckResult]:
+    shown: Counter[int] = Counter()
+    hint = _hint(right, platform)
+    for item in sorted(wrong, key=lambda item: (item.layer, item.path)):
+        shown[item.layer] += 1
+        if shown[item.layer] > MAX_SHOWN:
+            continue
+        yield CheckResult(
+            CHECK,
+            Status.FAILED,
+            f"{item.path} is {item.binary.describe()}",
+            platform,
+            path=item.path,
+            created_by=instruction(created_by, item.layer),
+            hint=hint,
+        )
+    for layer, count in sorted(shown.items()):
+        if count > MAX_SHOWN:
+            text = f"{count - MAX_SHOWN:,} more files of the same layer are not {platform.architecture}"
+            yield CheckResult(
+                CHECK, Status.FAILED, text, platform, created_by=instruction(created_by, layer), hint=hint
+            )
+
+
+def _hint(right: int, platform: Platform) -> str:
+    if right:
+        return (
+            f"Get this file for {platform.architecture} in the instruction that brought it"
+            " (crossdock check finds and port mends most of these)."
+        )
+    return (
+        f"Nothing in this image is {platform.architecture}: look for a FROM with --platform or an image with only"
+        " another architecture, and build again."
+    )
+
+
+def _troubles(system: FileSystem, platform: Platform, created_by: tuple[str, ...]) -> Iterator[CheckResult]:
+    found = sorted(((path, placed) for path, placed in system.files() if placed.file.trouble), key=lambda item: item[0])
+    for path, placed in found[:MAX_SHOWN]:
+        text = f"{path}: {'; '.join(placed.file.trouble[:3])}"
+        brought = instruction(created_by, placed.layer)
+        yield CheckResult(CHECK, Status.SKIPPED, text, platform, path=path, created_by=brought)
+    if len(found) > MAX_SHOWN:
+        text = f"{len(found) - MAX_SHOWN:,} more files could not be looked at completely"
+        yield CheckResult(CHECK, Status.SKIPPED, text, platform)
+
+
+def instruction(created_by: tuple[str, ...], layer: int | None) -> str:
+    """The instruction that made a layer, or nothing when the image does not say."""
+    return created_by[layer] if layer is not None and layer < len(created_by) else ""

@@ -1,0 +1,179 @@
+"""What one layer brings: the facts about each of its files that verification needs, and nothing else of them."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from posixpath import basename
+from typing import BinaryIO, cast
+
+from crossdock.errors import CrossdockError
+from crossdock.image.binary import HEAD_BYTES, LIBRARY_HEAD_BYTES, Binary, Format, identify
+from crossdock.image.bundles import Member, is_bundle, look_into
+from crossdock.image.elf import CorruptElf, Dynamic, read_dynamic
+from crossdock.image.layers import walk, whiteout_target
+from crossdock.image.model import Descriptor
+from crossdock.image.tar import Content, Kind
+
+ELF_WINDOW_BYTES = 16 << 20
+"""How much of an ELF file from its start is held while its dynamic section, which comes late, is waited for."""
+BUNDLE_MEMORY_BYTES = 32 << 20
+"""A larger .jar or .deb is looked into through an unnamed temporary file."""
+MAX_BUNDLE_BYTES = 4 << 30
+MAX_TEXT_BYTES = 64 << 10
+SCRIPT_LINE_BYTES = 256
+"""How much of a ``#!`` line the kernel reads (BINPRM_BUF_SIZE)."""
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """A file, link or folder of a layer. ``link`` is a symlink's text or a hard link's path.
+
+    ``script`` is the first line behind ``#!`` of an executable script, as bytes decode (a trailing carriage return is
+    kept: the kernel keeps it too). ``text`` is the whole content of the loader's configuration files. ``trouble`` says
+    what could not be read.
+    """
+
+    kind: Kind
+    mode: int
+    link: str = ""
+    binary: Binary | None = None
+    dynamic: Dynamic | None = None
+    script: str = ""
+    members: tuple[Member, ...] = ()
+    text: str = ""
+    trouble: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class LayerContents:
+    """The facts about one layer, in the order they apply: what is hidden of the layers below, then what is put there.
+
+    ``escaping`` are names that lead outside of the image.
+    """
+
+    digest: str
+    hidden: tuple[str, ...]
+    opaque: tuple[str, ...]
+    files: tuple[tuple[str, File], ...]
+    escaping: tuple[str, ...]
+
+
+def read_layer(stream: BinaryIO, descriptor: Descriptor) -> LayerContents:
+    """Stream a layer once. Raises InputError naming its digest when it is damaged."""
+    hidden: list[str] = []
+    opaque: list[str] = []
+    files: list[tuple[str, File]] = []
+    escaping: list[str] = []
+    shared: dict[File, File] = {}
+    for entry, content in walk(stream, descriptor):
+        if entry.escapes:
+            escaping.append(entry.name)
+            continue
+        if (target := whiteout_target(entry.name)) is not None:
+            path, is_opaque = target
+            if is_opaque:
+                opaque.append(path)
+            elif path:
+                hidden.append(path)
+            continue
+        if entry.kind is Kind.FILE:
+            file = _file(entry.name, entry.mode, entry.size, content)
+        else:
+            file = File(entry.kind, entry.mode, entry.link)
+        if file.binary is None and not file.members:
+            # Most files say nothing but their mode: one object stands for all of them.
+            file = shared.setdefault(file, file)
+        files.append((entry.name, file))
+    return LayerContents(descriptor.digest, tuple(hidden), tuple(opaque), tuple(files), tuple(escaping))
+
+
+def _file(name: str, mode: int, size: int, content: Content) -> File:
+    head = content.take(HEAD_BYTES)
+    binary = identify(head)
+    if binary is not None:
+        if binary.format is Format.STATIC_LIBRARY and not binary.architectures:
+            binary = identify(head + content.take(LIBRARY_HEAD_BYTES)) or binary
+        if binary.format is Format.ELF and binary.kind not in ("relocatable object", "core dump"):
+            return _elf(mode, binary, _Forward(head, content))
+        return File(Kind.FILE, mode, binary=binary)
+    if head[:2] == b"#!" and mode & 0o111:
+        line = head[2:SCRIPT_LINE_BYTES].partition(b"\n")[0]
+        return File(Kind.FILE, mode, script=line.decode("utf-8", "surrogateescape"))
+    if is_bundle(name, head):
+        return _bundle(name, mode, size, head, content)
+    if _is_loader_configuration(name):
+        text = head + content.take(MAX_TEXT_BYTES - len(head))
+        return File(Kind.FILE, mode, text=text.decode("utf-8", "replace"))
+    return File(Kind.FILE, mode)
+
+
+def _elf(mode: int, binary: Binary, forward: _Forward) -> File:
+    try:
+        return File(Kind.FILE, mode, binary=binary, dynamic=read_dynamic(forward.read))
+    except CorruptElf as error:
+        return File(Kind.FILE, mode, binary=binary, trouble=(error.what,))
+
+
+def _bundle(name: str, mode: int, size: int, head: bytes, content: Content) -> File:
+    if size > MAX_BUNDLE_BYTES:
+        return File(Kind.FILE, mode, trouble=(f"not looked into: {size:,} bytes are too many",))
+    try:
+        with tempfile.SpooledTemporaryFile(BUNDLE_MEMORY_BYTES) as spool:
+            spool.write(head)
+            for piece in _pieces(content):
+                spool.write(piece)
+            spool.seek(0)
+            bundle = look_into(basename(name), cast("BinaryIO", spool))
+    except OSError as error:
+        raise CrossdockError(
+            f"cannot keep a large archive of the image for a moment: {error.strerror or error}",
+            where=tempfile.gettempdir(),
+            hint="Free some space there, or set TMPDIR to a folder that has it.",
+        ) from error
+    return File(Kind.FILE, mode, members=bundle.members, trouble=bundle.notes)
+
+
+def _pieces(content: Content) -> Iterator[bytes]:
+    while piece := content.take(1 << 20):
+        yield piece
+
+
+def _is_loader_configuration(name: str) -> bool:
+    if not name.startswith("etc/ld"):
+        return False
+    return name == "etc/ld.so.conf" or name.startswith(("etc/ld.so.conf.d/", "etc/ld-musl-"))
+
+
+class _Forward:
+    """Reading an ELF file out of a stream: the start of it is held up to ELF_WINDOW_BYTES, and behind that only what
+    is asked for last. To go back to what was passed over is a CorruptElf that says so; linkers do not need it."""
+
+    def __init__(self, head: bytes, content: Content) -> None:
+        self._window = head
+        self._content = content
+        self._tail = b""
+        self._tail_at = 0
+
+    def read(self, offset: int, size: int) -> bytes:
+        end = offset + size
+        if end > len(self._window) and not self._tail_at:
+            self._window += self._content.take(min(end, ELF_WINDOW_BYTES) - len(self._window))
+        if end <= len(self._window) or (not self._tail_at and not self._content.left):
+            return self._window[offset:end]
+        if not self._tail_at:
+            if offset < len(self._window):
+                self._tail, self._tail_at = self._window[offset:], offset
+            else:
+                self._content.skip(offset - len(self._window))
+                self._tail_at = offset
+        if offset < self._tail_at:
+            raise CorruptElf("its parts are in an unusual order, too far from each other")
+        reached = self._tail_at + len(self._tail)
+        if offset > reached:
+            self._content.skip(offset - reached)
+            self._tail, self._tail_at, reached = b"", offset, offset
+        if end > reached:
+            self._tail += self._content.take(end - reached)
+        return self._tail[offset - self._tail_at : end - self._tail_at]

@@ -1,0 +1,175 @@
+"""Verifying an image: its platforms, configs, layers, binaries and entrypoints, and what smoke runs said."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from crossdock.engines.model import SmokeResult, SmokeVerdict
+from crossdock.errors import InputError
+from crossdock.image.model import Descriptor, Image, ImageConfig, Index, Manifest
+from crossdock.platforms import Platform
+from crossdock.verify.binaries import check_binaries, instruction
+from crossdock.verify.contents import LayerContents, read_layer
+from crossdock.verify.entrypoint import check_entrypoint
+from crossdock.verify.filesystem import FileSystem
+from crossdock.verify.model import CheckResult, Status, VerifyResult
+
+Smoke = Callable[[Platform], SmokeResult]
+"""Starts the image of one platform and says how that went."""
+
+
+def verify_image(image: Image, *, require: tuple[Platform, ...] = (), smoke: Smoke | None = None) -> VerifyResult:
+    """Check every platform in ``require``, or all that the image has when it is empty.
+
+    Layers are streamed once each, also those that platforms share. An image that is wrong is a failed result; raises
+    InputError only when the index itself cannot be read, and RegistryError or EngineError when the registry or the
+    engine behind ``smoke`` cannot be reached.
+    """
+    root = image.root()
+    index = image.index()
+    chosen, results = _choose(index, require)
+    documents = [_read_documents(image, platform, entry) for platform, entry in chosen]
+    layers = _Layers(image, [found.manifest for found in documents if found.manifest])
+    for (platform, _), found in zip(chosen, documents, strict=True):
+        results.append(found.result)
+        if found.manifest is None or found.config is None:
+            continue
+        results += _contents(layers, found.manifest, found.config, platform)
+        if smoke is not None:
+            results.append(smoke_check(smoke(platform)))
+    return VerifyResult(image.name, root.digest, tuple(platform for platform, _ in chosen), tuple(results))
+
+
+def smoke_check(smoke: SmokeResult) -> CheckResult:
+    """What a smoke run says, as a check."""
+    last = next((line.strip() for line in reversed(smoke.output) if line.strip()), "")
+    said = f": {last[:200]}" if last else ""
+    seconds = f"{smoke.seconds:.1f} s"
+    match smoke.verdict:
+        case SmokeVerdict.RAN:
+            ending = f"ended with 0 after {seconds}" if smoke.exit_code == 0 else f"still running after {seconds}"
+            return CheckResult("smoke", Status.PASSED, f"started and {ending}", smoke.platform)
+        case SmokeVerdict.FAILED:
+            text = f"ended with exit code {smoke.exit_code} after {seconds}{said}"
+            hint = "If it needs arguments or a server to start, give a command for the smoke run, or --no-smoke."
+        case SmokeVerdict.EXEC_FORMAT_ERROR:
+            text = f"exec format error{said}"
+            hint = (
+                f"A program in the image is not for {smoke.platform}; the checks binaries and entrypoint name it."
+                " If they pass, this machine cannot run such programs: see crossdock doctor."
+            )
+        case SmokeVerdict.MISSING_LOADER:
+            text = f"a program's loader or library is missing{said}"
+            hint = "The check entrypoint names the file; install its C library or link the program statically."
+        case SmokeVerdict.HUNG:
+            text = f"did not start within {seconds}{said}"
+            hint = "Some programs hang under emulation: run it on an Arm machine, or give a shorter command."
+    return CheckResult("smoke", Status.FAILED, text, smoke.platform, hint=hint)
+
+
+def _choose(index: Index, require: tuple[Platform, ...]) -> tuple[list[tuple[Platform, Descriptor]], list[CheckResult]]:
+    """The image for each wanted platform, and the results of the check ``platforms``."""
+    offered = [(entry.platform, entry) for entry in index.images if entry.platform is not None]
+    names = ", ".join(sorted({str(platform) for platform, _ in offered})) or "none"
+    results: list[CheckResult] = []
+    chosen: list[tuple[Platform, Descriptor]] = []
+    for wanted in require or tuple(dict.fromkeys(platform for platform, _ in offered)):
+        matches = [(platform, entry) for platform, entry in offered if platform.satisfies(wanted)]
+        if not matches:
+            text = f"{wanted} is not in the image; it has {names}"
+            hint = f"Build it with --platform {wanted} as well."
+            results.append(CheckResult("platforms", Status.FAILED, text, wanted, hint=hint))
+            continue
+        platform, entry = next((match for match in matches if match[0] == wanted), max(matches, key=lambda m: m[0]))
+        chosen.append((platform, entry))
+        results.append(CheckResult("platforms", Status.PASSED, f"{platform} is in the image", platform))
+    for entry in index.images:
+        if entry.platform is None:
+            text = f"{entry.digest} names no platform and was not looked at"
+            results.append(CheckResult("platforms", Status.SKIPPED, text))
+    if not require and not chosen:
+        hint = "Give an image; this may be an artifact (a chart, a signature) or an empty index."
+        results.append(CheckResult("platforms", Status.FAILED, "there is no platform in the image", hint=hint))
+    if require:
+        rest = sorted({str(platform) for platform, entry in offered if all(entry is not one for _, one in chosen)})
+        if rest:
+            text = f"{', '.join(rest)} in the image as well, not asked for and not looked at"
+            results.append(CheckResult("platforms", Status.SKIPPED, text))
+    return chosen, results
+
+
+@dataclass(frozen=True)
+class _Documents:
+    """One platform's manifest and config, and the result of the check ``config``."""
+
+    result: CheckResult
+    manifest: Manifest | None = None
+    config: ImageConfig | None = None
+
+
+def _read_documents(image: Image, platform: Platform, entry: Descriptor) -> _Documents:
+    try:
+        manifest = image.manifest(entry)
+        config = image.config(manifest)
+    except InputError as error:
+        return _Documents(_unreadable("config", error, platform))
+    said = config.platform
+    if (said.os, said.architecture) == (platform.os, platform.architecture):
+        return _Documents(CheckResult("config", Status.PASSED, f"the config says {said}", platform), manifest, config)
+    text = f"the index says {platform}, but the image's config says {said}"
+    hint = "One of the two was written by hand or by a faulty tool. Build this platform again."
+    return _Documents(CheckResult("config", Status.FAILED, text, platform, hint=hint), manifest, config)
+
+
+class _Layers:
+    """Reads each layer once. The contents of one that several platforms share are kept until the last has them."""
+
+    def __init__(self, image: Image, manifests: list[Manifest]) -> None:
+        self._image = image
+        self._uses = Counter(layer.digest for manifest in manifests for layer in manifest.layers)
+        self._kept: dict[str, LayerContents] = {}
+
+    def read(self, descriptor: Descriptor) -> LayerContents:
+        self._uses[descriptor.digest] -= 1
+        contents = self._kept.pop(descriptor.digest, None)
+        if contents is None:
+            with self._image.open(descriptor) as stream:
+                contents = read_layer(stream, descriptor)
+        if self._uses[descriptor.digest] > 0:
+            self._kept[descriptor.digest] = contents
+        return contents
+
+
+def _contents(layers: _Layers, manifest: Manifest, config: ImageConfig, platform: Platform) -> Iterator[CheckResult]:
+    """The checks ``layers``, ``binaries`` and ``entrypoint`` for one platform."""
+    created_by = config.created_by if len(config.created_by) == len(manifest.layers) else ()
+    system = FileSystem()
+    escaping = 0
+    for number, descriptor in enumerate(manifest.layers):
+        brought = instruction(created_by, number)
+        try:
+            contents = layers.read(descriptor)
+        except InputError as error:
+            yield _unreadable("layers", error, platform, brought)
+            for check in ("binaries", "entrypoint"):
+                yield CheckResult(check, Status.SKIPPED, "not looked at, because a layer cannot be read", platform)
+            return
+        escaping += len(contents.escaping)
+        for name in contents.escaping[:3]:
+            text = f"layer {descriptor.digest} has a file that leads outside of the image: {name}"
+            hint = "Do not use this image before you know who put that there."
+            yield CheckResult("layers", Status.FAILED, text, platform, name, brought, hint)
+        system.add(contents)
+    if not escaping:
+        count, size = len(manifest.layers), sum(layer.size for layer in manifest.layers)
+        text = f"{count} layer{'' if count == 1 else 's'}, {size / 1e6:,.1f} MB packed, read to the end"
+        yield CheckResult("layers", Status.PASSED, text, platform)
+    yield from check_binaries(system, platform, created_by)
+    yield from check_entrypoint(system, config, platform)
+
+
+def _unreadable(check: str, error: InputError, platform: Platform, brought: str = "") -> CheckResult:
+    text = f"{error.where}: {error.what}" if error.where else error.what
+    return CheckResult(check, Status.FAILED, text, platform, created_by=brought, hint=error.hint or "")
