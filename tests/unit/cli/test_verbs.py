@@ -186,16 +186,19 @@ def test_port_shows_a_diff_that_git_applies(project: Path, capfd: pytest.Capture
     assert "linux/amd64" not in (project / "Dockerfile").read_text()
 
 
-def test_port_writes_on_request_only_and_keeps_every_other_byte(project: Path, capsys: Capture) -> None:
+def test_port_writes_on_request_only_and_keeps_every_other_byte(
+    project: Path, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
     before = b"# caf\xe9\r\nFROM --platform=linux/amd64 debian:12-slim\r\nRUN true\r\n"
     (project / "Dockerfile").write_bytes(before)
     assert main(["port", "--offline", "--write"]) == ExitCode.DONE
     assert (project / "Dockerfile").read_bytes() == before.replace(b"--platform=linux/amd64 ", b"")
-    capsys.readouterr()
+    diff = capfdbinary.readouterr().out
+    assert b" # caf\xe9\r\n" in diff
     assert main(["port", "--offline", "--write"]) == ExitCode.DONE
-    out, err = capsys.readouterr()
-    assert out == ""
-    assert "nothing to do" in err
+    out, err = capfdbinary.readouterr()
+    assert out == b""
+    assert b"nothing to do" in err
 
 
 def test_port_writes_all_files_or_none(

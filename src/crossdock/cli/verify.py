@@ -1,0 +1,124 @@
+"""crossdock verify: whether an image is what its labels say."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import click
+
+from crossdock.cli.options import engine_option, format_option, platform_option
+from crossdock.cli.output import style_of, write
+from crossdock.engines.choose import choose
+from crossdock.engines.model import Engine
+from crossdock.errors import EngineError, ExitCode
+from crossdock.host.binfmt import check_emulation
+from crossdock.http import Http
+from crossdock.image.layout import LayoutWriter, assemble_index
+from crossdock.image.locate import open_image
+from crossdock.image.model import Image
+from crossdock.platforms import Platform
+from crossdock.process import Runner, SystemRunner
+from crossdock.verify.image import smoke_check, verify_image
+from crossdock.verify.model import CheckResult, Status, VerifyResult
+
+SMOKE_SECONDS = 10.0
+
+
+@click.command("verify")
+@click.argument("image")
+@platform_option("--require", help="Platforms that must be there; all others that are there are checked as well.")
+@platform_option("--platform", help="Check only these platforms.  [default: all]")
+@click.option("--no-smoke", is_flag=True, help="Do not start the images.")
+@click.option(
+    "--smoke-timeout",
+    type=click.FloatRange(min=0.1),
+    default=SMOKE_SECONDS,
+    show_default=True,
+    metavar="SECONDS",
+    help="A service that still runs after this long has started.",
+)
+@engine_option
+@click.option("--plain-http", is_flag=True, help="Ask the registry by plain HTTP (localhost needs no asking).")
+@format_option
+def command(
+    *,
+    image: str,
+    require: tuple[Platform, ...],
+    platform: tuple[Platform, ...],
+    no_smoke: bool,
+    smoke_timeout: float,
+    engine: str,
+    plain_http: bool,
+    format_: str,
+) -> int:
+    """Prove that IMAGE really is what its labels say, for every platform.
+
+    IMAGE is a reference in a registry, a folder with an OCI layout, or an OCI or Docker archive (docker save). Compared
+    are the index, the configuration, every binary in every layer, and the entrypoint with its interpreter, loader and
+    libraries; then each platform's image is started without network. Where this machine cannot start it (no engine, no
+    emulation), that is said and does not count as failed.
+
+    Exit code: 0 every check passed, 1 a check failed, 3 the image could not be read.
+
+    \b
+    Examples:
+      crossdock verify debian:12-slim
+      crossdock verify --require linux/amd64,linux/arm64 HOST/team/app:1.0
+      crossdock verify --no-smoke app.tar
+      crossdock verify --format json ./layout > verified.json
+    """
+    with Http() as http:
+        found = open_image(image, http=http, plain_http=plain_http)
+        result = verify_image(found, require=_wanted(found, require, platform))
+        if not no_smoke:
+            checks = _smoke(found, result, engine, smoke_timeout, SystemRunner())
+            result = replace(result, results=(*result.results, *checks))
+    if format_ == "json":
+        from crossdock.report.json import encode, verify_report
+
+        write(encode(verify_report(result)))
+    else:
+        from crossdock.report.terminal import verify_text
+
+        write(verify_text(result, style_of(sys.stdout)))
+    return ExitCode.DONE if result.passed else ExitCode.FINDINGS
+
+
+def _wanted(image: Image, require: tuple[Platform, ...], only: tuple[Platform, ...]) -> tuple[Platform, ...]:
+    """What to check: those that must be there, and, unless ``only`` limits it, all that are there."""
+    if only or not require:
+        return tuple(dict.fromkeys((*require, *only)))
+    there = [entry.platform for entry in image.index().images if entry.platform is not None]
+    return tuple(dict.fromkeys((*require, *there)))
+
+
+def _smoke(image: Image, result: VerifyResult, name: str, timeout: float, runner: Runner) -> Iterator[CheckResult]:
+    """Start each platform's image that has passed so far; say for the others why it is not started."""
+    try:
+        engine = choose(name, runner)
+    except EngineError as error:
+        if name != "auto":
+            raise
+        yield CheckResult("smoke", Status.SKIPPED, f"not started: {error.what}", hint=error.hint or "")
+        return
+    problems = {problem.platform: problem for problem in check_emulation(result.platforms, runner)}
+    for platform in result.platforms:
+        if any(entry.status is Status.FAILED and entry.platform in (platform, None) for entry in result.results):
+            yield CheckResult("smoke", Status.SKIPPED, "not started: a check has failed already", platform)
+        elif problem := problems.get(platform):
+            yield CheckResult("smoke", Status.SKIPPED, f"not started: {problem.what}", platform, hint=problem.hint)
+        else:
+            yield _smoke_one(engine, image, platform, timeout)
+
+
+def _smoke_one(engine: Engine, image: Image, platform: Platform, timeout: float) -> CheckResult:
+    """The engine wants a layout on disk; it gets one of exactly this platform's content."""
+    with tempfile.TemporaryDirectory(prefix="crossdock-") as work:
+        layout = Path(work) / "layout"
+        layout.mkdir()
+        assemble_index(LayoutWriter(layout), [(image, image.root(), platform)])
+        return smoke_check(engine.smoke(layout, platform, None, timeout))
