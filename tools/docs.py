@@ -40,7 +40,7 @@ def pages() -> dict[Path, str]:
 
 
 def rules_index() -> str:
-    rows = "\n".join(f"| [{rule.id}]({rule.id}.md) | {rule.paragraphs()[0]} |" for rule in RULES)
+    rows = "\n".join(f"| [{rule.id}]({rule.id}.md) | {rule.paragraphs()[0].replace('|', '&#124;')} |" for rule in RULES)
     return (
         f"{NOTE}# Rules\n\nWhat `crossdock check` finds. Each page says why it breaks on arm64 and how to mend it.\n\n"
         f"| rule | finds |\n|---|---|\n{rows}\n"
