@@ -445,6 +445,8 @@ def _new_client(patience: Patience, direct: bool) -> httpx2.Client:
         return httpx2.Client(
             timeout=httpx2.Timeout(patience.read, connect=patience.connect, pool=None),
             limits=httpx2.Limits(max_connections=None, max_keepalive_connections=16),
+            # This machine is reached without a proxy, but with the same trusted certificates (SSL_CERT_FILE).
+            verify=httpx2.create_ssl_context(),
             trust_env=not direct,
         )
     except (ValueError, ImportError, OSError, httpx2.InvalidURL):

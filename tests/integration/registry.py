@@ -1,4 +1,4 @@
-"""Debian's docker-registry as a fixture: on a free port of this machine, plain or with a password."""
+"""Debian's docker-registry as a fixture: on a free port of this machine; plain, with a password, with TLS."""
 
 from __future__ import annotations
 
@@ -7,8 +7,6 @@ import shutil
 import socket
 import subprocess
 import time
-import urllib.error
-import urllib.request
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -19,13 +17,16 @@ PROGRAM = "docker-registry"
 class Registry:
     """A running registry that keeps its data in ``folder``. ``host`` is ``localhost:PORT``.
 
-    With ``password`` it wants Basic authentication by ``username``.
+    With ``password`` it wants Basic authentication by ``username``; with ``tls`` it speaks only TLS, with a certificate
+    that ``certificate`` holds and nobody trusts.
     """
 
-    def __init__(self, folder: Path, *, username: str = "", password: str = "") -> None:
+    def __init__(self, folder: Path, *, username: str = "", password: str = "", tls: bool = False) -> None:
         self.folder = folder
         self.username = username
         self.password = password
+        self.tls = tls
+        self.certificate = folder / "certificate.pem"
         self.host = ""
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -47,6 +48,9 @@ class Registry:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.stop()
+
+    def stop(self) -> None:
         if self._process:
             self._process.terminate()
             with contextlib.suppress(subprocess.TimeoutExpired):
@@ -62,7 +66,7 @@ class Registry:
             "version: 0.1",
             "log: {level: info}",
             f"storage: {{filesystem: {{rootdirectory: {self.folder / 'data'}}}, delete: {{enabled: true}}}}",
-            f"http: {{addr: '127.0.0.1:{port}'}}",
+            f"http: {{addr: '127.0.0.1:{port}'{self._tls()}}}",
         ]
         if self.password:
             passwords = self.folder / "htpasswd"
@@ -75,16 +79,23 @@ class Registry:
         path.write_text("\n".join(lines) + "\n")
         return path
 
+    def _tls(self) -> str:
+        if not self.tls:
+            return ""
+        key = self.folder / "key.pem"
+        name = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"]
+        files = ["-keyout", str(key), "-out", str(self.certificate)]
+        command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", *name, *files]
+        subprocess.run(command, check=True, capture_output=True)
+        return f", tls: {{certificate: {self.certificate}, key: {key}}}"
+
     def _wait(self, port: int) -> None:
         deadline = time.monotonic() + 20
         while time.monotonic() < deadline:
             if self._process and self._process.poll() is not None:
                 break
-            try:
-                urllib.request.urlopen(f"http://127.0.0.1:{port}/v2/", timeout=2).close()
-                return
-            except urllib.error.HTTPError:
-                return
-            except OSError:
-                time.sleep(0.05)
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", port)) == 0:
+                    return
+            time.sleep(0.05)
         raise RuntimeError(f"{PROGRAM} did not start:\n{self.log()}")

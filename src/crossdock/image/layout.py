@@ -205,9 +205,22 @@ class LayoutWriter:
 
     def finish(self, root: Descriptor, tags: Sequence[str] = ()) -> None:
         """Make the folder a layout whose only image is ``root``, under each tag (a reference) or without a name."""
+        if not self.has(root):
+            self._keep_index_json(root)
         with self._writing():
             write_atomically(self.folder / INDEX_FILE, index_json(root, tags))
             write_atomically(self.folder / LAYOUT_FILE, LAYOUT_MARK)
+
+    def _keep_index_json(self, root: Descriptor) -> None:
+        """The index may be what index.json itself was until now; then it becomes a blob before that is replaced."""
+        with self._writing():
+            path = self.folder / INDEX_FILE
+            data = path.read_bytes() if path.is_file() else b""
+        if digest_of(data) != root.digest:
+            raise InputError(
+                f"{root.digest} is missing", where=str(self.folder), hint="The layout is incomplete. Build it again."
+            )
+        self.add_document(data, root.media_type)
 
     @contextmanager
     def _temporary(self, descriptor: Descriptor) -> Iterator[BinaryIO]:

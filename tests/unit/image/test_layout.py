@@ -78,6 +78,15 @@ def test_index_json_that_lists_platforms_is_the_index(tmp_path: Path) -> None:
     assert [entry.platform for entry in direct.index().images] == [AMD64, ARM64]
     assert direct.read(direct.root()) == (image.folder / "index.json").read_bytes()
     assert contents(direct).documents[-1] == direct.root()
+    LayoutWriter(image.folder).finish(direct.root(), ["app:1"])
+    assert everything_is_there(LayoutImage(image.folder, "1"), direct.root())
+
+
+def everything_is_there(image: LayoutImage, root: Descriptor) -> bool:
+    parts = contents(image)
+    return image.root() == root and all(
+        LayoutWriter(image.folder).has(part) for part in (*parts.blobs, *parts.documents)
+    )
 
 
 def test_an_index_in_an_index(tmp_path: Path) -> None:
@@ -211,6 +220,12 @@ class TestWriter:
         with pytest.raises(KeyboardInterrupt):
             writer.add_blob(Descriptor(OCI_CONFIG, "sha256:" + "0" * 64, 5), Interrupted())
         assert list((tmp_path / "out" / "blobs" / "sha256").iterdir()) == []
+
+    def test_an_image_that_is_not_there_cannot_be_named(self, tmp_path: Path) -> None:
+        image = write_image(tmp_path, ARM64)
+        with pytest.raises(InputError, match="is missing"):
+            LayoutWriter(tmp_path).finish(replace(image.root(), digest="sha256:" + "0" * 64), ["app:1"])
+        assert LayoutImage(tmp_path).root() == image.root()
 
     def test_where_nothing_can_be_written(self, tmp_path: Path) -> None:
         (tmp_path / "file").write_text("")
