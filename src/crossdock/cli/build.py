@@ -27,7 +27,7 @@ from crossdock.cli.options import (
 )
 from crossdock.cli.outputs import Destination, Output, parse_outputs
 from crossdock.cli.publishing import check_outputs, load_warning, publish
-from crossdock.errors import ExitCode
+from crossdock.errors import EngineError, ExitCode
 from crossdock.platforms import DEFAULT_TARGETS, Platform, host_platform
 from crossdock.source import write_atomically
 
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from crossdock.engines.model import BuildRequest, Engine, SmokeResult
     from crossdock.fixes.port import PortResult
     from crossdock.plan.model import BuildPlan
+    from crossdock.process import Runner
     from crossdock.verify.model import VerifyResult
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -155,7 +156,8 @@ def command(
         )  # fmt: skip
         ported, plan, request = prepared.ported, prepared.plan, prepared.request
         talk.ported(ported, wanted=ports)
-        builder = choose(engine, SystemRunner())
+        runner = SystemRunner()
+        builder = choose(engine, runner)
         info = builder.probe()
         built = Built(info, ported if ports else None, plan)
         if dry_run:
@@ -164,7 +166,8 @@ def command(
         talk.planned(plan, info)
         if warning := load_warning(info, request.platforms, destinations):
             talk.say(warning)
-        _prepare_emulation(plan, fix=fix_binfmt)
+        # Smoke runs start the images here, so they need what the build may not.
+        _prepare_emulation(plan.emulated() if no_smoke else request.platforms, runner, fix=fix_binfmt)
         with talk.building(request.platforms) as on_event:
             layout = builder.build(request, work, on_event)
         talk.say("Verifying")
@@ -234,8 +237,21 @@ def _default_outputs(tags: tuple[str, ...]) -> tuple[Output, ...]:
     return (Output(Destination.ENGINE),) if tags else ()
 
 
-def _prepare_emulation(plan: BuildPlan, *, fix: bool) -> None:
-    """Make sure that the kernel runs programs of every platform that the plan emulates. Raises EngineError."""
+def _prepare_emulation(platforms: tuple[Platform, ...], runner: Runner, *, fix: bool) -> None:
+    """Make sure that programs of these platforms run here. Raises EngineError saying what is missing."""
+    from crossdock.host.binfmt import check_emulation, register
+
+    problems = check_emulation(platforms, runner)
+    if fix:
+        for problem in problems:
+            register(problem.platform, runner)
+        problems = check_emulation(platforms, runner)
+    if problems:
+        raise EngineError(
+            "this machine cannot run what is to be built: " + "; ".join(problem.what for problem in problems),
+            where=", ".join(str(problem.platform) for problem in problems),
+            hint=problems[0].hint,
+        )
 
 
 def _verify(builder: Engine, layout: Path, request: BuildRequest, *, smoke_seconds: float | None) -> VerifyResult:
