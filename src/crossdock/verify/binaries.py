@@ -56,7 +56,9 @@ def check_binaries(system: FileSystem, platform: Platform, created_by: tuple[str
     yield from _troubles(system, platform, created_by)
     if not wrong:
         count = len(right)
-        message = f"{count:,} binaries, all {platform.architecture}" if count else "no binaries of this platform's kind"
+        message = f"{count:,} {'binary' if count == 1 else 'binaries'} for {platform.architecture}, none that is not"
+        if not count:
+            message = "no binaries at all" if not foreign else "no binaries that have to be of this platform"
         yield CheckResult(CHECK, Status.PASSED, message, platform)
 
 

@@ -182,7 +182,8 @@ class _Chain:
             raise _Stop(self._problem(f"/{found.path} is a {binary.kind}, not a program", found, "Link it first."))
         loading = load(self._system, found, architecture, self._config.env)
         problems += [(problem, certain) for problem in loading.problems]
-        libraries = f", {loading.libraries} libraries" if loading.libraries else ""
+        count = loading.libraries
+        libraries = f", {count} {'library' if count == 1 else 'libraries'}" if count else ""
         self.told.append(f"{told} ({architecture}{libraries})")
 
     def _interpreter(self, script: Found) -> Found:
@@ -198,7 +199,7 @@ class _Chain:
         rest = rest.strip(" \t")
         found = self._system.find(interpreter)
         if isinstance(found, Missing):
-            text = f"/{script.path} asks for {interpreter}{_because(found)}, which is not in the image"
+            text = f"/{script.path} asks for {interpreter}{_because(interpreter, found)}, which is not in the image"
             hint = f"Install what brings {interpreter} in the final stage, or change the script's first line."
             raise _Stop(self._problem(text, script, hint))
         if interpreter.rpartition("/")[2] == "env" and rest:
@@ -226,7 +227,7 @@ class _Chain:
             found = self._system.find(path)
             if isinstance(found, Missing):
                 hint = "Check the path, and that the final stage copies the file (COPY --from) for every platform."
-                text = f"{program} is not in the image{_because(found)}"
+                text = f"{program} is not in the image{_because(program, found)}"
                 raise _Stop(Problem(text, found.path, found.layer, hint))
             return found
         fallback: Found | None = None
@@ -255,8 +256,10 @@ class _Chain:
         return Problem(text, found.path, found.layer, hint, foreign)
 
 
-def _because(missing: Missing) -> str:
-    return f" (/{missing.link} is a link to /{missing.path})" if missing.link else ""
+def _because(asked: str, missing: Missing) -> str:
+    """Names the dangling link, if what was asked for is one (and not only on the way there)."""
+    dangling = missing.link.rpartition("/")[2] == asked.rpartition("/")[2]
+    return f" (/{missing.link} is a link to /{missing.path})" if missing.link and dangling else ""
 
 
 def _after_env_options(words: tuple[str, ...]) -> list[str]:

@@ -52,7 +52,7 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Missing:
-    """Where a path ended: the part that does not exist, and the last symbolic link (if any) that led there."""
+    """A path that does not exist, links in it followed, and the last symbolic link (if any) that led there."""
 
     path: str
     link: str = ""
@@ -109,12 +109,12 @@ class FileSystem:
                 continue
             here = "/".join((*names, part))
             if child is None:
-                return Missing(here, link, layer)
+                return Missing("/".join((here, *filter(None, pending[::-1]))), link, layer)
             last = not any(pending)
             if child.file.kind is not Kind.SYMLINK or (last and not follow):
-                return (
-                    Found(here, child) if last else Missing("/".join((here, *filter(None, pending[::-1]))), link, layer)
-                )
+                if last:
+                    return Found(here, child)
+                return Missing("/".join((here, *filter(None, pending[::-1]))), link, layer)
             links += 1
             link, layer = here, child.layer
             if links > MAX_LINKS:

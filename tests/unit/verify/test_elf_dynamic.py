@@ -1,0 +1,120 @@
+"""The dynamic section of ELF files: made ones, this machine's own, damaged ones, and out of a stream."""
+
+from __future__ import annotations
+
+import contextlib
+import struct
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from made_images import LOADERS, elf
+
+from crossdock.image.elf import CorruptElf, Dynamic, read_dynamic
+from crossdock.image.tar import Content
+from crossdock.verify import contents
+from crossdock.verify.contents import _Forward
+
+
+def dynamic(data: bytes) -> Dynamic:
+    return read_dynamic(lambda offset, size: data[offset : offset + size])
+
+
+FULL = elf(
+    interpreter=LOADERS["arm64"],
+    needed=("libc.so.6", "libm.so.6"),
+    rpath="/opt/a:/opt/b",
+    runpath="$ORIGIN/../lib",
+    soname="libx.so.1",
+)
+EXPECTED = Dynamic(LOADERS["arm64"], ("libc.so.6", "libm.so.6"), ("/opt/a", "/opt/b"), ("$ORIGIN/../lib",), "libx.so.1")
+
+
+def test_everything() -> None:
+    assert dynamic(FULL) == EXPECTED
+
+
+def test_static_programs_need_nothing() -> None:
+    assert dynamic(elf()) == Dynamic()
+    assert dynamic(b"\x7fELF\2\1\1" + bytes(57)) == Dynamic()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs a dynamic program of this Linux")
+def test_this_interpreter() -> None:
+    data = Path("/bin/sh").resolve().read_bytes()
+    found = dynamic(data)
+    assert Path(found.interpreter).exists() or not found.needed
+    assert any(name.startswith("libc.") for name in found.needed) or not found.needed
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (b"", "not an ELF file"),
+        (FULL[:60], "cut off"),
+        (FULL[:100], "outside of the file"),
+        (FULL[:-20], "outside of the file"),
+        (FULL[:54] + struct.pack("<HH", 8, 3) + FULL[58:], "too short"),
+        (FULL[:54] + struct.pack("<HH", 56, 65000) + FULL[58:], "more than any program has"),
+    ],
+)
+def test_damaged(data: bytes, message: str) -> None:
+    with pytest.raises(CorruptElf, match=message):
+        dynamic(data)
+
+
+@given(st.data())
+@settings(max_examples=300, deadline=None)
+def test_any_damage(data: st.DataObject) -> None:
+    whole = bytearray(FULL)
+    for at, value in data.draw(st.lists(st.tuples(st.integers(4, len(whole) - 1), st.integers(0, 255)), max_size=6)):
+        whole[at] = value
+    with contextlib.suppress(CorruptElf):
+        dynamic(bytes(whole))
+
+
+class _Pieces:
+    """A tar content over bytes."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+
+    def exactly(self, size: int) -> bytes:
+        piece, self._data = self._data[:size], self._data[size:]
+        assert len(piece) == size
+        return piece
+
+    def skip(self, size: int) -> None:
+        self.exactly(size)
+
+
+def forward(data: bytes, head: int = 64) -> _Forward:
+    return _Forward(data[:head], Content(_Pieces(data[head:]), max(0, len(data) - head)))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("gap", [0, 500, 5000, 50_000])
+def test_from_a_stream(gap: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(contents, "ELF_WINDOW_BYTES", 4096)
+    data = elf(interpreter="/lib/ld.so", needed=("liba.so", "libb.so"), gap=gap)
+    assert read_dynamic(forward(data).read) == Dynamic("/lib/ld.so", ("liba.so", "libb.so"))
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 3000), st.integers(0, 300)), max_size=8),
+    st.integers(64, 600),
+    st.integers(600, 1500),
+)
+def test_forward_gives_the_file_or_says_it_cannot(reads: list[tuple[int, int]], head: int, window: int) -> None:
+    data = bytes(index % 251 for index in range(2500))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(contents, "ELF_WINDOW_BYTES", window)
+        source = forward(data, head)
+        for offset, size in reads:
+            try:
+                assert source.read(offset, size) == data[offset : offset + size]
+            except CorruptElf:
+                assert offset >= 0
+        if sorted(reads) == reads:
+            assert forward(data, head).read(0, 10) == data[:10]
