@@ -256,7 +256,7 @@ def _prepare_emulation(platforms: tuple[Platform, ...], runner: Runner, *, fix: 
 
 def _verify(builder: Engine, layout: Path, request: BuildRequest, *, smoke_seconds: float | None) -> VerifyResult:
     from crossdock.image.layout import LayoutImage
-    from crossdock.verify import verify_image
+    from crossdock.verify.image import verify_image
 
     def smoke(platform: Platform) -> SmokeResult:
         return builder.smoke(layout, platform, None, smoke_seconds or 0.0)
