@@ -51,27 +51,30 @@ def without_origin(value: Value) -> Value:
     return Value(tuple(Fragment(f.text, None, f.variable, f.choices) for f in value.fragments))
 
 
+MOST_CHOICES = 8
+MOST_FRAGMENTS = 200
+"""Of a value with choices; a longer one grew in a loop and says nothing any more."""
+
+
 def either(values: Iterable[Value]) -> Value:
-    """What a variable holds after branches that could not be decided: one of these."""
+    """What a variable holds after branches that could not be decided: one of these. Choices are never nested."""
     unique = list(dict.fromkeys(values))
     if not unique:
         return UNKNOWN
     if len(unique) == 1:
         return unique[0]
-    choices: list[Value] = []
-    for value in unique:
-        lone = value.fragments[0] if len(value.fragments) == 1 else None
-        choices += lone.choices if lone and lone.choices else (value,)
-    return Value((Fragment(None, choices=tuple(dict.fromkeys(choices))[:8]),))
+    choices = list(dict.fromkeys(option for value in unique for option in alternatives(value)))[:MOST_CHOICES]
+    choices = [option for option in choices if len(option.fragments) <= MOST_FRAGMENTS]
+    return Value((Fragment(None, choices=tuple(choices)),))
 
 
-def alternatives(value: Value, limit: int = 8) -> list[Value]:
+def alternatives(value: Value, limit: int = MOST_CHOICES) -> list[Value]:
     """Every text the value can have, as far as its choices tell; at most ``limit``."""
+    if not any(fragment.choices for fragment in value):
+        return [value]
     results = [Value()]
-    for fragment in value.fragments:
-        options = [Value((fragment,))]
-        if fragment.text is None and fragment.choices:
-            options = [inner for choice in fragment.choices for inner in alternatives(choice, limit)]
+    for fragment in value:
+        options = list(fragment.choices) if fragment.text is None and fragment.choices else [Value((fragment,))]
         results = [left + right for left in results for right in options][:limit]
     return results
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -53,6 +53,9 @@ _NAMES: dict[str, frozenset[str]] = {
 }
 
 
+_ARCHITECTURE_WORDS = frozenset().union(*_NAMES.values())
+
+
 @dataclass(frozen=True)
 class ShellWord:
     """One word after expansion. ``origin`` covers it as written; the value's fragments know where its parts are from."""
@@ -82,6 +85,8 @@ class Assignment:
     name: str
     value: Value
     origin: Origin
+    because: tuple[Value, ...] = ()
+    """The values, written down as the name of an architecture, by which the branch it stands in was chosen."""
 
 
 @dataclass(frozen=True)
@@ -101,6 +106,8 @@ class Command:
     stdin: Value | None
     scope: Mapping[str, Value] = field(repr=False)
     exported: frozenset[str] = field(repr=False)
+    because: tuple[Value, ...] = ()
+    """The values, written down as the name of an architecture, by which the branch it stands in was chosen."""
 
     @property
     def name(self) -> str:
@@ -148,6 +155,8 @@ class Machine:
 
     runs_on: Platform = ARM64
     target: Platform = ARM64
+    open: frozenset[str] = frozenset()
+    """Build arguments that have a default: what hangs on their value is not decided."""
 
 
 def evaluate(
@@ -222,6 +231,7 @@ class _State:
     ended: bool = False
     returned: bool = False
     certain: bool = True
+    because: tuple[Value, ...] = ()
     errexit: bool = False
 
     def fork(self) -> _State:
@@ -280,6 +290,7 @@ class _Walker:
         self.skipped: list[Skipped] = []
         self.steps = 0
         self.depth = 0
+        self.reasons: list[Value] = []
         self.source = _as_text(LogicalText("", (0,)))
 
     def result(self, state: _State) -> ShellTrace:
@@ -552,6 +563,7 @@ class _Walker:
                 arms.append((None, list(child.named_children)))
         outcomes: list[_State] = []
         for condition, body in arms:
+            self.reasons = []
             status: bool | None = True
             if condition is not None:
                 status = self._conditions(condition, state)
@@ -560,7 +572,7 @@ class _Walker:
             if status is False:
                 continue
             if status is True:
-                self.statements(body, state)
+                self._chosen(body, state)
                 break
             branch = state.fork()
             branch.certain = False
@@ -569,6 +581,13 @@ class _Walker:
         if outcomes:
             _merge(state, [*outcomes, state.fork()])
         return None
+
+    def _chosen(self, body: list[Node], state: _State) -> None:
+        """The branch that was decided for, and by which values."""
+        before, state.because = state.because, (*state.because, *self.reasons)
+        self.reasons = []
+        self.statements(body, state)
+        state.because = before
 
     def _conditions(self, nodes: list[Node], state: _State) -> bool | None:
         errexit, state.errexit = state.errexit, False
@@ -595,9 +614,10 @@ class _Walker:
                 for number, child in enumerate(item.children)
                 if child.is_named and item.field_name_for_child(number) != "value" and child.type != "comment"
             ]
+            self.reasons = []
             matches = [self._matches(subject, pattern, state) for pattern in patterns]
             if True in matches:
-                self.statements(body, state)
+                self._chosen(body, state)
                 break
             if None in matches:
                 branch = state.fork()
@@ -861,6 +881,7 @@ class _Walker:
             stdin,
             state.variables,
             state.exported,
+            state.because,
         )
         self.commands.append(command)
         return command
@@ -868,7 +889,7 @@ class _Walker:
     def _assign(self, assignment: Assignment, state: _State, record: bool = True) -> None:
         state.set(assignment.name, assignment.value)
         if record:
-            self.assignments.append(assignment)
+            self.assignments.append(replace(assignment, because=state.because) if state.because else assignment)
 
     def assignment(self, node: Node, state: _State) -> Assignment | None:
         name_node, value_node = node.child_by_field_name("name"), node.child_by_field_name("value")
@@ -1317,8 +1338,19 @@ class _Walker:
             return True
         regex = compiled(glob(pattern))
         if subject.text is not None:
-            return bool(regex.fullmatch(subject.text)) if regex else None
+            matched = bool(regex.fullmatch(subject.text)) if regex else None
+            is_architecture = subject.text.lower() in _ARCHITECTURE_WORDS
+            if matched is not None and not is_architecture and self.is_open(subject):
+                return None
+            if matched and is_architecture and any(fragment.origin for fragment in subject):
+                self.reasons.append(subject)
+            return matched
         return self.taken_for_architecture(subject, pattern)
+
+    def is_open(self, value: Value) -> bool:
+        """Whether it is the default of a build argument that says nothing of the architecture: the user may well give
+        another, so what hangs on it is not decided."""
+        return any(fragment.variable in self.machine.open for fragment in value)
 
     def taken_for_architecture(self, subject: Value, pattern: str) -> bool | None:
         """An unknown value beside the name of an architecture is the architecture."""
@@ -1423,14 +1455,18 @@ class _Test:
             operand = self.tokens[self.at + 1]
             self.at += 2
             value = operand.value or literal(operand.operator)
-            if token.operator == "-n":
-                return _is_nonempty(value)
-            if token.operator == "-z":
-                result = _is_nonempty(value)
-                return None if result is None else not result
+            if token.operator in {"-n", "-z"}:
+                result = self._has_text(value)
+                return None if result is None else result is (token.operator == "-n")
+            if token.operator in {"-d", "-e", "-f", "-x", "-r", "-s"} and _only_on_amd64(value.render()):
+                return None if self.walker.machine.runs_on == AMD64 else False
             return None
         self.at += 1
-        return _is_nonempty(token.value or literal(token.operator))
+        return self._has_text(token.value or literal(token.operator))
+
+    def _has_text(self, value: Value) -> bool | None:
+        result = _is_nonempty(value)
+        return None if result is False and self.walker.is_open(value) else result
 
     def _binary(self, left: Value, operator: str, right: _Operand) -> bool | None:
         walker, state = self.walker, self.state
@@ -1455,6 +1491,8 @@ class _Test:
             if left.text is not None:
                 return bool(pattern_re.search(left.text))
             return walker.taken_for_architecture(left, (text or "").strip("^$()"))
+        if walker.is_open(left) or walker.is_open(value):
+            return None
         if operator.startswith("-") and left.text is not None and value.text is not None:
             try:
                 a, b = int(left.text), int(value.text)
@@ -1602,6 +1640,11 @@ def _is_nonempty(value: Value) -> bool | None:
     if any(fragment.text for fragment in value):
         return True
     return None
+
+
+def _only_on_amd64(path: str) -> bool:
+    """Whether a path is that of a directory or loader that other architectures do not have."""
+    return re.search(r"x86_64-linux-(gnu|musl)|ld-linux-x86-64|ld-musl-x86_64|openjdk-amd64", path) is not None
 
 
 def _for_every_architecture(words: list[Value], target: str) -> list[Value]:

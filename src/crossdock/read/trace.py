@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from posixpath import normpath
 
@@ -306,7 +306,7 @@ class _Tracer:
         state = _StageState(stage, base, parent.index if parent else None, platform)
         if parent:
             state.inherit(self.done[parent.index])
-        if platform is not None and any(f.variable.startswith("BUILD") and not f.origin for f in platform):
+        if platform is not None and any(f.variable.startswith("BUILD") for f in platform):
             state.role = Role.BUILD
         elif platform is not None:
             state.role = Role.TARGET
@@ -328,8 +328,9 @@ class _Tracer:
     def _step(self, instruction: Instruction, state: _StageState) -> Step:
         match instruction.keyword:
             case "ARG":
-                step = self._arguments(instruction, state.scope, self._outer(state), state.directory)
+                step = self._arguments(instruction, state.scope, self.global_scope, state.directory)
                 given = {made.name for made in step.assignments}
+                state.open |= given - self.build_args.keys() - PLATFORM_ARGUMENTS
                 for made in step.assignments:
                     state.arguments[made.name] = made.value.via(made.name)
                 for word in step.declared:
@@ -352,10 +353,6 @@ class _Tracer:
             case "SHELL":
                 state.shell = tuple(word.text for word in instruction.exec_form or ())
         return Step(instruction, state.scope, directory=state.directory)
-
-    def _outer(self, state: _StageState) -> dict[str, Value]:
-        """What ARG without a default takes its value from."""
-        return self.global_scope
 
     def _environment(self, instruction: Instruction, state: _StageState) -> Step:
         made: list[Assignment] = []
@@ -435,13 +432,14 @@ class _Tracer:
         for flag in instruction.flags:
             if flag.name == "mount" and flag.value:
                 self._mount(flag.value, state)
+        machine = replace(state.machine, open=frozenset(state.open))
         if instruction.exec_form:
             words = tuple(
                 ShellWord(literal(word.text, Origin(self.path, word.span)), Origin(self.path, word.span))
                 for word in instruction.exec_form
             )
             traced = evaluate_words(
-                words, self.path, variables=scope, machine=state.machine, directory=state.directory, files=state.files
+                words, self.path, variables=scope, machine=machine, directory=state.directory, files=state.files
             )
         else:
             text = self._run_text(instruction)
@@ -452,7 +450,7 @@ class _Tracer:
                 text,
                 self.path,
                 variables=scope,
-                machine=state.machine,
+                machine=machine,
                 directory=state.directory,
                 files=state.files,
                 errexit=any(re.fullmatch(r"-\w*e\w*", word) for word in state.shell[1:]),
@@ -540,7 +538,9 @@ class _Tracer:
                     text,
                     source.path,
                     variables=variables,
-                    machine=Machine(self.target, self.target) if at_start else state.machine,
+                    machine=Machine(self.target, self.target)
+                    if at_start
+                    else replace(state.machine, open=frozenset(state.open)),
                     arguments=tuple(later.value for later in command.words[position + 1 :]),
                     directory=command.directory,
                     files=state.files,
@@ -619,6 +619,7 @@ class _StageState:
         self.machine = Machine()
         self.environment: dict[str, Value] = {}
         self.arguments: dict[str, Value] = {}
+        self.open: set[str] = set()
         self.directory = literal("/")
         self.shell: tuple[str, ...] = ("/bin/sh", "-c")
         self.files: dict[str, Value] = {}
@@ -628,8 +629,9 @@ class _StageState:
         self.needs_: set[int] = set()
 
     def inherit(self, parent: _StageState) -> None:
-        """What FROM an earlier stage brings: ENV, WORKDIR, SHELL and the files, but not ARG."""
+        """What FROM an earlier stage brings: ENV, ARG, WORKDIR, SHELL and the files."""
         self.role = parent.role
+        self.arguments, self.open = dict(parent.arguments), set(parent.open)
         self.environment = dict(parent.environment)
         self.directory, self.shell = parent.directory, parent.shell
         self.files, self.inline, self.copied = dict(parent.files), dict(parent.inline), list(parent.copied)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from crossdock.findings import Finding
+from crossdock.image.binary import Binary, Format
 from crossdock.read.trace import Role
 from crossdock.rules.base import Example, Project, Rule
 
@@ -42,7 +43,7 @@ class Amd64BinaryInContext(Rule):
                 files = [
                     path
                     for path, binary in project.binaries.items()
-                    if covers(wanted, path) and _is_amd64_linux(binary.architectures, str(binary.format), project)
+                    if covers(wanted, path) and _is_for_amd64(binary, project)
                 ]
                 if files:
                     more = f" and {len(files) - 1} more" if len(files) > 1 else ""
@@ -59,5 +60,9 @@ def covers(source: str, path: str) -> bool:
     return source in {"", ".", path} or path.startswith(source + "/") or fnmatchcase(path, source)
 
 
-def _is_amd64_linux(architectures: tuple[str, ...], format_: str, project: Project) -> bool:
-    return format_ == "elf" and "amd64" in architectures and project.target.architecture not in architectures
+def _is_for_amd64(binary: Binary, project: Project) -> bool:
+    return (
+        binary.format in {Format.ELF, Format.STATIC_LIBRARY}
+        and "amd64" in binary.architectures
+        and not binary.runs_on(project.target.architecture)
+    )

@@ -26,7 +26,7 @@ class Amd64TargetTriple(SinkRule):
     )
     INVALID = (
         Example("FROM rust\nRUN cargo build --release --target ⟦x86_64-unknown-linux-musl⟧\n"),
-        Example("FROM mcr.microsoft.com/dotnet/sdk\nRUN dotnet publish -r ⟦linux-x64⟧ -o /app\n"),
+        Example("FROM mcr.microsoft.com/dotnet/sdk\nRUN dotnet publish -r linux-⟦x64⟧ -o /app\n"),
     )
 
     def message(self, sink: Sink, marks: tuple[Mark, ...]) -> str:

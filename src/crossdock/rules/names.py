@@ -12,7 +12,8 @@ _AMD64 = re.compile(
     | (?<=linux) amd64
     | (?<![a-z0-9]) x86[-_]64                           # x86_64, x86-64
     | (?<=linux) x86[-_]64
-    | (?<![a-z0-9]) (?:linux[-_]?)? x64 (?![a-z0-9])     # x64, linux-x64
+    | (?<![a-z0-9]) x64 (?![a-z0-9])
+    | (?<=linux) x64 (?![a-z0-9])
     | (?<![a-z0-9]) linux[-_]?64 (?![0-9a-z])            # linux64, linux-64
     | (?<![a-z0-9]) lin64 (?![0-9a-z])
     | (?<![0-9]) 64[-_]?bit (?![a-z])                     # 64bit, 64-bit
@@ -30,8 +31,8 @@ _TOOLS_FOR_AMD64 = re.compile(
 """Programs that run on any architecture and deal with amd64."""
 
 LIBRARY_PATH = re.compile(
-    r"x86_64-linux-(?:gnu|musl)(?!-)|ld-linux-x86-64|ld-musl-x86_64|/jvm/[^\s:]*amd64|jre/lib/amd64|lib/amd64\b"
-    r"|cpython-\d+-x86_64|openjdk-amd64|/usr/lib/x86_64",
+    r"x86_64-linux-(?:gnu|musl)(?!-)|ld-linux-x86-64|ld-musl-x86_64|(?<=/jvm/)[^\s:/]*amd64|jre/lib/amd64|lib/amd64\b"
+    r"|cpython-\d+-x86_64|openjdk-amd64|(?<=/usr/lib/)x86_64\b(?!-linux)",
     re.IGNORECASE,
 )
 """Multiarch directories, dynamic loaders and JVM folders, named for amd64."""
@@ -48,8 +49,6 @@ PAIRS: dict[str, tuple[str, ...]] = {
     "x86_64": ("aarch64", "arm64", "aarch_64"),
     "x86-64": ("aarch64", "arm64"),
     "x64": ("arm64", "aarch64"),
-    "linux-x64": ("linux-arm64", "linux-aarch64"),
-    "linux_x64": ("linux_arm64", "linux_aarch64"),
     "linux64": ("linux-arm64", "linux-aarch64", "linuxarm64", "linux_arm64"),
     "linux-64": ("linux-aarch64", "linux-arm64"),
     "64bit": ("ARM64", "arm64", "aarch64"),

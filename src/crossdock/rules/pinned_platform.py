@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from crossdock.findings import Finding, Fix, Safety
-from crossdock.platforms import AMD64
+from crossdock.read.trace import Role
 from crossdock.rules.base import Example, Project, Rule
 from crossdock.source import Edit, Span
 
@@ -39,7 +39,7 @@ class PinnedPlatform(Rule):
         for stage in project.trace.stages:
             flag = stage.stage.platform
             value = stage.platform
-            if flag is None or value is None or stage.amd64_only or project.target == AMD64:
+            if flag is None or value is None or stage.amd64_only or stage.role is Role.BUILD:
                 continue
             text = value.render()
             if text.split("/")[-1].lower() not in {"amd64", "x86_64"} and "amd64" not in text:

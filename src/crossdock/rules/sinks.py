@@ -56,6 +56,7 @@ class Definition:
     stage: StageTrace | None
     step: Step | None
     script: ScriptRun | None = None
+    because: tuple[Value, ...] = ()
 
     @property
     def bare(self) -> bool:
@@ -131,7 +132,10 @@ _ARCH_OPTION = re.compile(
     r"(?:^|.*[-/_.:])(?:arch|platform|target|architecture|runtime|rid|cpu|os-?arch|goarch|abi|machine)[-_]?\w*$",
     re.IGNORECASE,
 )
-_GO_PROGRAMS = frozenset("go make just task mage goreleaser gox garble xgo ko gobuild".split())
+_BUILDERS = frozenset(
+    "go make just task mage goreleaser gox garble xgo ko cmake ninja meson npm yarn pnpm npx cargo gradle gradlew mvn "
+    "bazel bazelisk dotnet python python3 sh bash ash configure build.sh".split()
+)
 
 
 def collect(trace: Trace) -> tuple[Sink, ...]:
@@ -176,7 +180,7 @@ class _Collector:
         step: Step,
         script: ScriptRun | None,
     ) -> None:
-        self.definitions += [Definition(by, a.name, a.value, a.origin, stage, step, script) for a in made]
+        self.definitions += [Definition(by, a.name, a.value, a.origin, stage, step, script, a.because) for a in made]
 
     def _definition(self, origin: Origin) -> Definition | None:
         holding = [d for d in self.definitions if d.origin.path == origin.path and origin.span in d.origin.span]
@@ -202,7 +206,7 @@ class _Collector:
 
     def _variables(self, stage: StageTrace, step: Step) -> Iterator[Sink]:
         for made in step.assignments:
-            if made.name in PLATFORM_ARGUMENTS:
+            if made.name in PLATFORM_ARGUMENTS or made.name == "GOARCH":
                 continue
             kind = self._kind_of_variable(made)
             if kind and not (stage.role is Role.BUILD and kind is Kind.LIBRARY_PATH):
@@ -210,8 +214,6 @@ class _Collector:
 
     def _kind_of_variable(self, made: Assignment) -> Kind | None:
         text = made.value.render()
-        if made.name == "GOARCH":
-            return Kind.GOARCH
         if _FLAG_VARIABLES.fullmatch(made.name) and _FLAG.search(text):
             return Kind.COMPILER_FLAG
         if "://" in text:
@@ -220,7 +222,7 @@ class _Collector:
             return Kind.LIBRARY_PATH
         if TRIPLE.search(text):
             return Kind.TRIPLE
-        return Kind.VARIABLE
+        return None
 
     def _copy(self, stage: StageTrace, step: Step) -> Iterator[Sink]:
         if isinstance(step.copied_from, str):
@@ -263,6 +265,8 @@ class _Collector:
                 yield from sink(Kind.LIBRARY_PATH, word, assigned.name)
         if not command.words:
             return
+        if _is_opaque(command):
+            yield from self._seen(command, stage, step, script)
         if name in {"echo", "printf", "cat", "tee"}:
             yield from self._written(command, stage, step, script)
             return
@@ -291,6 +295,16 @@ class _Collector:
             if name in _FETCHERS and re.match(r"--(?:user-agent|header|referer)=", text):
                 continue
             yield from self._word(name, before, word, command, stage, step, script)
+
+    def _seen(self, command: Command, stage: StageTrace, step: Step, script: ScriptRun | None) -> Iterator[Sink]:
+        """Variables of ARG and ENV that a program reads from its environment without anyone seeing how."""
+        for key in sorted(command.exported):
+            value = command.scope.get(key, Value())
+            if key not in PLATFORM_ARGUMENTS and is_bare(value.render()) and any(f.origin for f in value):
+                kind = Kind.GOARCH if key == "GOARCH" else Kind.VARIABLE
+                yield from self._sink(
+                    kind, value, command.origin, stage, step, command=command, script=script, detail=command.name
+                )
 
     def _word(
         self,
@@ -460,7 +474,7 @@ class _Collector:
         if len(texts) > 1 and any(names_arm64(text) and not _tokens(kind, text) for text in texts):
             return
         for option, text in zip(options, texts, strict=True):
-            marks = tuple(self._marks(kind, option, text))
+            marks = tuple(self._marks(kind, option, text, command.because if command else ()))
             if marks:
                 yield Sink(
                     kind,
@@ -476,7 +490,7 @@ class _Collector:
                     detail,
                 )
 
-    def _marks(self, kind: Kind, value: Value, text: str) -> Iterator[Mark]:
+    def _marks(self, kind: Kind, value: Value, text: str, because: tuple[Value, ...]) -> Iterator[Mark]:
         for token in _tokens(kind, text):
             origins = value.origin_of(token.start, token.end)
             if not origins or sum(_length(origin.span) for origin in origins) * 2 < token.end - token.start:
@@ -484,7 +498,20 @@ class _Collector:
             definition = self._definition(origins[0])
             if definition and definition.name in PLATFORM_ARGUMENTS:
                 continue
-            yield Mark(token, origins[0], definition)
+            blamed = self._blamed(definition.because if definition else because)
+            if blamed is None:
+                yield Mark(token, origins[0], definition)
+            elif blamed.definition is None or blamed.definition.name not in PLATFORM_ARGUMENTS:
+                yield blamed
+
+    def _blamed(self, because: tuple[Value, ...]) -> Mark | None:
+        """The constant by which a branch was chosen, when it names amd64: that is what to change, not the branch."""
+        for value in because:
+            text = value.render()
+            origins = value.origin_of(0, len(text))
+            if is_bare(text) and origins:
+                return Mark(Token(text, 0, len(text)), origins[0], self._definition(origins[0]))
+        return None
 
 
 def _tokens(kind: Kind, text: str) -> Iterable[Token]:
@@ -511,6 +538,19 @@ def _tokens(kind: Kind, text: str) -> Iterable[Token]:
         token = suffixless(text)
         return (token,) if token else ()
     return found
+
+
+def _is_opaque(command: Command) -> bool:
+    """Whether a program does things that its words do not tell: a build tool, a script."""
+    first = command.words[0].text
+    if command.name in _TEXT_TOOLS | _FILE_TOOLS | _FETCHERS | _INSTALLERS:
+        return False
+    return (
+        command.name in _BUILDERS
+        or first.startswith(("./", "../"))
+        or ("/" in first and not re.match(r"/(?:usr/)?s?bin/", first))
+        or command.name.endswith((".sh", ".py"))
+    )
 
 
 def _length(span: Span) -> int:
