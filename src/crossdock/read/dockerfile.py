@@ -113,7 +113,8 @@ class _Parser:
             raise self._fail(
                 keyword_span.start, f"{keyword} cannot be triggered by ONBUILD", "Use another instruction."
             )
-        flags, begin = split_flags(logical, rest, self._escape)
+        _, end = stripped(logical)
+        flags, begin = split_flags(logical, rest, end, self._escape)
         begin, end = stripped(logical, begin)
         arguments = logical.slice(begin, end)
         found = Instruction(keyword, keyword_span, span, flags, arguments, (), None, ())

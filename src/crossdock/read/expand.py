@@ -22,6 +22,7 @@ MAX_LENGTH = 1 << 20
 """Characters; variables that double each other line by line end here instead of filling the memory."""
 _MAX_DEPTH = 100
 _NAME = re.compile(r"\d+|[@*#?$!0-]|(?:[^\W\d]|_)\w*")
+_PATTERN_PIECE = re.compile(r"\\.|.", re.DOTALL)
 _BLANK = re.compile(f"[{BLANKS}]+")
 
 
@@ -52,7 +53,7 @@ def split_assignment(word: Word, *, escape: str) -> tuple[Word, Word | None]:
     ``ENV NAME some value`` has everything after the first blank as its value."""
     first = next(quoted_words(word.logical, escape), word)
     if "=" not in first.text:
-        blank = None if len(first.text) == len(word.text) else _BLANK.search(word.text)
+        blank = _BLANK.search(word.text)
         if blank is None:
             return word, None
         return word.slice(0, blank.start()), word.slice(blank.end(), len(word.text))
@@ -211,11 +212,11 @@ class _Expansion:
             return Value((Fragment(None, variable=name),))
         longest = pattern.startswith(modifier)
         pattern = pattern[1:] if longest else pattern
-        tokens = self._pattern(start, pattern)
         if modifier == "#":
-            match = _glob(tokens, longest).match(text)
+            match = _glob(self._pattern(start, pattern), longest).match(text)
             return value.slice(match.end(), len(text)) if match else value
-        match = _glob(tuple(reversed(tokens)), longest).match(text[::-1])
+        backwards = "".join(reversed(_PATTERN_PIECE.findall(pattern)))
+        match = _glob(self._pattern(start, backwards), longest).match(text[::-1])
         return value.slice(0, len(text) - match.end()) if match else value
 
     def _replaced(self, start: int, name: str) -> Value:

@@ -16,6 +16,7 @@ from crossdock.read.model import LogicalText
 from crossdock.read.values import Value, literal
 
 _MARKER = re.compile(r"([0-9]*)<<(-?)[\t\n\f\r ]*([^<]*)\Z")
+_PLAIN_NAME = re.compile(r"[\w.-]+")
 _PLAIN = re.compile(rf"""[^{SPACES}$'"\\<]++""")
 _PLAIN_IN_QUOTES = re.compile(r'[^"$\\]++')
 _NAME = re.compile(r"\d+|[@*#?$!0-]|\w+")
@@ -50,15 +51,17 @@ def marker(text: str, start: int = 0) -> Marker | None:
     match = _MARKER.match(text)
     if match is None or not match[3]:
         return None
+    strip_tabs, end = match[2] == "-", start + len(text)
+    if _PLAIN_NAME.fullmatch(match[3]):
+        return Marker(match[3], True, strip_tabs, start, end)
     try:
         name = expand(LogicalText(match[3], tuple(range(len(match[3]) + 1))), 0, len(match[3]), _keep).text
     except InputError:
         return None
     if not name:
         return None
-    quotes = match[3].replace("\\'", "").replace('\\"', "")
-    quoted = any(quote in quotes for quote in "'\"")
-    return Marker(name, not quoted, match[2] == "-", start, start + len(text))
+    unescaped = match[3].replace("\\'", "").replace('\\"', "")
+    return Marker(name, not any(quote in unescaped for quote in "'\""), strip_tabs, start, end)
 
 
 def _keep(name: str) -> Value:

@@ -91,21 +91,28 @@ def check_stages(dockerfile: Dockerfile) -> None:
     look at it until someone asks for it with --target.
     """
     source = dockerfile.source
+    last = {stage.name.lower(): stage.index for stage in dockerfile.stages if stage.name}
+    earlier: dict[str, int] = {}
     needs: list[dict[int, Span]] = []
     for stage in dockerfile.stages:
-        base = dockerfile.stage(stage.base.text, before=stage.index)
-        found = {base.index: stage.base.span} if base else {}
+        base = stage.base.text.lower()
+        found = {earlier[base]: stage.base.span} if base in earlier else {}
+        if stage.name:
+            earlier[stage.name.lower()] = stage.index
         for reference, span in stage_references(stage):
-            if _NUMBER.match(reference) and not 0 <= int(reference[:10]) < len(dockerfile.stages):
+            other = last.get(reference.lower())
+            if other is None and _NUMBER.match(reference):
+                other = int(reference[:10])
+            if other is None:
+                continue
+            if not 0 <= other < len(dockerfile.stages):
                 raise fail(
                     source,
                     span.start,
                     f"there is no stage number {reference}",
                     f"Stages are numbered from 0 to {len(dockerfile.stages) - 1}; a name is safer.",
                 )
-            other = dockerfile.stage(reference.lstrip("+"))
-            if other:
-                found[other.index] = span
+            found[other] = span
         needs.append(found)
     _refuse_circles(dockerfile, needs)
     needed = {len(needs) - 1}

@@ -17,6 +17,7 @@ from crossdock.source import Span
 BLANKS = "\t\v\f\r "
 """What separates a keyword from its arguments, and the arguments of COPY from each other."""
 
+_SPACES = re.compile(f"[{SPACES}]*+")
 _BLANK_WORD = re.compile(f"[^{BLANKS}]+")
 _STRING = re.compile(r'"((?:[^"\\\x00-\x1f]++|\\["\\/bfnrt]|\\u[0-9a-fA-F]{4})*+)"')
 _JSON_SPACE = re.compile(r"[ \t\r\n]*+")
@@ -36,9 +37,13 @@ def word(logical: LogicalText, start: int, end: int) -> Word:
 
 def stripped(logical: LogicalText, start: int = 0) -> tuple[int, int]:
     """Where the text after ``start`` begins and ends without the spaces around it."""
-    text = logical.text
-    begin = len(text) - len(text[start:].lstrip(SPACES))
-    return begin, max(begin, len(text.rstrip(SPACES)))
+    begin = _skip_spaces(logical.text, start)
+    return begin, max(begin, len(logical.text.rstrip(SPACES)))
+
+
+def _skip_spaces(text: str, start: int) -> int:
+    match = _SPACES.match(text, start)
+    return match.end() if match else start
 
 
 def split_keyword(logical: LogicalText) -> tuple[int, int, int]:
@@ -50,20 +55,20 @@ def split_keyword(logical: LogicalText) -> tuple[int, int, int]:
     return start, stop, rest.start() if rest else end
 
 
-def split_flags(logical: LogicalText, start: int, escape: str) -> tuple[tuple[Flag, ...], int]:
-    """The flags that begin at ``start``, and where the arguments begin. ``--`` ends the flags."""
-    text = logical.text
+def split_flags(logical: LogicalText, start: int, end: int, escape: str) -> tuple[tuple[Flag, ...], int]:
+    """The flags between ``start`` and ``end``, and where the arguments begin. ``--`` ends the flags."""
+    text = logical.text[:end]
     flags: list[Flag] = []
     while True:
-        start, _ = stripped(logical, start)
+        start = _skip_spaces(text, start)
         if not text.startswith("--", start):
             return tuple(flags), start
-        end, letters = _flag_letters(text, start, escape)
+        stop, letters = _flag_letters(text, start, escape)
         value = "".join(text[index] for index in letters)
         if value == "--":
-            return tuple(flags), end
-        flags.append(_flag(logical, start, end, letters, value))
-        start = end
+            return tuple(flags), stop
+        flags.append(_flag(logical, start, stop, letters, value))
+        start = stop
 
 
 def _flag_letters(text: str, start: int, escape: str) -> tuple[int, list[int]]:
