@@ -261,7 +261,8 @@ def _verify(builder: Engine, layout: Path, request: BuildRequest, *, smoke_secon
     def smoke(platform: Platform) -> SmokeResult:
         return builder.smoke(layout, platform, None, smoke_seconds or 0.0)
 
-    return verify_image(LayoutImage(layout), require=request.platforms, smoke=smoke if smoke_seconds else None)
+    result = verify_image(LayoutImage(layout), require=request.platforms, smoke=smoke if smoke_seconds else None)
+    return replace(result, reference=request.tags[0] if request.tags else str(request.context))
 
 
 def _write_metadata(path: Path, verified: VerifyResult, tags: tuple[str, ...]) -> None:
