@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
-from rich.console import Console, RenderableType
-from rich.padding import Padding
+from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.table import Table
 from rich.text import Text
 
@@ -49,19 +49,33 @@ def text(*cells: Cell) -> Text:
     return whole
 
 
-def hanging(label: Cell, body: Text, indent: int = 2, label_width: int = 6) -> Table:
+@dataclass(frozen=True)
+class _Hanging:
+    """A text whose later lines stand below its first one. (A rich table does this too, ten times as slowly.)"""
+
+    first: Text
+    body: Text
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        margin = self.first.cell_len
+        for number, line in enumerate(self.body.wrap(console, max(1, options.max_width - margin), overflow="fold")):
+            whole = Text(" " * margin) if number else self.first.copy()
+            whole.append_text(line)
+            whole.no_wrap, whole.overflow = True, "ignore"
+            yield whole
+
+
+def hanging(label: Cell, body: Text, indent: int = 2, label_width: int = 6) -> RenderableType:
     """A label and a text beside it that wraps below itself."""
-    grid = Table.grid(padding=0)
-    grid.add_column(width=indent)
-    grid.add_column(width=label_width, no_wrap=True)
-    grid.add_column(overflow="fold")
-    grid.add_row("", text(label), body)
-    return grid
+    first = Text(" " * indent)
+    first.append_text(text(label))
+    first.pad_right(indent + label_width - first.cell_len)
+    return _Hanging(first, body)
 
 
-def indented(body: Text, indent: int = 2) -> Padding:
+def indented(body: Text, indent: int = 2) -> RenderableType:
     """A text that is set in, all its lines."""
-    return Padding(body, (0, 0, 0, indent))
+    return _Hanging(Text(" " * indent), body)
 
 
 def table(style: Style, headers: Sequence[str], rows: Sequence[Sequence[Cell]]) -> list[RenderableType]:

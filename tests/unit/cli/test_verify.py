@@ -1,0 +1,164 @@
+"""crossdock verify on layouts and archives, with an engine that only says how it went."""
+
+import gzip
+import io
+import json
+import tarfile
+from pathlib import Path
+
+import jsonschema
+import pytest
+
+from crossdock.cli.main import main
+from crossdock.engines.model import SmokeResult, SmokeVerdict
+from crossdock.errors import EngineError, ExitCode
+from crossdock.host.binfmt import Problem
+from crossdock.image.archive import write_oci_archive
+from crossdock.image.documents import descriptor_json, to_json
+from crossdock.image.layout import LayoutImage, LayoutWriter, assemble_index
+from crossdock.image.model import OCI_CONFIG, OCI_LAYER_GZIP, OCI_MANIFEST
+from crossdock.image.stream import digest_of
+from crossdock.platforms import AMD64, ARM64, Platform
+
+SCHEMA = Path(__file__).parents[3] / "docs/schemas/verify.json"
+MACHINES = {"amd64": 62, "arm64": 183}
+
+Capture = pytest.CaptureFixture[str]
+
+
+def program(architecture: str) -> bytes:
+    """A static ELF executable, as far as its header."""
+    return b"\x7fELF\2\1\1" + bytes(9) + b"\2\0" + MACHINES[architecture].to_bytes(2, "little") + bytes(44)
+
+
+def write_image(folder: Path, platform: Platform, holds: str) -> LayoutImage:
+    """An image for ``platform`` whose entrypoint is a program for the architecture ``holds``."""
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w") as tar:
+        entry = tarfile.TarInfo("app")
+        entry.size, entry.mode = len(program(holds)), 0o755
+        tar.addfile(entry, io.BytesIO(program(holds)))
+    writer = LayoutWriter(folder)
+    layer = writer.add_document(gzip.compress(out.getvalue(), mtime=0), OCI_LAYER_GZIP)
+    config = {
+        "architecture": platform.architecture,
+        "os": platform.os,
+        "config": {"Entrypoint": ["/app"]},
+        "rootfs": {"type": "layers", "diff_ids": [digest_of(out.getvalue())]},
+        "history": [{"created_by": "COPY app /app # buildkit"}],
+    }
+    described = writer.add_document(to_json(config), OCI_CONFIG)
+    manifest = {
+        "schemaVersion": 2,
+        "mediaType": OCI_MANIFEST,
+        "config": descriptor_json(described),
+        "layers": [descriptor_json(layer)],
+    }
+    writer.finish(writer.add_document(to_json(manifest), OCI_MANIFEST))
+    return LayoutImage(folder)
+
+
+def write_index(folder: Path, *, arm64_holds: str = "arm64") -> Path:
+    amd64 = write_image(folder / "amd64", AMD64, "amd64")
+    arm64 = write_image(folder / "arm64", ARM64, arm64_holds)
+    layout = folder / "both"
+    assemble_index(LayoutWriter(layout), [(amd64, amd64.root(), AMD64), (arm64, arm64.root(), ARM64)])
+    return layout
+
+
+class Engine:
+    """Says of every image that it ran, after having looked whether it is the one platform that was asked for."""
+
+    def __init__(self) -> None:
+        self.started: list[Platform] = []
+
+    def smoke(self, layout: Path, platform: Platform, command: tuple[str, ...] | None, timeout: float) -> SmokeResult:
+        (only,) = LayoutImage(layout).index().images
+        assert only.platform == platform
+        self.started.append(platform)
+        return SmokeResult(platform, SmokeVerdict.RAN, 0, 0.5, ())
+
+
+@pytest.fixture
+def engine(monkeypatch: pytest.MonkeyPatch) -> Engine:
+    engine = Engine()
+    monkeypatch.setenv("COLUMNS", "100")
+    monkeypatch.setattr("crossdock.cli.verify.choose", lambda name, runner: engine)
+    monkeypatch.setattr("crossdock.cli.verify.check_emulation", lambda platforms, runner: ())
+    return engine
+
+
+def test_a_right_image_passes(tmp_path: Path, engine: Engine, capsys: Capture) -> None:
+    layout = write_index(tmp_path)
+    assert main(["verify", "--require", "linux/amd64,linux/arm64", str(layout)]) == ExitCode.DONE
+    text = capsys.readouterr().out
+    assert "verified: linux/amd64, linux/arm64" in text
+    assert LayoutImage(layout).root().digest in text
+    assert engine.started == [AMD64, ARM64]
+
+
+def test_a_wrong_binary_fails_and_is_named_with_its_instruction(
+    tmp_path: Path, engine: Engine, capsys: Capture
+) -> None:
+    layout = write_index(tmp_path, arm64_holds="amd64")
+    assert main(["verify", "--format", "json", str(layout)]) == ExitCode.FINDINGS
+    document = json.loads(capsys.readouterr().out)
+    jsonschema.validate(document, json.loads(SCHEMA.read_text()))
+    assert document["passed"] is False
+    failed = [entry for entry in document["results"] if entry["status"] == "failed"]
+    assert {entry["platform"] for entry in failed} == {"linux/arm64"}
+    assert any("app" in (entry["path"] or "") and "COPY app" in (entry["created_by"] or "") for entry in failed)
+    assert engine.started == [AMD64], "what is known to be wrong is not started"
+
+
+def test_an_archive_is_read_as_well(tmp_path: Path, engine: Engine, capsys: Capture) -> None:
+    write_oci_archive(write_index(tmp_path), tmp_path / "app.tar", ("app:1",))
+    assert main(["verify", "--no-smoke", str(tmp_path / "app.tar")]) == ExitCode.DONE
+    assert engine.started == []
+
+
+def test_a_required_platform_that_is_missing_fails(tmp_path: Path, engine: Engine, capsys: Capture) -> None:
+    image = write_image(tmp_path / "amd64", AMD64, "amd64")
+    assert main(["verify", "--require", "linux/arm64", str(tmp_path / "amd64")]) == ExitCode.FINDINGS
+    assert "linux/arm64 is not in the image" in " ".join(capsys.readouterr().out.split())
+    assert engine.started == [AMD64], image.name
+
+
+def test_platform_limits_what_is_looked_at(tmp_path: Path, engine: Engine, capsys: Capture) -> None:
+    layout = write_index(tmp_path, arm64_holds="amd64")
+    assert main(["verify", "--platform", "linux/amd64", str(layout)]) == ExitCode.DONE
+    assert engine.started == [AMD64]
+
+
+def test_without_an_engine_the_rest_is_checked_and_it_is_said(
+    tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def none(name: str, runner: object) -> Engine:
+        raise EngineError("there is no engine", hint="Install one.")
+
+    monkeypatch.setattr("crossdock.cli.verify.choose", none)
+    layout = write_index(tmp_path)
+    assert main(["verify", str(layout)]) == ExitCode.DONE
+    text = capsys.readouterr().out
+    assert "not started: there is no engine" in text
+    assert "skipped" in text
+    assert main(["verify", "--engine", "buildah", str(layout)]) == ExitCode.CANNOT
+
+
+def test_without_emulation_only_what_runs_is_started(
+    tmp_path: Path, engine: Engine, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    problem = Problem(ARM64, "the kernel cannot run its programs", "Register QEMU.")
+    monkeypatch.setattr("crossdock.cli.verify.check_emulation", lambda platforms, runner: (problem,))
+    assert main(["verify", str(write_index(tmp_path))]) == ExitCode.DONE
+    assert engine.started == [AMD64]
+    assert "the kernel cannot run its programs" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("image", ["./missing", "Not A Reference", "missing.tar"])
+def test_what_is_no_image_is_told(image: str, capsys: Capture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["verify", image]) in {ExitCode.USAGE, ExitCode.CANNOT}
+    err = capsys.readouterr().err
+    assert err.startswith("crossdock: ")
+    assert "internal error" not in err
