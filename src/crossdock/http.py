@@ -86,6 +86,9 @@ _HINTS = {
 }
 _PASSING = frozenset({Reason.REFUSED, Reason.DNS, Reason.TIMEOUT, Reason.BROKEN, Reason.PROXY})
 
+_WHOLE_HOST = frozenset({Reason.DNS, Reason.REFUSED, Reason.TIMEOUT, Reason.PROXY, Reason.CERTIFICATE})
+"""What will be no different for another address of the same host."""
+
 
 class Unreachable(RegistryError):
     """No usable answer came. ``reason`` says why; ``passing`` whether trying again may help."""
@@ -112,7 +115,8 @@ class EvidenceStatus(StrEnum):
 
 @dataclass(frozen=True)
 class Evidence:
-    """What an existence check saw. ``detail`` is for people: ``HTTP 200 after redirect to objects.example.org``."""
+    """What an existence check saw. ``url`` is the one that was asked, without user and password; ``detail`` is for
+    people: ``HTTP 200 after a redirect to objects.example.org``."""
 
     url: str
     status: EvidenceStatus
@@ -283,23 +287,24 @@ class Http:
     def exists(self, url: str) -> Evidence:
         """Whether ``url`` can be downloaded: HEAD, then GET of one byte where HEAD is refused. Never raises for
         trouble on the network: that is ``unknown``, with the reason. A host that did not answer is not asked twice."""
+        shown = _without_user(url)
         if self.offline:
-            return Evidence(url, EvidenceStatus.UNKNOWN, "not looked up: --offline")
-        host = urlsplit(url).netloc
+            return Evidence(shown, EvidenceStatus.UNKNOWN, "not looked up: --offline")
+        host = shown.partition("://")[2].partition("/")[0]
         try:
             if host in self._down:
                 raise self._down[host]
             with self.stream("HEAD", url, attempts=2) as response:
-                evidence, final = _judge(url, response), response.status not in _HEAD_REFUSED
+                evidence, final = _judge(shown, response), response.status not in _HEAD_REFUSED
             if not final:
                 with self.stream("GET", url, headers={"Range": "bytes=0-0"}, attempts=2) as response:
-                    evidence = _judge(url, response)
+                    evidence = _judge(shown, response)
         except Unreachable as error:
-            if error.reason in (Reason.DNS, Reason.REFUSED, Reason.TIMEOUT, Reason.PROXY):
+            if error.reason in _WHOLE_HOST:
                 self._down[host] = error
-            return Evidence(url, EvidenceStatus.UNKNOWN, error.what)
+            return Evidence(shown, EvidenceStatus.UNKNOWN, error.what)
         except RegistryError as error:
-            return Evidence(url, EvidenceStatus.UNKNOWN, error.what)
+            return Evidence(shown, EvidenceStatus.UNKNOWN, error.what)
         return evidence
 
     def fetch_digest(self, url: str, algorithm: str = "sha256", limit: int = 2 << 30) -> str:
@@ -425,6 +430,12 @@ def public_url(url: str) -> str:
         return "(an address that cannot be read)"
     host = parts.netloc.rpartition("@")[2]
     return urlunsplit((parts.scheme, host, parts.path, "…" if parts.query else "", ""))
+
+
+def _without_user(url: str) -> str:
+    scheme, separator, rest = url.partition("://")
+    host, slash, path = rest.partition("/")
+    return f"{scheme}{separator}{host.rpartition('@')[2]}{slash}{path}"
 
 
 def _host(url: str) -> str:

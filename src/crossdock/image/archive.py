@@ -337,6 +337,10 @@ def _entry(name: str, size: int, *, folder: bool = False) -> tarfile.TarInfo:
 @contextmanager
 def _appearing(destination: Path) -> Iterator[BinaryIO]:
     """A file that takes its name when the block ends well, and vanishes otherwise."""
+    destination = destination.resolve()
+    if destination.exists() and not destination.is_file():
+        # Taking the place of a folder fails; of a device such as /dev/null it would work, and harm the machine.
+        raise CrossdockError("is no regular file", where=str(destination), hint="Name a file that can be replaced.")
     try:
         handle, name = tempfile.mkstemp(prefix=f".{destination.name}.", dir=destination.parent)
         try:

@@ -343,7 +343,10 @@ class Authorizer:
             return f"The stored login could not be used ({login.problem}). Mend that, or run `docker login{name}`."
         if login.credential:
             return f"The stored login was refused. Run `docker login{name}` again, or ask for access."
-        return f"There is no stored login. Run `docker login{name}`, then run again."
+        return (
+            f"There is no stored login. Run `docker login{name}`, or check the spelling: many registries answer so for "
+            "what does not exist."
+        )
 
 
 def _check_realm(realm: str, url: str) -> None:

@@ -150,7 +150,9 @@ class _Push:
         path = f"/v2/{self._reference.repository}/blobs/{blob.digest}"
         answer = self._registry.fetch("HEAD", path, self._reference, scopes=self._scopes)
         if answer.status in (401, 403, 429):
-            raise self._registry.refusal(answer, self._reference, f"the upload of {blob.digest}", self._scopes)
+            raise self._registry.refusal(
+                answer, self._reference, f"the push to {self._reference.repository}", self._scopes
+            )
         return answer.status == 200
 
     def _upload(self, blob: Descriptor) -> Response:
@@ -159,7 +161,9 @@ class _Push:
         answer = self._registry.fetch("POST", path, self._reference, scopes=self._scopes)
         location = answer.headers.get("location", "")
         if answer.status != 202 or not location:
-            raise self._registry.refusal(answer, self._reference, f"the upload of {blob.digest}", self._scopes)
+            raise self._registry.refusal(
+                answer, self._reference, f"the push to {self._reference.repository}", self._scopes
+            )
         address = self._upload_address(urljoin(f"{self._registry.base}{path}", location))
         return self._registry.stream(
             "PUT",

@@ -155,9 +155,15 @@ class Registry:
                 where=where,
                 hint="Check the spelling. Some registries answer so when a login is needed.",
             )
-        if status == 404:
+        if status == 404 and what.startswith(("the tag", "the manifest", "the blob")):
             return RegistryError(
                 f"there is no {what.removeprefix('the ')} in {self.host}", where=where, hint="Check name and tag."
+            )
+        if status == 413:
+            return RegistryError(
+                f"{what} is too large for {self.host} or a proxy before it (HTTP 413)",
+                where=where,
+                hint="Raise its limit for the size of requests (nginx: client_max_body_size 0).",
             )
         if status >= 500:
             return RegistryError(

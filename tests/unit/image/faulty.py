@@ -41,6 +41,13 @@ class Seen:
     body: bytes
 
 
+class _Quiet(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Clients that hang up are what the tests are about."""
+
+
 class Server:
     """Answers each (method, path) with its script, one after the other; the last answer is repeated."""
 
@@ -48,8 +55,7 @@ class Server:
         self.seen: list[Seen] = []
         self._scripts: dict[tuple[str, str], list[Answer]] = {}
         self._lock = threading.Lock()
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
-        self._server.daemon_threads = True
+        self._server = _Quiet(("127.0.0.1", 0), self._handler())
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
         self.host = f"127.0.0.1:{self._server.server_port}"
         self.url = f"http://{self.host}"

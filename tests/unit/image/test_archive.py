@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import io
 import json
+import resource
 import tarfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -113,6 +115,39 @@ class TestOciArchive:
         image = write_image(tmp_path / "in", ARM64)
         with pytest.raises(CrossdockError, match="cannot write"):
             write_oci_archive(image.folder, tmp_path / "no" / "folder" / "image.tar")
+
+    def test_a_device_is_not_replaced(self, tmp_path: Path) -> None:
+        image = write_image(tmp_path / "in", ARM64)
+        (tmp_path / "link").symlink_to("/dev/null")
+        for destination in (Path("/dev/null"), tmp_path / "link", tmp_path):
+            with pytest.raises(CrossdockError, match="no regular file"):
+                write_oci_archive(image.folder, destination)
+
+    def test_a_full_disk_leaves_nothing(self, tmp_path: Path) -> None:
+        image = write_image(tmp_path / "in", ARM64)
+        (tmp_path / "out").mkdir()
+        with no_space(), pytest.raises(CrossdockError, match="cannot write"):
+            write_oci_archive(image.folder, tmp_path / "out" / "image.tar")
+        assert list((tmp_path / "out").iterdir()) == []
+
+    def test_a_full_disk_while_decompressing(self, tmp_path: Path) -> None:
+        image = write_image(tmp_path / "in", ARM64)
+        write_oci_archive(image.folder, tmp_path / "image.tar")
+        (tmp_path / "image.tar.gz").write_bytes(gzip.compress((tmp_path / "image.tar").read_bytes()))
+        with no_space(), pytest.raises(InputError, match="cannot be decompressed") as caught:
+            ArchiveImage(tmp_path / "image.tar.gz").root()
+        assert "TMPDIR" in str(caught.value)
+
+
+@contextlib.contextmanager
+def no_space() -> Iterator[None]:
+    """No file can grow beyond 1000 bytes: the nearest to a full disk that a test can have without root."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 class TestDockerArchive:

@@ -282,6 +282,12 @@ class TestSecrets:
                 shown += [str(caught.value), repr(caught.value), repr(caught.value.__context__)]
         assert not [text for text in shown if "geheim" in text and "host:geheim" not in text]
 
+    def test_evidence_does_not_repeat_a_password_of_the_dockerfile(self, server: Server, http: Http) -> None:
+        server.on("HEAD", "/a", Answer(200))
+        evidence = http.exists(f"http://user:geheim@{server.host}/a?file=b@c")
+        assert (evidence.url, evidence.status) == (f"{server.url}/a?file=b@c", EvidenceStatus.FOUND)
+        assert server.seen[0].headers["authorization"].startswith("Basic ")
+
     def test_a_proxy_of_the_environment_is_used_and_its_password_not_shown(
         self, monkeypatch: pytest.MonkeyPatch, server: Server
     ) -> None:

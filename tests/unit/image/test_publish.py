@@ -119,9 +119,22 @@ def test_an_upload_that_always_fails(empty: Server, layout: LayoutImage, tmp_pat
 
 def test_a_refused_push_is_not_repeated(empty: Server, layout: LayoutImage, tmp_path: Path) -> None:
     empty.on("POST", UPLOADS, Answer(403, json.dumps({"errors": [{"code": "DENIED"}]}).encode()))
-    with pytest.raises(RegistryError, match="refused the upload of sha256:") as caught:
+    with pytest.raises(RegistryError, match="refused the push to team/app") as caught:
         send(layout, empty, tmp_path)
     assert "docker login" in str(caught.value)
+
+
+def test_what_is_no_registry(server: Server, layout: LayoutImage, tmp_path: Path) -> None:
+    with pytest.raises(RegistryError, match="HTTP 404 when asked for the push") as caught:
+        send(layout, server, tmp_path)
+    assert "is this the registry" in str(caught.value).lower()
+
+
+def test_a_proxy_that_takes_no_large_requests(empty: Server, layout: LayoutImage, tmp_path: Path) -> None:
+    empty.on("PUT", "/upload/1", Answer(413))
+    with pytest.raises(RegistryError, match="too large for") as caught:
+        send(layout, empty, tmp_path)
+    assert "client_max_body_size" in str(caught.value)
 
 
 def test_a_registry_that_is_read_only(empty: Server, layout: LayoutImage, tmp_path: Path) -> None:
