@@ -22,12 +22,12 @@ class Site(http.server.SimpleHTTPRequestHandler):
 
     def translate_path(self, path: str) -> str:
         """The file that answers a request; one that is not there becomes a 404."""
-        folder = Path(self.directory)
+        folder = Path(self.directory).parent
         if path in {"/v2", "/v2/"}:
             return str(folder / "ready")
         found = re.fullmatch(r"/v2/([\w.-]+)/(manifests|blobs)/([\w.:-]+)", path)
         if not found:
-            return super().translate_path(f"/www{path}")
+            return super().translate_path(path)
         name, _, reference = found.groups()
         tags = sorted((folder / "images" / name).glob("*/index.json"))
         if not reference.startswith("sha256:"):
@@ -62,7 +62,8 @@ def serve(folder: Path, announce: Path) -> None:
     """Serve until stopped or orphaned, on the port of the last time if it is free: builds then find their caches."""
     parent = os.getppid()
     port = folder / "port"
-    with _bind(int(port.read_text()) if port.exists() else 0, functools.partial(Site, directory=str(folder))) as server:
+    handler = functools.partial(Site, directory=str(folder / "www"))
+    with _bind(int(port.read_text()) if port.exists() else 0, handler) as server:
         port.write_text(str(server.server_port))
         threading.Thread(target=server.serve_forever, daemon=True).start()
         temporary = announce.with_name(announce.name + ".new")

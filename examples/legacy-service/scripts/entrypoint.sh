@@ -4,7 +4,7 @@ set -eu
 
 case "${1:-serve}" in
     serve)
-        node_exporter --web.listen-address="${METRICS_ADDRESS:-:9100}" &
+        node_exporter --log.level=warn --web.listen-address="${METRICS_ADDRESS:-:9100}" &
         exec gosu nobody stationd "${PORT:-8080}"
         ;;
     report)
