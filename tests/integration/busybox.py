@@ -15,13 +15,20 @@ ip kill ln ls md5sum mkdir mktemp mv nc od printf ps pwd readlink rm rmdir sed s
 tail tar tee test touch tr true uname uniq vi wc wget which whoami xargs yes""".split()
 
 
+def _archive() -> tuple[str, str]:
+    """Suite and address of the Debian archive that apt is configured with."""
+    release = Path("/etc/os-release").read_text()
+    suite = next(line.partition("=")[2] for line in release.splitlines() if line.startswith("VERSION_CODENAME="))
+    command = ["apt-get", "indextargets", "--format", "$(RELEASE) $(REPO_URI)", "Created-By: Packages"]
+    listed = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    return next((found, uri) for found, uri in (line.split() for line in listed.splitlines()) if found == suite)
+
+
 def busybox(architecture: str) -> bytes:
-    """The static busybox program of Debian's package for a Debian architecture, from the configured archive."""
+    """The static busybox program of Debian's package for a Debian architecture."""
     command = ["mmdebstrap", "--variant=extract", "--include=busybox-static", f"--arch={architecture}", "--quiet"]
-    suite = subprocess.run(
-        ["sh", "-c", ". /etc/os-release && echo $VERSION_CODENAME"], check=True, capture_output=True, text=True
-    )
-    done = subprocess.run([*command, "--format=tar", suite.stdout.strip(), "-"], check=True, capture_output=True)
+    suite, uri = _archive()
+    done = subprocess.run([*command, "--format=tar", suite, "-", uri], check=True, capture_output=True)
     with tarfile.open(fileobj=io.BytesIO(done.stdout)) as archive:
         for member in archive:
             if member.isfile() and member.name.endswith("bin/busybox"):

@@ -9,7 +9,7 @@ import secrets as random
 import tempfile
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -288,7 +288,18 @@ class Buildah:
                 make = ("buildah", "from", "--quiet", f"--platform={platform}", f"--name={name}", f"oci:{layout}")
                 self._buildah(Command(make, store.environment), "buildah could not make a container of the image")
                 run = Command((*_smoke_run(facts, self._runner), name, "--", *argv), store.environment)
-                return self._run_container(run, platform, timeout, must_end=command is not None)
+                result = self._run_container(run, platform, timeout, must_end=command is not None)
+                if result.verdict is SmokeVerdict.MISSING_LOADER and not self._has_file(store, name, argv[0]):
+                    return replace(result, verdict=SmokeVerdict.FAILED)
+                return result
+
+    def _has_file(self, store: PrivateStore, container: str, path: str) -> bool:
+        """Whether a container has this file. Only root can look; for others, and for a name that was found in PATH,
+        it counts as there."""
+        if os.geteuid() != 0 or not path.startswith("/"):
+            return True
+        done = self._runner.run(Command(("buildah", "mount", container), store.environment), check=False)
+        return done.exit_code != 0 or os.path.lexists(f"{done.text.strip()}{path}")
 
     def _run_container(self, command: Command, platform: Platform, timeout: float, *, must_end: bool) -> SmokeResult:
         began = time.monotonic()

@@ -273,7 +273,8 @@ class _Preparation:
         arguments = Span(instruction.arguments.offsets[0], instruction.span.end)
         if alone and first.text.startswith("#!"):
             path = self._file(first, _body(first), 0o755)
-            target = f"/dev/pipes/{first.name}"
+            # BuildKit has it in /dev/pipes; buildah's chroot covers /dev with the machine's own.
+            target = f"/run/crossdock/{first.name}"
             mount = f"--mount=type=bind,from={HEREDOCS},source=/{path},target={target}"
             self._replace(arguments, f"{mount} {json.dumps([target])}")
             return

@@ -24,9 +24,13 @@ _WHERE = re.compile(r"(?:Dockerfile|[\w./-]+):(\d+)$")
 
 
 class BuildkitProgress:
-    """Reads lines, yields events; remembers for the error what failed, where, and the last lines of each step."""
+    """Reads lines, yields events; remembers for the error what failed, where, and the last lines of each step.
 
-    def __init__(self) -> None:
+    ``platform`` is that of a build of one platform, where BuildKit does not name it.
+    """
+
+    def __init__(self, platform: Platform | None = None) -> None:
+        self._platform = platform
         self._steps: dict[str, BuildEvent] = {}
         self._titles: dict[str, str] = {}
         self._output: dict[str, list[str]] = {}
@@ -44,7 +48,7 @@ class BuildkitProgress:
         number, text = match.groups()
         known = self._steps.get(number)
         if known is None:
-            step = parse_name(number, text)
+            step = self._named(number, text)
             self._steps[number], self._titles[number] = step, text
             if number != "0":
                 yield step
@@ -52,6 +56,12 @@ class BuildkitProgress:
         if text in ("", "...", self._titles[number]):
             return
         yield from self._of_step(known, text)
+
+    def _named(self, number: str, text: str) -> BuildEvent:
+        step = parse_name(number, text)
+        if self._platform is None:
+            return step
+        return replace(step, step=f"{self._platform} {number}", platform=step.platform or self._platform)
 
     def _of_step(self, step: BuildEvent, text: str) -> Iterator[BuildEvent]:
         if done := _DONE.fullmatch(text):

@@ -66,21 +66,31 @@ class DockerFacts:
 
 def build_commands(facts: DockerFacts, request: BuildRequest, work: Path) -> tuple[Command, ...]:
     """The commands of a build, in order. Pure but for reading secrets, whose values are only kept for redaction."""
+    return tuple(command for together in _rounds(facts, request) for command in _round(facts, request, work, together))
+
+
+def _rounds(facts: DockerFacts, request: BuildRequest) -> tuple[tuple[Platform, ...], ...]:
+    """Which platforms are built together."""
     if facts.export is Export.INDEX:
-        return (_build(request, work, request.platforms, f"--output={_oci(facts, work / 'layout')}"),)
-    commands: list[Command] = []
-    for platform in request.platforms:
-        part = work / "parts" / inputs.slug(platform)
-        if facts.export is Export.LAYOUTS:
-            commands.append(_build(request, work, (platform,), f"--output={_oci(facts, part)}"))
-        else:
-            name = _temporary_name(work, platform)
-            commands += [
-                _build(request, work, (platform,), "--load", f"--tag={name}"),
-                Command(("docker", "save", "--output", f"{part}.tar", name)),
-                Command(("docker", "image", "rm", "--force", name)),
-            ]
-    return tuple(commands)
+        return (request.platforms,)
+    return tuple((platform,) for platform in request.platforms)
+
+
+def _round(
+    facts: DockerFacts, request: BuildRequest, work: Path, platforms: tuple[Platform, ...]
+) -> tuple[Command, ...]:
+    """A build, and what brings its result into the work folder where the build does not."""
+    if facts.export is Export.INDEX:
+        return (_build(request, work, platforms, f"--output={_oci(facts, work / 'layout')}"),)
+    part = work / "parts" / inputs.slug(platforms[0])
+    if facts.export is Export.LAYOUTS:
+        return (_build(request, work, platforms, f"--output={_oci(facts, part)}"),)
+    name = _temporary_name(work, platforms[0])
+    return (
+        _build(request, work, platforms, "--load", f"--tag={name}"),
+        Command(("docker", "save", "--output", f"{part}.tar", name)),
+        Command(("docker", "image", "rm", "--force", name)),
+    )
 
 
 def _oci(facts: DockerFacts, folder: Path) -> str:
@@ -140,13 +150,12 @@ class Buildx:
 
     def build(self, request: BuildRequest, work: Path, on_event: EventHandler) -> Path:
         facts = self._known()
-        commands = build_commands(facts, request, work)
+        rounds = [(platforms, _round(facts, request, work, platforms)) for platforms in _rounds(facts, request)]
         try:
             inputs.write(request, work)
-            for command in commands:
-                if command.argv[1] == "buildx":
-                    self._run_build(command, on_event)
-                else:
+            for platforms, (build, *rest) in rounds:
+                self._run_build(build, platforms, on_event)
+                for command in rest:
                     self._docker(command, "Docker could not hand over the image it built")
             return _collect(facts, request, work)
         except BaseException:
@@ -161,8 +170,8 @@ class Buildx:
                 layouts.remove(work / "parts")
                 inputs.remove(work)
 
-    def _run_build(self, command: Command, on_event: EventHandler) -> None:
-        progress = BuildkitProgress()
+    def _run_build(self, command: Command, platforms: tuple[Platform, ...], on_event: EventHandler) -> None:
+        progress = BuildkitProgress(platforms[0] if len(platforms) == 1 else None)
 
         def read(line: str) -> None:
             for event in progress.feed(line):
@@ -178,7 +187,9 @@ class Buildx:
             raise failure(
                 f"the build failed{' on ' + place if place else ''} at `{step.name}`", progress.log(), where=where
             )
-        raise failure(f"docker buildx ended with exit code {exit_code}", progress.log(), where=where)
+        said = next((line for line in reversed(progress.tail) if line.startswith(("ERROR: ", "error: "))), "")
+        reason = said.partition(": ")[2] or f"docker buildx ended with exit code {exit_code}"
+        raise failure(f"the build failed: {reason}", progress.log(), where=where)
 
     def smoke(self, layout: Path, platform: Platform, command: tuple[str, ...] | None, timeout: float) -> SmokeResult:
         facts = self._known()

@@ -10,10 +10,9 @@ OUTPUT_LINES = 20
 """How many of the last lines a smoke run keeps."""
 _EXEC_FORMAT = re.compile(r"exec format error|invalid elf image for this architecture", re.IGNORECASE)
 _LOADER = re.compile(
-    r"qemu[^:]*: Could not open '|-binfmt-P: Could not open '"
-    r"|^(exec|exec container process) .*: no such file or directory$"
-    r"|could not open '?/lib[^']*ld-"
-    r"|exec .*: (?:fork/exec .*: )?no such file or directory$",
+    r"(?:qemu[^ :]*|-binfmt-P): could not open '"  # user-mode QEMU
+    r"|^exec [^ ]+: no such file or directory$"  # runc and crun, once the container runs
+    r"|: fork/exec [^ ]+: no such file or directory",  # buildah's chroot
     re.IGNORECASE,
 )
 
