@@ -137,11 +137,11 @@ class _Expansion:
             elif character == self._escape:
                 following = self._text[self._at + 1 : min(self._at + 2, self._end)]
                 special = following != "" and following in ('"', "$", self._escape)
-                if raw or not special:
+                if raw:
                     out += self._characters(self._at, self._at + 1)
-                if special:
-                    out += self._characters(self._at + 1, self._at + 2)
-                self._at += 2 if special else 1
+                self._at += special
+                out += self._characters(self._at, self._at + 1)
+                self._at += 1
             else:
                 match = plain.match(self._text, self._at, self._end)
                 end = match.end() if match else self._at + 1
