@@ -6,7 +6,6 @@ No message or repr holds a credential: user names, passwords and queries (which 
 
 from __future__ import annotations
 
-import email.utils
 import hashlib
 import ipaddress
 import random
@@ -514,6 +513,8 @@ def _retry_after(headers: Mapping[str, str]) -> float | None:
     text = headers.get("retry-after", "").strip()
     if text.isdecimal() and len(text) < 10:
         return float(text)
+    import email.utils
+
     try:
         date = email.utils.parsedate_to_datetime(text)
         return max(0.0, date.timestamp() - time.time())

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import IO, BinaryIO, cast
 
 from crossdock.errors import CrossdockError, InputError
 from crossdock.image.documents import (
@@ -56,6 +56,16 @@ class _Member:
     size: int
 
 
+class _Handle:
+    """An open file for as long as anything still reads from it."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self.descriptor = os.dup(file.fileno())
+
+    def __del__(self) -> None:
+        os.close(self.descriptor)
+
+
 class ArchiveImage(ImageDocuments):
     """An image in an archive, as ``image.model.Image``. Blobs are read at their offsets in the tar; only a gzipped tar
     is decompressed first, into a temporary file without a name. ``tag`` chooses one of several images.
@@ -67,7 +77,7 @@ class ArchiveImage(ImageDocuments):
         self.path = path
         self.name = f"{path}:{tag}" if tag else str(path)
         self._tag = tag
-        self._file: BinaryIO | None = None
+        self._handle: _Handle | None = None
         self._members: Mapping[str, _Member] = {}
         self._documents: dict[str, bytes] = {}
         """Documents that are in the archive under no digest."""
@@ -80,8 +90,9 @@ class ArchiveImage(ImageDocuments):
 
     def root(self) -> Descriptor:
         if self._root is None:
-            self._file = self._plain_tar()
-            self._members = self._scan(self._file)
+            with self._plain_tar() as file:
+                self._members = self._scan(file)
+                self._handle = _Handle(file)
             if {INDEX_FILE, LAYOUT_FILE} <= self._members.keys():
                 self._root = self._oci_root()
             elif DOCKER_MANIFEST_FILE in self._members:
@@ -106,45 +117,46 @@ class ArchiveImage(ImageDocuments):
         source = io.BytesIO(made_up) if made_up is not None else self._section(self._blob(descriptor.digest))
         return contextlib.closing(cast(BinaryIO, CheckedStream(source, descriptor, self.fault)))
 
-    def _plain_tar(self) -> BinaryIO:
+    @contextmanager
+    def _plain_tar(self) -> Iterator[BinaryIO]:
         """The tar itself, seekable."""
         try:
             file = self.path.open("rb")
-            magic = file.read(8)
-            file.seek(0)
         except OSError as error:
             raise self.fault(f"cannot be read: {error.strerror or error}", "Check the path.") from error
-        for other, name in _COMPRESSIONS.items():
-            if magic.startswith(other):
-                raise self.fault(f"is compressed with {name}", f"Decompress it first, with `{name} -d`.")
-        if not magic.startswith(_GZIP):
-            return file
         with file:
-            return self._decompressed(file)
+            try:
+                magic = file.read(8)
+                file.seek(0)
+            except OSError as error:
+                raise self.fault(f"cannot be read: {error.strerror or error}", "Name a file.") from error
+            for other, name in _COMPRESSIONS.items():
+                if magic.startswith(other):
+                    raise self.fault(f"is compressed with {name}", f"Decompress it first, with `{name} -d`.")
+            if not magic.startswith(_GZIP):
+                yield file
+                return
+            with tempfile.TemporaryFile(prefix="crossdock-") as plain:
+                self._decompress(file, plain)
+                yield cast(BinaryIO, plain)
 
-    def _decompressed(self, file: BinaryIO) -> BinaryIO:
-        plain = cast(BinaryIO, tempfile.TemporaryFile(prefix="crossdock-"))  # noqa: SIM115 - lives as long as the image
-        try:
-            with gzip.GzipFile(fileobj=file) as packed:
-                while True:
-                    try:
-                        chunk = packed.read(COPY_CHUNK)
-                    except (OSError, EOFError, zlib.error) as error:
-                        raise self.fault("the gzip stream is damaged or cut off", _REBUILD) from error
-                    if not chunk:
-                        break
+    def _decompress(self, file: BinaryIO, plain: IO[bytes]) -> None:
+        with gzip.GzipFile(fileobj=file) as packed:
+            while True:
+                try:
+                    chunk = packed.read(COPY_CHUNK)
+                except (OSError, EOFError, zlib.error) as error:
+                    raise self.fault("the gzip stream is damaged or cut off", _REBUILD) from error
+                if not chunk:
+                    return
+                try:
                     plain.write(chunk)
-            plain.flush()
-        except OSError as error:
-            plain.close()
-            raise self.fault(
-                f"cannot be decompressed into {tempfile.gettempdir()}: {error.strerror or error}",
-                "Free some space, set TMPDIR to a larger disk, or decompress it with gunzip first.",
-            ) from error
-        except BaseException:
-            plain.close()
-            raise
-        return plain
+                    plain.flush()
+                except OSError as error:
+                    raise self.fault(
+                        f"cannot be decompressed into {tempfile.gettempdir()}: {error.strerror or error}",
+                        "Free some space, set TMPDIR to a larger disk, or decompress it with gunzip first.",
+                    ) from error
 
     def _scan(self, file: BinaryIO) -> Mapping[str, _Member]:
         """Every regular file by its name; links are followed, as old Docker links layers that occur twice."""
@@ -243,8 +255,8 @@ class ArchiveImage(ImageDocuments):
         return self._blobs.get(digest) or self._named(f"blobs/{digest.replace(':', '/')}")
 
     def _section(self, member: _Member) -> _Section:
-        assert self._file is not None
-        return _Section(self._file.fileno(), member)
+        assert self._handle is not None
+        return _Section(self._handle, member)
 
     def _bytes(self, member: _Member, what: str) -> bytes:
         if member.size > MAX_DOCUMENT:
@@ -258,13 +270,13 @@ class ArchiveImage(ImageDocuments):
 class _Section:
     """The bytes of one member. Reads at a position of its own, so threads can read several at once."""
 
-    def __init__(self, descriptor: int, member: _Member) -> None:
-        self._descriptor = descriptor
+    def __init__(self, handle: _Handle, member: _Member) -> None:
+        self._handle = handle
         self._position = member.offset
         self._end = member.offset + member.size
 
     def read(self, size: int, /) -> bytes:
-        data = os.pread(self._descriptor, min(size, self._end - self._position), self._position)
+        data = os.pread(self._handle.descriptor, min(size, self._end - self._position), self._position)
         self._position += len(data)
         return data
 

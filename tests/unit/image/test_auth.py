@@ -11,7 +11,7 @@ from urllib.parse import parse_qs
 
 import pytest
 from faulty import FAST, Answer, Server
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crossdock.errors import EngineError, RegistryError
@@ -125,6 +125,7 @@ class TestKeychain:
         assert login.credential is None
         assert "config.json" in login.problem
 
+    @settings(deadline=None)
     @given(st.text(max_size=30))
     def test_any_text_as_a_file(self, tmp_path_factory: pytest.TempPathFactory, text: str) -> None:
         home = tmp_path_factory.mktemp("home")
@@ -208,6 +209,7 @@ class TestChallenges:
             Challenge("bearer", {"realm": "x", "error": "y"}),
         )
 
+    @settings(deadline=None)
     @given(st.text(max_size=80) | st.text(alphabet='Bearer =",\\ \t', max_size=60))
     def test_any_header(self, header: str) -> None:
         assert isinstance(parse_challenges(header), tuple)

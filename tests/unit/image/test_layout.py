@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from samples import document, set_index_json, write_image, write_index
 
@@ -285,6 +285,7 @@ SHAPED = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=50) | SHAPED.map(lambda value: json.dumps(value).encode()))
 def test_any_bytes_are_a_document_or_malformed(data: bytes) -> None:
     for parse in (
@@ -296,6 +297,7 @@ def test_any_bytes_are_a_document_or_malformed(data: bytes) -> None:
             parse()
 
 
+@settings(deadline=None)
 @given(SHAPED)
 def test_anything_is_a_descriptor_or_malformed(entry: object) -> None:
     try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crossdock.errors import UsageError
@@ -108,12 +108,14 @@ REFERENCES = st.builds(
 )
 
 
+@settings(deadline=None)
 @given(REFERENCES)
 def test_both_forms_are_read_back(reference: Reference) -> None:
     assert parse_reference(str(reference)) == reference
     assert parse_reference(reference.familiar) == reference
 
 
+@settings(deadline=None)
 @given(st.text(max_size=60) | st.text(alphabet="ab./:@-_[]A0", max_size=40))
 def test_any_text_is_a_reference_or_a_clear_error(text: str) -> None:
     try:
