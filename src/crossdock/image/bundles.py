@@ -29,7 +29,10 @@ MAX_INNER_TOTAL = 1 << 30
 _ZIP = b"PK\x03\x04"
 _ZIP_SUFFIXES = (".jar", ".war", ".ear", ".whl", ".egg", ".zip", ".apk", ".nupkg", ".aar", ".pex", ".pyz")
 _TAR_SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.xz", ".txz", ".tar.zst", ".tzst", ".tar.bz2", ".tbz2", ".apk", ".gem")
-_NO_BINARY = (".class", ".java", ".py", ".pyc", ".js", ".xml", ".html", ".properties", ".json", ".css", ".png", ".MF")
+_NO_BINARY = tuple(
+    ".class .java .kt .sig .py .pyi .pyc .js .mjs .ts .map .xml .xsd .html .htm .properties .json .yaml .yml .toml .css"
+    " .md .rst .txt .svg .png .gif .jpg .ttf .woff .woff2 .h .sql .MF .kotlin_module .kotlin_metadata".split()
+)
 """Members that are not opened: this saves most of the time on a .jar and no binary goes by these names."""
 
 

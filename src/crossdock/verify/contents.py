@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -147,33 +148,41 @@ def _is_loader_configuration(name: str) -> bool:
 
 
 class _Forward:
-    """Reading an ELF file out of a stream: the start of it is held up to ELF_WINDOW_BYTES, and behind that only what
-    is asked for last. To go back to what was passed over is a CorruptElf that says so; linkers do not need it."""
+    """Reading an ELF file out of a stream: its start is held up to ELF_WINDOW_BYTES, and behind that what was asked
+    for. To ask for what was passed over is a CorruptElf that says so; what linkers write does not need it."""
 
     def __init__(self, head: bytes, content: Content) -> None:
-        self._window = head
         self._content = content
-        self._tail = b""
-        self._tail_at = 0
+        self._starts = [0]
+        self._pieces = [head]
+        """What is held, ascending; there may be gaps behind the window."""
+        self._at = len(head)
 
     def read(self, offset: int, size: int) -> bytes:
         end = offset + size
-        if end > len(self._window) and not self._tail_at:
-            self._window += self._content.take(min(end, ELF_WINDOW_BYTES) - len(self._window))
-        if end <= len(self._window) or (not self._tail_at and not self._content.left):
-            return self._window[offset:end]
-        if not self._tail_at:
-            if offset < len(self._window):
-                self._tail, self._tail_at = self._window[offset:], offset
-            else:
-                self._content.skip(offset - len(self._window))
-                self._tail_at = offset
-        if offset < self._tail_at:
-            raise CorruptElf("its parts are in an unusual order, too far from each other")
-        reached = self._tail_at + len(self._tail)
-        if offset > reached:
-            self._content.skip(offset - reached)
-            self._tail, self._tail_at, reached = b"", offset, offset
-        if end > reached:
-            self._tail += self._content.take(end - reached)
-        return self._tail[offset - self._tail_at : end - self._tail_at]
+        while self._at < end and self._content.left:
+            if self._at >= ELF_WINDOW_BYTES and self._at < offset:
+                left = self._content.left
+                self._content.skip(offset - self._at)
+                self._at += left - self._content.left
+                continue
+            limit = min(end, ELF_WINDOW_BYTES) if self._at < ELF_WINDOW_BYTES else end
+            piece = self._content.take(min(limit - self._at, 1 << 20))
+            self._starts.append(self._at)
+            self._pieces.append(piece)
+            self._at += len(piece)
+        return self._held(offset, min(end, self._at))
+
+    def _held(self, offset: int, end: int) -> bytes:
+        out: list[bytes] = []
+        number = bisect.bisect_right(self._starts, offset) - 1
+        while offset < end:
+            start, piece = self._starts[number], self._pieces[number]
+            if not start <= offset < start + len(piece):
+                raise CorruptElf("its parts are in an unusual order, too far from each other")
+            out.append(piece[offset - start : end - start])
+            offset += len(out[-1])
+            number += 1
+            if number == len(self._starts) and offset < end:
+                raise CorruptElf("its parts are in an unusual order, too far from each other")
+        return b"".join(out)
