@@ -51,8 +51,8 @@ PROJECTS: tuple[Project, ...] = (
 
 @dataclass(frozen=True)
 class Suffixless:
-    """Assets whose amd64 name says nothing: the pattern's group 1 is the file's name, ``arm64`` what it is for arm64
-    (``\\g<…>`` refers to the pattern's groups)."""
+    """Assets whose amd64 name says nothing: the pattern's group 1 is what changes, ``arm64`` how (see
+    ``suffixless_arm64``); empty where there is nothing for arm64."""
 
     pattern: str
     arm64: str
@@ -60,7 +60,7 @@ class Suffixless:
 
 SUFFIXLESS: tuple[Suffixless, ...] = (
     Suffixless(r"krallin/tini/releases/download/[^/]+/(tini(?:-static|-muslc)?(?:\.asc|\.sha\w+)?)$", r"tini"),
-    Suffixless(r"krallin/tini/releases/download/[^/]+/(tini_[^/]*?\.(?:deb|rpm))$", r"tini"),
+    Suffixless(r"krallin/tini/releases/download/[^/]+/tini_[^/]*?(?<!-arm64)(\.(?:deb|rpm))$", r"package"),
     Suffixless(r"ninja-build/ninja/releases/download/[^/]+/(ninja-linux\.zip)$", r"ninja"),
     Suffixless(r"(steamcmd_linux\.tar\.gz)$", ""),
 )
@@ -82,11 +82,11 @@ def suffixless_arm64(url: str) -> str | None:
         if not match:
             continue
         name = match[1]
+        if entry.arm64 == "package":
+            return f"-arm64{name}"
         if entry.arm64 == "tini":
-            stem = re.match(r"(tini(?:-static|-muslc)?)((?:\.asc|\.sha\w+)?)$", name)
-            if stem:
-                return f"{stem[1]}-arm64{stem[2]}"
-            return re.sub(r"(\.deb|\.rpm)$", r"-arm64\1", name)
+            stem, dot, suffix = name.partition(".")
+            return f"{stem}-arm64{dot}{suffix}"
         if entry.arm64 == "ninja":
             return "ninja-linux-aarch64.zip"
         return None

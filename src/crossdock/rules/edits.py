@@ -57,7 +57,8 @@ def shell_choice(choices: Sequence[Choice], subject: str, names: tuple[str, str]
     ]
     if not newline:
         return f'case "{subject}" in {" ".join(lines)} esac'
-    body = "".join(f"{newline}{indent}    {line}" for line in lines)
+    step = "\t" if "\t" in indent else "    "
+    body = "".join(f"{newline}{indent}{step}{line}" for line in lines)
     return f'case "{subject}" in{body}{newline}{indent}esac'
 
 

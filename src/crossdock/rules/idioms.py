@@ -31,7 +31,7 @@ _DIGEST = re.compile(
 )
 _ALGORITHMS = {32: "md5", 40: "sha1", 64: "sha256", 96: "sha384", 128: "sha512"}
 _NO_FIX = frozenset({Kind.COMPILER_FLAG, Kind.FOREIGN})
-_MULTIARCH = re.compile(r"x86_64(-linux-(?:gnu|musl))$")
+_MULTIARCH = re.compile(rb"x86_64-(?:unknown-)?linux-(?:gnu|musl)")
 
 
 def fixes_for(project: Project, sink: Sink, marks: tuple[Mark, ...]) -> tuple[Fix, ...]:
@@ -51,8 +51,9 @@ def fixes_for(project: Project, sink: Sink, marks: tuple[Mark, ...]) -> tuple[Fi
         told = _by_program(place, sink)
         if told:
             return (told,)
-    if sink.kind is Kind.LIBRARY_PATH and any(mark.token.text.lower().endswith("linux-gnu") for mark in marks):
-        return tuple(_wildcard(place))
+    wildcards = tuple(_wildcard(place))
+    if wildcards:
+        return wildcards
     found: list[Fix] = []
     for names in _candidates(sink, marks):
         fix = _candidate(place, sink, names)
@@ -216,12 +217,15 @@ def _case_fix(
     """A variable for each amd64 word, set by a ``case`` at the beginning of the RUN or script."""
     slug = _slug(sink)
     words = list(dict.fromkeys(mark.token.text for mark in place.marks))
+    what = "file" if suffixless(sink.text) else "arch"
     variables = {
-        word: (f"{slug}_arch" if number == 0 else f"{slug}_arch{number + 1}") for number, word in enumerate(words)
+        word: (f"{slug}_{what}" if number == 0 else f"{slug}_{what}{number + 1}") for number, word in enumerate(words)
     }
     choices = [Choice(variables[word], word, names[word]) for word in words]
     edits: list[Edit] = []
     for mark in place.marks:
+        if place.source.text(mark.origin.span) != mark.token.text:
+            return None
         variable = place.variable(variables[mark.token.text], mark.origin)
         edits += replacing(place.source, {mark.origin.span: variable})
     if digest and claims:
@@ -493,6 +497,8 @@ def _by_program(place: _Place, sink: Sink) -> Fix | None:
             if written != "amd64":
                 return None
             text = place.program("dpkg --print-architecture", mark.origin)
+        elif written == "ld-linux-x86-64" and place.source.data[mark.origin.span.end :].startswith(b".so.*"):
+            text = "ld-linux-" + place.program("uname -m | tr _ -", mark.origin)
         elif re.match(r"x86_64-[\w-]*linux-", written):
             text = place.program("uname -m", mark.origin) + written[len("x86_64") :]
         elif sink.kind is Kind.LIBRARY_PATH and written.endswith("amd64"):
@@ -505,14 +511,12 @@ def _by_program(place: _Place, sink: Sink) -> Fix | None:
 
 def _wildcard(place: _Place) -> Iterator[Fix]:
     """COPY can take the multiarch directory by a pattern; there is only one in an image."""
-    destination = place.step.destination
-    if place.instruction.keyword != "COPY" or destination is None or not destination.text.endswith("/"):
+    if place.instruction.keyword != "COPY":
         return
     edits = []
     for mark in place.marks:
-        written = place.source.text(mark.origin.span)
-        match = _MULTIARCH.fullmatch(written)
-        if not match:
+        span = Span(mark.origin.span.start, mark.origin.span.start + len("x86_64"))
+        if not _MULTIARCH.match(place.source.data, span.start):
             return
-        edits += replacing(place.source, {mark.origin.span: f"*{match[1]}"})
-    yield Fix("Take the multiarch directory by a pattern", Safety.UNSAFE, tuple(edits))
+        edits += replacing(place.source, {span: "*"})
+    yield Fix("Take the directory by a pattern", Safety.UNSAFE, tuple(edits))

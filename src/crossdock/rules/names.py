@@ -31,8 +31,8 @@ _TOOLS_FOR_AMD64 = re.compile(
 """Programs that run on any architecture and deal with amd64."""
 
 LIBRARY_PATH = re.compile(
-    r"x86_64-linux-(?:gnu|musl)(?!-)|ld-linux-x86-64|ld-musl-x86_64|(?<=/jvm/)[^\s:/]*amd64|jre/lib/amd64|lib/amd64\b"
-    r"|cpython-\d+-x86_64|openjdk-amd64|(?<=/usr/lib/)x86_64\b(?!-linux)",
+    r"x86_64-linux-(?:gnu|musl)(?!-)|ld-linux-x86-64|ld-musl-x86_64|/jvm/[^\s:/]*(?P<jvm>amd64)|lib/(?P<lib>amd64)\b"
+    r"|cpython-\d+-x86_64|openjdk-(?P<openjdk>amd64)|(?<=/usr/lib/)x86_64\b(?!-linux)",
     re.IGNORECASE,
 )
 """Multiarch directories, dynamic loaders and JVM folders, named for amd64."""
@@ -111,5 +111,7 @@ def arm64_names(token: str) -> tuple[str, ...]:
 
 
 def spans(pattern: re.Pattern[str], text: str) -> Iterator[Token]:
+    """The matches; of one with a named group only that."""
     for match in pattern.finditer(text):
-        yield Token(match[0], match.start(), match.end())
+        part = match.lastgroup or 0
+        yield Token(match[part], match.start(part), match.end(part))

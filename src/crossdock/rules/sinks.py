@@ -153,6 +153,19 @@ class _Collector:
 
     def run(self) -> Iterator[Sink]:
         self._define()
+        for sink in self._all():
+            is_variable = sink.instruction.keyword in {"ARG", "ENV"} and sink.kind is Kind.DOWNLOAD
+            if not is_variable or not self._is_expanded(sink):
+                yield sink
+
+    def _is_expanded(self, sink: Sink) -> bool:
+        """Whether a variable that holds a URL is used where everyone can see it; if so, that use is the sink."""
+        texts = [self.trace.dockerfile.source.data[sink.origin.span.end :]]
+        texts += [run.source.data for _, step in self.trace.steps for run in step.scripts]
+        pattern = re.compile(rb"\$\{?" + re.escape(sink.detail.encode()) + rb"\b")
+        return any(pattern.search(text) for text in texts)
+
+    def _all(self) -> Iterator[Sink]:
         for stage in self.trace.stages:
             if stage.amd64_only:
                 continue

@@ -34,7 +34,7 @@ def stage_per_architecture(
     arguments = _arguments(project, stage, step, url)
     if arguments is None:
         return None
-    name = step.words[0].text.split("?")[0].rstrip("/").rsplit("/", 1)[-1]
+    into = _destination(step)
     stem = _free_name(project, slug.replace("_", "-"))
     kept = " ".join(source.text(flag.span) for flag in instruction.flags if flag.name != "checksum")
     checksum = instruction.flag("checksum")
@@ -49,16 +49,55 @@ def stage_per_architecture(
         amd_flag, arm_flag = f"--checksum={checksum.value} ", f"--checksum={algorithm}:{placeholder} "
     lines: list[str] = []
     for architecture, address, flag in (("amd64", url, amd_flag), ("arm64", arm_url, arm_flag)):
-        lines += [f"FROM scratch AS {stem}-{architecture}", *arguments, f"ADD {flag}{address} /{name}", ""]
+        lines += [f"FROM scratch AS {stem}-{architecture}", *arguments, f"ADD {flag}{address} /{stem}", ""]
     lines += [f"FROM {stem}-${{TARGETARCH}} AS {stem}", "", ""]
     at = _before(project, stage)
-    copy = f"COPY --from={stem} " + (f"{kept} " if kept else "") + f"/{name} "
-    head = Span(instruction.keyword_span.start, step.destination.origin.span.start)
+    renamed = _numbers_to_names(project, stage)
+    if renamed is None:
+        return None
+    copy = f"COPY --from={stem} " + (f"{kept} " if kept else "") + f"/{stem} {into}"
+    whole = Span(instruction.keyword_span.start, step.destination.origin.span.end)
     edits = (
         Edit(source.path, Span(at, at), newline.join(lines).encode()),
-        Edit(source.path, head, copy.encode()),
+        Edit(source.path, whole, copy.encode()),
+        *renamed,
     )
     return edits, digest
+
+
+def _destination(step: Step) -> str:
+    """Where the file goes, as written; in a folder it keeps the name that ADD gave it, so that what follows finds it."""
+    if step.destination is None:
+        return ""
+    into = step.destination.text
+    name = step.words[0].text.split("?")[0].rstrip("/").rsplit("/", 1)[-1]
+    if into.endswith("/") or into in {".", ".."}:
+        return f"{into.rstrip('/')}/{name}"
+    return into
+
+
+def _numbers_to_names(project: Project, stage: StageTrace) -> list[Edit] | None:
+    """New stages shift the numbers of those that follow: references by number become references by name. None when
+    one cannot be rewritten."""
+    source = project.dockerfile.source
+    edits: list[Edit] = []
+    for other in project.dockerfile.stages:
+        for instruction in other.instructions:
+            for flag in instruction.flags:
+                value = flag.value or ""
+                if flag.name == "mount" and re.search(r"(?:^|,)from=\d+(?:,|$)", value):
+                    return None
+                if flag.name != "from" or not value.isdecimal() or flag.value_span is None:
+                    continue
+                if int(value) < stage.stage.index:
+                    continue
+                named = project.dockerfile.stages[int(value)]
+                name = named.name or f"stage-{value}"
+                if named.name is None:
+                    end = named.from_.span.end
+                    edits.append(Edit(source.path, Span(end, end), f" AS {name}".encode()))
+                edits.append(Edit(source.path, flag.value_span, name.encode()))
+    return edits
 
 
 def _before(project: Project, stage: StageTrace) -> int:
