@@ -117,13 +117,13 @@ class BuildProgress:
         self._finish(event, row)
         row.done += 1
         seconds = self._clock() - step.began if event.seconds is None else event.seconds
-        self._line(event, f"✓ {step.title}  {seconds:.1f} s")
+        self._line(event, f"✓ {self._short(step.title)}  {seconds:.1f} s")
 
     def _cached(self, event: BuildEvent, row: _Row, step: _Step) -> None:
         self._finish(event, row)
         row.done += 1
         row.cached += 1
-        self._line(event, f"✓ {step.title}  cached")
+        self._line(event, f"✓ {self._short(step.title)}  cached")
 
     def _failed(self, event: BuildEvent, row: _Row, step: _Step) -> None:
         self._finish(event, row)
@@ -137,6 +137,11 @@ class BuildProgress:
             row.current.remove(event.step)
 
     # plain lines
+
+    def _short(self, title: str) -> str:
+        """A step's title once more: its first line said all of it."""
+        room = max(20, self._style.width - 40)
+        return title if cell_len(title) <= room else set_cell_size(title, room - 1) + "…"
 
     def _line(self, event: BuildEvent, words: str) -> None:
         if self._live:

@@ -11,6 +11,7 @@ from rich.console import RenderableType
 from rich.text import Text
 
 from crossdock.findings import Finding, Safety, Severity
+from crossdock.http import EvidenceStatus
 from crossdock.plan.model import BuildPlan, Strategy
 from crossdock.report.canvas import Cell, hanging, indented, render, table, text
 from crossdock.report.excerpt import excerpt
@@ -40,6 +41,8 @@ _STATUS: dict[Status, Cell] = {
 }
 
 
+MOST_EVIDENCE = 4
+"""Of the addresses that were tried, so many are named."""
 MOST_FAILURES = 20
 """An image whose every file is wrong is told by its first files."""
 
@@ -71,7 +74,7 @@ def _finding(decision: Decision, source: Source | None, style: Style, explained:
         explained.add(finding.rule)
         parts += [hanging(("why", "bold"), text(finding.why)), hanging(("do", "bold"), text(finding.help))]
     parts.append(hanging(("fix", "bold"), _fix(decision)))
-    return parts
+    return [*parts, *_evidence(decision, 8)]
 
 
 def _excerpt(source: Source, finding: Finding, style: Style) -> list[RenderableType]:
@@ -116,6 +119,16 @@ def _fix(decision: Decision) -> Text:
     if decision.fix.safety is Safety.SAFE:
         return text(decision.fix.title, (" (safe: crossdock port)", "green"))
     return text(decision.fix.title, (f" (unsafe, only with crossdock port --unsafe: {decision.reason})", "yellow"))
+
+
+def _evidence(decision: Decision, indent: int) -> list[RenderableType]:
+    """What was seen for the fix that was chosen; where there is none, what was tried. (What could not be looked up is
+    in the decision's reason.)"""
+    wanted, word = (EvidenceStatus.FOUND, "seen") if decision.fix else (EvidenceStatus.MISSING, "not there")
+    urls = [item.url for item in decision.evidence if item.status is wanted]
+    more = [f"and {len(urls) - MOST_EVIDENCE} more"] if len(urls) > MOST_EVIDENCE else []
+    lines = [f"{word}: {url}" for url in urls[:MOST_EVIDENCE]] + more
+    return [indented(text((line, "dim")), indent) for line in lines]
 
 
 def _skipped(skipped: Sequence[Skipped]) -> list[RenderableType]:
@@ -180,7 +193,7 @@ def port_text(result: PortResult, style: Style, *, written: bool | None) -> str:
     parts: list[RenderableType] = []
     if result.applied:
         parts.append(text(("Fixed", "bold")))
-        parts += [_applied(decision) for decision in result.applied]
+        parts += [part for decision in result.applied for part in _applied(decision)]
         parts.append("")
     left = [decision for decision in result.left if decision.finding.severity is not Severity.INFO]
     if left:
@@ -192,12 +205,11 @@ def port_text(result: PortResult, style: Style, *, written: bool | None) -> str:
     return render(style, parts)
 
 
-def _applied(decision: Decision) -> RenderableType:
+def _applied(decision: Decision) -> list[RenderableType]:
     assert decision.fix is not None
     finding = decision.finding
-    return hanging(
-        ("✓", "green"), text(f"{finding.location} ", (finding.rule, "bold"), f": {decision.fix.title}"), 2, 2
-    )
+    line = text(f"{finding.location} ", (finding.rule, "bold"), f": {decision.fix.title}")
+    return [hanging(("✓", "green"), line, 2, 2), *_evidence(decision, 4)]
 
 
 def _left(decision: Decision) -> list[RenderableType]:
@@ -206,8 +218,8 @@ def _left(decision: Decision) -> list[RenderableType]:
     head = text(f"{finding.location} ", (finding.rule, "bold"), f": {finding.message}")
     reason = decision.reason
     if decision.fix and decision.fix.safety is Safety.UNSAFE:
-        reason = f"{decision.fix.title} is unsafe ({decision.reason}); --unsafe applies it"
-    return [hanging(("✗", look), head, 2, 2), indented(text((reason, "dim")), 4)]
+        reason = f"only with --unsafe: {decision.fix.title} ({decision.reason})"
+    return [hanging(("✗", look), head, 2, 2), indented(text((reason, "dim")), 4), *_evidence(decision, 4)]
 
 
 def _port_summary(result: PortResult, left: Sequence[Decision], *, written: bool | None) -> Text:

@@ -3,6 +3,7 @@
 from crossdock.findings import Confidence, Finding, Fix, Safety, Severity, Skipped, locate
 from crossdock.fixes.decide import NO_FIX, Decision
 from crossdock.fixes.port import Change, PortResult
+from crossdock.http import Evidence, EvidenceStatus
 from crossdock.plan.model import BuildPlan, StagePlan, Strategy
 from crossdock.platforms import AMD64, ARM64
 from crossdock.report.checked import Checked
@@ -61,6 +62,21 @@ LIBRARY = Decision(
 SECOND_DOWNLOAD = Decision(
     finding("amd64-download", "lib-x86_64.so", "a library for amd64", Severity.INFO), None, NO_FIX
 )
+MISSING_DOWNLOAD = Decision(
+    finding("amd64-download", "v0.19.0", "a release without arm64"),
+    None,
+    "no arm64 counterpart was found under any name that is usual",
+    tuple(Evidence(f"https://tool.example/v1/tool-{n}", EvidenceStatus.MISSING, "HTTP 404") for n in range(6)),
+)
+SEEN_DOWNLOAD = Decision(
+    finding("amd64-download", "krallin", "curl fetches a file", fixes=(URL_FIX,)),
+    Fix("choose by architecture", Safety.SAFE, ()),
+    "",
+    (
+        Evidence("https://tool.example/v1/tool-arm64", EvidenceStatus.MISSING, "HTTP 404"),
+        Evidence("https://tool.example/v1/tool-aarch64", EvidenceStatus.FOUND, "HTTP 200"),
+    ),
+)
 SKIPPED = (Skipped("app/build.sh:7", "ignored by comment (amd64-download): only used in CI"),)
 
 CHECKED = Checked(
@@ -70,8 +86,8 @@ CLEAN = Checked((DOCKERFILE.path,), (), (), {})
 
 PORTED = PortResult(
     found=tuple(decision.finding for decision in CHECKED.decisions),
-    applied=(PINNED,),
-    left=(DOWNLOAD, SECOND_DOWNLOAD, LIBRARY),
+    applied=(PINNED, SEEN_DOWNLOAD),
+    left=(DOWNLOAD, SECOND_DOWNLOAD, MISSING_DOWNLOAD, LIBRARY),
     skipped=SKIPPED,
     changes=(Change(DOCKERFILE, apply_edits(DOCKERFILE, PLATFORM_FIX.edits)),),
     dockerfile=apply_edits(DOCKERFILE, PLATFORM_FIX.edits),
