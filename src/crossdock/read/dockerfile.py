@@ -8,7 +8,7 @@ Flags are not checked against a list, because frontends chosen by ``# syntax=`` 
 from __future__ import annotations
 
 import difflib
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from crossdock.errors import InputError
 from crossdock.read.heredoc import Marker, heredoc_markers, marker
@@ -42,7 +42,7 @@ _EXAMPLES = {
     "FROM": "FROM image AS name",
     "HEALTHCHECK": "HEALTHCHECK CMD command, or HEALTHCHECK NONE",
     "LABEL": "LABEL name=value",
-    "MAINTAINER": "MAINTAINER name",
+    "MAINTAINER": "LABEL org.opencontainers.image.authors=name",
     "ONBUILD": "ONBUILD RUN command",
     "RUN": "RUN command",
     "SHELL": 'SHELL ["/bin/bash", "-c"]',
@@ -84,6 +84,15 @@ def _refuse_binary(source: Source) -> None:
     )
 
 
+@dataclass(frozen=True)
+class _Head:
+    """What is known of an instruction while its words are read."""
+
+    keyword: str
+    keyword_span: Span
+    arguments: LogicalText
+
+
 class _Parser:
     """Reads one instruction."""
 
@@ -94,35 +103,40 @@ class _Parser:
         self._escape = reader.escape
 
     def instruction(self) -> Instruction:
-        found = self._read(self._line.logical)
+        found = self._read(self._line.logical, self._line.comments)
         holder = found.trigger or found
-        if holder.keyword in ("RUN", "COPY", "ADD") and holder.exec_form is None:
-            heredocs, end = self._heredocs(heredoc_markers(self._line.logical))
-            holder = replace(holder, heredocs=heredocs, span=Span(holder.span.start, end))
-            found = replace(found, trigger=holder, span=Span(found.span.start, end)) if found.trigger else holder
-        return replace(found, comments=self._line.comments)
+        if holder.keyword not in ("RUN", "COPY", "ADD") or holder.exec_form is not None:
+            return found
+        markers = heredoc_markers(self._line.logical)
+        if not markers:
+            return found
+        heredocs, end = self._heredocs(markers)
+        holder = replace(holder, heredocs=heredocs, span=Span(holder.span.start, end))
+        return replace(found, trigger=holder, span=Span(found.span.start, end)) if found.trigger else holder
 
-    def _read(self, logical: LogicalText, outer: str = "") -> Instruction:
+    def _read(self, logical: LogicalText, comments: tuple[Span, ...], *, triggered: bool = False) -> Instruction:
         start, stop, rest = split_keyword(logical)
         keyword_span = logical.span(start, stop)
         keyword = logical.text[start:stop].upper()
-        span = Span(keyword_span.start, self._line.end)
         if keyword not in KEYWORDS:
             self._refuse_keyword(logical.text[start:stop], keyword_span)
-        if outer and keyword in ("ONBUILD", "FROM", "MAINTAINER"):
-            raise self._fail(
-                keyword_span.start, f"{keyword} cannot be triggered by ONBUILD", "Use another instruction."
-            )
+        if triggered and keyword in ("ONBUILD", "FROM", "MAINTAINER"):
+            raise self._fail(keyword_span.start, f"ONBUILD cannot trigger {keyword}", "Use another instruction.")
         _, end = stripped(logical)
         flags, begin = split_flags(logical, rest, end, self._escape)
-        begin, end = stripped(logical, begin)
-        arguments = logical.slice(begin, end)
-        found = Instruction(keyword, keyword_span, span, flags, arguments, (), None, ())
-        if keyword == "ONBUILD":
-            if not arguments.text:
-                raise self._missing(found)
-            return replace(found, trigger=self._read(arguments, keyword))
-        return self._with_words(found)
+        arguments = logical.slice(*stripped(logical, begin))
+        head = _Head(keyword, keyword_span, arguments)
+        trigger: Instruction | None = None
+        words: tuple[Word, ...] = ()
+        strings: tuple[Word, ...] | None = None
+        if keyword != "ONBUILD":
+            words, strings = self._words(head)
+        elif arguments.text:
+            trigger = self._read(arguments, (), triggered=True)
+        else:
+            raise self._missing(head)
+        span = Span(keyword_span.start, self._line.end)
+        return Instruction(keyword, keyword_span, span, flags, arguments, words, strings, (), trigger, comments)
 
     def _refuse_keyword(self, written: str, span: Span) -> None:
         near = difflib.get_close_matches(written[:40].upper(), KEYWORDS, 1, 0.6)
@@ -136,34 +150,34 @@ class _Parser:
             f"If this continues the line above, end that line with {self._escape}.",
         )
 
-    def _with_words(self, found: Instruction) -> Instruction:
-        arguments, keyword = found.arguments, found.keyword
+    def _words(self, head: _Head) -> tuple[tuple[Word, ...], tuple[Word, ...] | None]:
+        arguments, keyword = head.arguments, head.keyword
         words: tuple[Word, ...]
         strings: tuple[Word, ...] | None = None
         if keyword in ("RUN", "CMD", "ENTRYPOINT", "SHELL"):
             strings = self._strings(arguments)
             words = strings or ()
             if keyword in ("RUN", "SHELL") and not (words or (strings is None and arguments.text)):
-                raise self._missing(found)
+                raise self._missing(head)
             if keyword == "SHELL" and strings is None:
                 raise self._fail(
                     arguments.offsets[0], "SHELL takes a JSON array of strings", f"Write {_EXAMPLES['SHELL']}."
                 )
         elif keyword == "HEALTHCHECK":
-            words, strings = self._healthcheck(found)
+            words, strings = self._healthcheck(head)
         elif keyword in ("ADD", "COPY", "VOLUME"):
             strings = self._strings(arguments)
             words = tuple(blank_words(arguments)) if strings is None else strings
-            self._check_files(found, words)
+            self._check_files(head, words)
         elif keyword in ("ENV", "LABEL", "ARG"):
-            words = self._assignments(found)
+            words = self._assignments(head)
         elif keyword in ("FROM", "EXPOSE"):
             words = tuple(blank_words(arguments))
         else:
             words = (word(arguments, 0, len(arguments.text)),) if arguments.text else ()
         if not words and keyword not in ("RUN", "CMD", "ENTRYPOINT"):
-            raise self._missing(found)
-        return replace(found, words=words, exec_form=strings)
+            raise self._missing(head)
+        return words, strings
 
     def _strings(self, arguments: LogicalText, start: int = 0) -> tuple[Word, ...] | None:
         try:
@@ -175,12 +189,12 @@ class _Parser:
                 "Put every element in double quotes.",
             ) from error
 
-    def _healthcheck(self, found: Instruction) -> tuple[tuple[Word, ...], tuple[Word, ...] | None]:
-        arguments = found.arguments
+    def _healthcheck(self, head: _Head) -> tuple[tuple[Word, ...], tuple[Word, ...] | None]:
+        arguments = head.arguments
         kinds = blank_words(arguments)
         kind = next(kinds, None)
         if kind is None:
-            raise self._missing(found)
+            raise self._missing(head)
         rest, end = len(kind.text), len(arguments.text)
         if kind.text.upper() == "NONE":
             extra = next(kinds, None)
@@ -198,33 +212,33 @@ class _Parser:
         if strings is not None and strings:
             return (kind, *strings), strings
         if strings is not None or rest >= end:
-            raise self._missing(found)
+            raise self._missing(head)
         return (kind, word(arguments, rest, end)), None
 
-    def _check_files(self, found: Instruction, words: tuple[Word, ...]) -> None:
-        if found.keyword == "VOLUME":
+    def _check_files(self, head: _Head, words: tuple[Word, ...]) -> None:
+        if head.keyword == "VOLUME":
             empty = next((entry for entry in words if not entry.text.strip()), None)
             if empty:
                 raise self._fail(empty.span.start, "VOLUME has an empty path", f"Write {_EXAMPLES['VOLUME']}.")
             return
         if len(words) < 2:
             raise self._fail(
-                words[0].span.end if words else found.keyword_span.end,
-                f"{found.keyword} needs a source and a destination",
-                f"Write {_EXAMPLES[found.keyword]}.",
+                words[0].span.end if words else head.keyword_span.end,
+                f"{head.keyword} needs a source and a destination",
+                f"Write {_EXAMPLES[head.keyword]}.",
             )
         if marker(words[-1].text):
             raise self._fail(
                 words[-1].span.start,
-                f"a heredoc cannot be the destination of {found.keyword}",
+                f"a heredoc cannot be the destination of {head.keyword}",
                 "Add the destination after it.",
             )
 
-    def _assignments(self, found: Instruction) -> tuple[Word, ...]:
-        arguments, keyword = found.arguments, found.keyword
+    def _assignments(self, head: _Head) -> tuple[Word, ...]:
+        arguments, keyword = head.arguments, head.keyword
         words = tuple(quoted_words(arguments, self._escape))
         if not words:
-            raise self._missing(found)
+            raise self._missing(head)
         if keyword != "ARG" and "=" not in words[0].text:
             if not any(blank in arguments.text for blank in BLANKS):
                 raise self._fail(
@@ -265,9 +279,9 @@ class _Parser:
             end = line.end
         return tuple(found), end
 
-    def _missing(self, found: Instruction) -> InputError:
+    def _missing(self, head: _Head) -> InputError:
         return self._fail(
-            found.keyword_span.end, f"{found.keyword} needs an argument", f"Write {_EXAMPLES[found.keyword]}."
+            head.keyword_span.end, f"{head.keyword} needs an argument", f"Write {_EXAMPLES[head.keyword]}."
         )
 
     def _fail(self, offset: int, what: str, hint: str) -> InputError:
