@@ -18,14 +18,18 @@ class Registry:
     """A running registry that keeps its data in ``folder``. ``host`` is ``localhost:PORT``.
 
     With ``password`` it wants Basic authentication by ``username``; with ``tls`` it speaks only TLS, with a certificate
-    that ``certificate`` holds and nobody trusts.
+    that ``certificate`` holds and nobody trusts. ``misled`` makes it believe that it speaks plain HTTP, as a registry
+    does behind a TLS proxy that does not tell it.
     """
 
-    def __init__(self, folder: Path, *, username: str = "", password: str = "", tls: bool = False) -> None:
+    def __init__(
+        self, folder: Path, *, username: str = "", password: str = "", tls: bool = False, misled: bool = False
+    ) -> None:
         self.folder = folder
         self.username = username
         self.password = password
         self.tls = tls
+        self.misled = misled
         self.certificate = folder / "certificate.pem"
         self.host = ""
         self._process: subprocess.Popen[bytes] | None = None
@@ -87,7 +91,8 @@ class Registry:
         files = ["-keyout", str(key), "-out", str(self.certificate)]
         command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", *name, *files]
         subprocess.run(command, check=True, capture_output=True)
-        return f", tls: {{certificate: {self.certificate}, key: {key}}}"
+        announced = f", host: 'http://{self.host}'" if self.misled else ""
+        return f"{announced}, tls: {{certificate: {self.certificate}, key: {key}}}"
 
     def _wait(self, port: int) -> None:
         deadline = time.monotonic() + 20

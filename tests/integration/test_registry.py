@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import gzip
 import hashlib
 import io
@@ -11,6 +12,7 @@ import os
 import random
 import subprocess
 import tarfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -225,19 +227,20 @@ class TestPassword:
 
     def test_a_helper(self, guarded: Registry, http: Http, layout: LayoutImage, tmp_path: Path) -> None:
         """A real program on PATH that speaks the helpers' protocol."""
-        helper = tmp_path / "bin" / "docker-credential-crossdock-test"
-        helper.parent.mkdir()
         answer = json.dumps({"ServerURL": guarded.host, "Username": "user", "Secret": PASSWORD})
-        helper.write_text(f"#!/bin/sh\n[ \"$1\" = get ] && read -r server; cat <<'END'\n{answer}\nEND\n")
-        helper.chmod(0o755)
-        (tmp_path / ".docker").mkdir()
-        (tmp_path / ".docker" / "config.json").write_text('{"credsStore": "crossdock-test"}')
-        before = os.environ["PATH"]
-        os.environ["PATH"] = f"{helper.parent}:{before}"
-        try:
-            push(layout, reference(guarded), http, keychain=Keychain(environ={}, home=tmp_path))
-        finally:
-            os.environ["PATH"] = before
+        script = f"#!/bin/sh\n[ \"$1\" = get ] && read -r server; cat <<'END'\n{answer}\nEND\n"
+        with helper(tmp_path, script) as keychain:
+            push(layout, reference(guarded), http, keychain=keychain)
+
+    def test_a_helper_that_hangs(
+        self, guarded: Registry, http: Http, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("crossdock.image.auth.HELPER_SECONDS", 0.5)
+        began = time.monotonic()
+        with helper(tmp_path, "#!/bin/sh\nexec sleep 60\n") as keychain, pytest.raises(RegistryError) as caught:
+            RegistryImage(reference(guarded), http, keychain=keychain).root()
+        assert time.monotonic() - began < 10
+        assert "docker-credential-crossdock-test" in str(caught.value)
 
     def test_the_password_is_nowhere(
         self, guarded: Registry, http: Http, large: LayoutImage, tmp_path: Path, capfd: pytest.CaptureFixture[str]
@@ -261,6 +264,20 @@ class TestPassword:
         shown += [guarded.log(), *capfd.readouterr()]
         secrets = [PASSWORD, base64.b64encode(f"user:{PASSWORD}".encode()).decode()]
         assert not [text for text in shown for secret in secrets if secret in text]
+
+
+@contextlib.contextmanager
+def helper(home: Path, script: str) -> Iterator[Keychain]:
+    """A credential helper on PATH, and the login that uses it."""
+    program = home / "bin" / "docker-credential-crossdock-test"
+    program.parent.mkdir()
+    program.write_text(script)
+    program.chmod(0o755)
+    (home / ".docker").mkdir()
+    (home / ".docker" / "config.json").write_text('{"credsStore": "crossdock-test"}')
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
+        yield Keychain(environ={}, home=home)
 
 
 def describe(error: BaseException | None) -> str:
@@ -321,6 +338,14 @@ class TestTls:
         with Http(patience=PATIENT) as http:
             assert push(layout, reference(secure), http) == layout.root()
             assert everything(open_image(f"{secure.host}/team/app:1", http=http)) == everything(layout)
+
+    def test_uploads_stay_protected_when_the_registry_says_http(
+        self, tmp_path: Path, layout: LayoutImage, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        with Registry(tmp_path / "misled", tls=True, misled=True) as misled:
+            monkeypatch.setenv("SSL_CERT_FILE", str(misled.certificate))
+            with Http(patience=PATIENT) as http:
+                assert push(layout, reference(misled), http) == layout.root()
 
     def test_one_that_is_not(self, secure: Registry, http: Http, layout: LayoutImage) -> None:
         with pytest.raises(RegistryError, match="certificate is not trusted") as caught:

@@ -45,6 +45,11 @@ _GZIP = b"\x1f\x8b"
 _COMPRESSIONS = {b"\x28\xb5\x2f\xfd": "zstd", b"BZh": "bzip2", b"\xfd7zXZ": "xz"}
 _MAX_MEMBERS = 200_000
 _MAX_LINKS = 8
+_MAX_RATIO = 100
+"""How much larger than its gzip an archive may be. Layers hardly shrink at all when they are compressed already, and
+plain ones to a third; what grows a hundredfold was made to fill disks."""
+_ALWAYS_FINE = 1 << 30
+"""Bytes that an archive may have whatever the ratio."""
 _REBUILD = "The archive is damaged or incomplete. Write it again."
 
 
@@ -141,6 +146,7 @@ class ArchiveImage(ImageDocuments):
                 yield cast(BinaryIO, plain)
 
     def _decompress(self, file: BinaryIO, plain: IO[bytes]) -> None:
+        limit = max(_ALWAYS_FINE, _MAX_RATIO * os.fstat(file.fileno()).st_size)
         with gzip.GzipFile(fileobj=file) as packed:
             while True:
                 try:
@@ -149,6 +155,11 @@ class ArchiveImage(ImageDocuments):
                     raise self.fault("the gzip stream is damaged or cut off", _REBUILD) from error
                 if not chunk:
                     return
+                if plain.tell() > limit:
+                    raise self.fault(
+                        f"decompresses to more than {limit >> 20} MiB, which no real archive of its size does",
+                        "Do not use it, or decompress it with gunzip first if you know what it is.",
+                    )
                 try:
                     plain.write(chunk)
                     plain.flush()

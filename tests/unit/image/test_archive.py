@@ -237,6 +237,12 @@ class TestDamage:
         with pytest.raises(InputError, match="cannot be read"):
             ArchiveImage(tmp_path / "none.tar").root()
 
+    def test_a_bomb(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("crossdock.image.archive._ALWAYS_FINE", 1 << 20)
+        (tmp_path / "a.tar.gz").write_bytes(gzip.compress(bytes(50 << 20)))
+        with pytest.raises(InputError, match="no real archive"):
+            ArchiveImage(tmp_path / "a.tar.gz").root()
+
     @pytest.mark.parametrize("share", [0.05, 0.3, 0.5, 0.7, 0.9, 0.999])
     @pytest.mark.parametrize("packed", [False, True])
     def test_cut_off(self, tmp_path: Path, share: float, packed: bool) -> None:
