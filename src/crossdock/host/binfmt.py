@@ -112,8 +112,9 @@ class Registration:
     root: Path = field(default=BINFMT, repr=False)
 
     def undo(self) -> None:
-        with contextlib.suppress(FileNotFoundError):
-            (self.root / self.name).write_text("-1")
+        # Never created: the kernel answers that with "permission denied", not with "no such file".
+        with contextlib.suppress(FileNotFoundError), (self.root / self.name).open("r+b", buffering=0) as entry:
+            entry.write(b"-1")
 
 
 def parse_handler(name: str, text: str) -> Handler:
