@@ -31,8 +31,8 @@ def command(what, number):
     if what == "full":
         raise OSError(28, "No space left on device")
     if what == "wait":
-        print("waiting", flush=True)
         try:
+            print("waiting", flush=True)
             time.sleep(30)
         finally:
             print("cleaned up", flush=True)

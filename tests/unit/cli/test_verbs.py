@@ -210,7 +210,9 @@ def test_port_writes_all_files_or_none(
     script = project / "scripts/install.sh"
     script.write_text(f"#!/bin/sh\nset -e\ncurl -fsSLo /usr/bin/tool {upstream}/v1/tool-linux-amd64\n")
     dockerfile = project / "Dockerfile"
-    dockerfile.write_text("FROM --platform=linux/amd64 debian:12\nCOPY scripts/install.sh /\nRUN sh /install.sh\n")
+    dockerfile.write_text(
+        "FROM --platform=linux/amd64 debian:12\nCOPY scripts/install.sh /opt/\nRUN sh /opt/install.sh\n"
+    )
     before = dockerfile.read_bytes(), script.read_bytes()
     assert main(["port"]) == ExitCode.DONE
     assert "scripts/install.sh" in capsys.readouterr().out, "the script must be a part of the change"
