@@ -15,6 +15,7 @@ from crossdock.cli.options import (
     build_arguments,
     file_option,
     format_option,
+    near,
     offline_option,
     prober,
     read_source,
@@ -73,6 +74,7 @@ def command(
 
 def _projects(paths: Sequence[Path], file: Path | None) -> tuple[list[tuple[Path, Path]], tuple[Skipped, ...]]:
     """Each Dockerfile with its context folder. Raises InputError when a folder holds none."""
+    paths = [near(path) for path in paths]
     if file is None:
         found, skipped = find_dockerfiles(paths)
         if not found:
@@ -84,7 +86,7 @@ def _projects(paths: Sequence[Path], file: Path | None) -> tuple[list[tuple[Path
         return [(path, path.parent) for path in found], skipped
     if len(paths) > 1:
         raise UsageError("-f FILE belongs to one PATH, its context", hint="Name the Dockerfiles as PATHs instead.")
-    return [(file, paths[0])], ()
+    return [(near(file), paths[0])], ()
 
 
 def _check(

@@ -88,9 +88,21 @@ def read_source(path: Path) -> Source:
         ) from error
 
 
+def near(path: Path) -> Path:
+    """A path below the current folder as people would write it from there, so that messages are short and a diff fits
+    ``git apply``; any other path as it is."""
+    if not path.is_absolute():
+        return path
+    try:
+        return path.relative_to(Path.cwd())
+    except (ValueError, OSError):
+        return path
+
+
 def locate_dockerfile(path: Path, file: Path | None) -> tuple[Path, Path]:
     """The Dockerfile and its context folder from the arguments ``PATH`` and ``-f`` of a verb that works on one
     project. PATH may be the Dockerfile itself. Raises InputError when there is none."""
+    path, file = near(path), near(file) if file else None
     if file is not None:
         context = path if path.is_dir() else path.parent
         return file, context

@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 import pytest
 
-from crossdock.cli.options import build_arguments, locate_dockerfile, platform_option, read_source
+from crossdock.cli.options import build_arguments, locate_dockerfile, near, platform_option, read_source
 from crossdock.errors import InputError, UsageError
 from crossdock.platforms import AMD64, ARM64
 
@@ -47,6 +47,17 @@ def test_finds_the_dockerfile_of_a_project(tmp_path: Path) -> None:
     assert locate_dockerfile(tmp_path, None) == (dockerfile, tmp_path)
     assert locate_dockerfile(containerfile, None) == (containerfile, tmp_path)
     assert locate_dockerfile(tmp_path, Path("other/Dockerfile")) == (Path("other/Dockerfile"), tmp_path)
+
+
+def test_absolute_paths_below_the_current_folder_are_shortened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a/Dockerfile").write_text("FROM x\n")
+    monkeypatch.chdir(tmp_path)
+    assert locate_dockerfile(tmp_path / "a", None) == (Path("a/Dockerfile"), Path("a"))
+    monkeypatch.chdir(tmp_path / "a")
+    assert locate_dockerfile(tmp_path / "a", None) == (Path("Dockerfile"), Path())
+    monkeypatch.chdir("/")
+    assert near(Path("relative")) == Path("relative")
 
 
 @pytest.mark.parametrize("name", ["missing", "empty"])
