@@ -81,6 +81,10 @@ def in_single_quotes(text: str, index: int) -> bool:
             state = "" if char == '"' else state
         elif char in "'\"":
             state = char
+        elif char == "#" and (at == 0 or text[at - 1].isspace()):
+            # A comment: an apostrophe in it opens nothing.
+            end = text.find("\n", at)
+            at = index if end == -1 else end
         at += 1
     return state == "'"
 
@@ -103,10 +107,9 @@ def run_prefix(project: Project, instruction: Instruction, choices: Sequence[Cho
     first = len(text) - len(text.lstrip())
     at = instruction.arguments.offsets[first]
     written = source.text(Span(at, instruction.span.end))
-    lines = written.splitlines()
-    later = next((line for line in lines[1:] if line.strip() and not line.lstrip().startswith("#")), "")
-    indent = re.match(r"[ \t]*", later)
-    margin = indent[0] if indent and later else "    "
+    later = [line for line in written.splitlines()[1:] if line.strip() and not line.lstrip().startswith("#")]
+    # The chain's own margin: what continues one of its commands is indented further.
+    margin = min((line[: len(line) - len(line.lstrip())] for line in later), key=len, default="    ")
     semicolons = re.match(r"set\s+-\w*e\w*\s*;", text.lstrip()) is not None
     if "\n" in written or len(choices) > 1:
         case = shell_choice(choices, "$TARGETARCH", ("amd64", "arm64"), f" {escape}{newline}", margin)
