@@ -18,6 +18,8 @@ from crossdock.verify.model import CheckResult, Status
 CHECK = "binaries"
 MAX_SHOWN = 10
 """How many wrong files of one layer are told one by one; the rest is counted."""
+MAX_SHOWN_OF_ALL = 3
+"""The same when no file of the image is right, and a long list says no more than a short one."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,7 @@ def check_binaries(system: FileSystem, platform: Platform, created_by: tuple[str
         (right if candidate.binary.runs_on(platform.architecture) else foreign).append(candidate)
     wrong: list[_Candidate] = []
     excused: dict[str, list[str]] = {}
-    packages = _foreign_packages(system)
+    packages = _foreign_packages(system, platform.architecture)
     multi = {candidate.bundle for candidate in right if candidate.bundle}
     keys = {key for item in right for key in variant_keys(item.path, (platform.architecture,))}
     for item in foreign:
@@ -52,7 +54,7 @@ def check_binaries(system: FileSystem, platform: Platform, created_by: tuple[str
     for reason, paths in excused.items():
         first = min(paths)
         more = f" and {len(paths) - 1:,} more" if len(paths) > 1 else ""
-        yield CheckResult(CHECK, Status.SKIPPED, f"{reason}: {first}{more}", platform, path=first)
+        yield CheckResult(CHECK, Status.SKIPPED, f"{reason}: /{first}{more}", platform, path=f"/{first}")
     yield from _troubles(system, platform, created_by)
     if not wrong:
         count = len(right)
@@ -94,14 +96,16 @@ _MULTIARCH_FOLDER = re.compile(r"(usr/)?lib/[^/]+-linux-gnu[^/]*/|(usr/)?lib(32|
 _PACKAGE_LIST = re.compile(r"[^/:]+:([a-z0-9]+)\.list")
 
 
-def _foreign_packages(system: FileSystem) -> frozenset[str]:
-    """The architectures of installed Debian packages, by the names of their file lists."""
+def _foreign_packages(system: FileSystem, native: str) -> frozenset[str]:
+    """The architectures other than ``native`` of installed Debian packages, by the names of their file lists; none
+    when there are no native packages either, as then the whole system is of the wrong architecture."""
     found = system.find("var/lib/dpkg/info")
     if isinstance(found, Missing):
         return frozenset()
     names = {name: architecture for architecture, name in DEBIAN.items()}
     matches = map(_PACKAGE_LIST.fullmatch, found.names())
-    return frozenset(names.get(match[1], match[1]) for match in matches if match)
+    architectures = frozenset(names.get(match[1], match[1]) for match in matches if match)
+    return architectures - {native} if native in architectures else frozenset()
 
 
 def _failures(
@@ -109,22 +113,23 @@ def _failures(
 ) -> Iterator[CheckResult]:
     shown: Counter[int] = Counter()
     hint = _hint(right, platform)
+    most = MAX_SHOWN if right else MAX_SHOWN_OF_ALL
     for item in sorted(wrong, key=lambda item: (item.layer, item.path)):
         shown[item.layer] += 1
-        if shown[item.layer] > MAX_SHOWN:
+        if shown[item.layer] > most:
             continue
         yield CheckResult(
             CHECK,
             Status.FAILED,
-            f"{item.path} is {item.binary.describe()}",
+            f"/{item.path} is {item.binary.describe()}",
             platform,
-            path=item.path,
+            path=f"/{item.path}",
             created_by=instruction(created_by, item.layer),
             hint=hint,
         )
     for layer, count in sorted(shown.items()):
-        if count > MAX_SHOWN:
-            text = f"{count - MAX_SHOWN:,} more files of the same layer are not {platform.architecture}"
+        if count > most:
+            text = f"{count - most:,} more files of the same layer are not {platform.architecture}"
             yield CheckResult(
                 CHECK, Status.FAILED, text, platform, created_by=instruction(created_by, layer), hint=hint
             )
@@ -145,9 +150,9 @@ def _hint(right: int, platform: Platform) -> str:
 def _troubles(system: FileSystem, platform: Platform, created_by: tuple[str, ...]) -> Iterator[CheckResult]:
     found = sorted(((path, placed) for path, placed in system.files() if placed.file.trouble), key=lambda item: item[0])
     for path, placed in found[:MAX_SHOWN]:
-        text = f"{path}: {'; '.join(placed.file.trouble[:3])}"
+        text = f"/{path}: {'; '.join(placed.file.trouble[:3])}"
         brought = instruction(created_by, placed.layer)
-        yield CheckResult(CHECK, Status.SKIPPED, text, platform, path=path, created_by=brought)
+        yield CheckResult(CHECK, Status.SKIPPED, text, platform, path=f"/{path}", created_by=brought)
     if len(found) > MAX_SHOWN:
         text = f"{len(found) - MAX_SHOWN:,} more files could not be looked at completely"
         yield CheckResult(CHECK, Status.SKIPPED, text, platform)

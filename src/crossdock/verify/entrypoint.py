@@ -73,7 +73,7 @@ def check_entrypoint(system: FileSystem, config: ImageConfig, platform: Platform
             Status.FAILED if failed else Status.SKIPPED,
             problem.message if failed else f"{problem.message}; a script starts it and may know better",
             platform,
-            path=problem.path,
+            path=f"/{problem.path}" if problem.path else "",
             created_by=instruction(config.created_by, problem.layer),
             hint=problem.hint,
         )
@@ -243,7 +243,7 @@ class _Chain:
             return fallback
         text = f"{program} is in no folder of the image's PATH ({search})"
         hint = "Install it in the final stage, or write its full path in ENTRYPOINT or CMD."
-        raise _Stop(Problem(text, program, None, hint))
+        raise _Stop(Problem(text, "", None, hint))
 
     def _no_program(self, found: Found, told: str) -> Problem:
         if told == f"/{found.path}":

@@ -23,7 +23,8 @@ _LIB = re.compile(r"\$(?:\{LIB\}|LIB)")
 
 @dataclass(frozen=True)
 class Problem:
-    """Something that keeps a program from starting. ``path`` is the file that has it, ``layer`` that file's layer.
+    """Something that keeps a program from starting. ``path`` is the file that has it (relative to the root; empty when
+    there is none), ``layer`` that file's layer.
 
     ``foreign`` is true when code for another machine is the cause.
     """
@@ -67,7 +68,7 @@ def load(system: FileSystem, program: Found, architecture: str, env: Mapping[str
     binary = interpreter.file.binary
     if binary is None or not binary.runs_on(architecture):
         what = binary.describe() if binary else "no ELF file"
-        text = f"the loader {dynamic.interpreter} of {program.path} is {what}"
+        text = f"the loader {dynamic.interpreter} of /{program.path} is {what}"
         hint = f"Install the C library for {architecture}."
         return Loading(0, (Problem(text, interpreter.path, interpreter.layer, hint, foreign=True),))
     search = _Search(system, architecture, env, dynamic.interpreter, interpreter.path)
@@ -115,7 +116,7 @@ class _Search:
                 continue
             binary = found.file.binary
             if binary is None or not binary.runs_on(self._architecture):
-                rejected = f"{found.path} is {binary.describe() if binary else 'no ELF file'}"
+                rejected = f"/{found.path} is {binary.describe() if binary else 'no ELF file'}"
                 continue
             # glibc passes over the RPATH of a file that has a RUNPATH.
             own = tuple(self._expand(part, by) for part in by.dynamic.rpath if not by.dynamic.runpath)
@@ -146,15 +147,15 @@ class _Search:
 
     def _missing(self, name: str, by: _Object, rejected: str) -> Problem:
         if rejected:
-            text = f"{by.path} needs {name}, but {rejected}"
+            text = f"/{by.path} needs {name}, but {rejected}"
             return Problem(text, by.path, by.layer, f"Bring {name} for {self._architecture}.", foreign=True)
-        text = f"{by.path} needs {name}, which is in none of the folders that the loader searches"
+        text = f"/{by.path} needs {name}, which is in none of the folders that the loader searches"
         hint = f"Install the package that holds {name} in the final stage, or copy it with the program."
         return Problem(text, by.path, by.layer, hint)
 
 
 def _no_interpreter(system: FileSystem, path: str, layer: int | None, interpreter: str) -> Problem:
-    text = f"{path} needs the loader {interpreter}, which is not in the image"
+    text = f"/{path} needs the loader {interpreter}, which is not in the image"
     if "ld-musl" in interpreter:
         hint = "It was built for Alpine (musl). Build it in the final image's distribution, or link it statically."
     elif any(name.startswith("ld-musl-") for name in _names(system, "lib")):

@@ -132,8 +132,8 @@ def test_wrong_binary() -> None:
     result = verify({"app": STATIC}, {"usr/local/bin/tool": elf("amd64")}, created_by=("FROM x", "RUN curl tool"))
     (failure,) = failures(result)
     assert failure.check == "binaries"
-    assert failure.message == "usr/local/bin/tool is ELF 64-bit LSB shared object, amd64"
-    assert failure.path == "usr/local/bin/tool"
+    assert failure.message == "/usr/local/bin/tool is ELF 64-bit LSB shared object, amd64"
+    assert failure.path == "/usr/local/bin/tool"
     assert failure.created_by == "RUN curl tool"
     assert "arm64" in failure.hint
 
@@ -151,9 +151,16 @@ def test_hard_links_are_told_once() -> None:
 def test_many_wrong_files_are_summed_up() -> None:
     result = verify({f"usr/bin/{number:03}": elf("amd64") for number in range(50)}, entrypoint=())
     found = failures(result, "binaries")
+    assert len(found) == 4
+    assert found[-1].message == "47 more files of the same layer are not arm64"
+    assert "Nothing in this image is arm64" in found[0].hint
+
+
+def test_wrong_files_among_right_ones_are_told_one_by_one() -> None:
+    found = failures(verify({"app": STATIC, **{f"usr/bin/{number:03}": elf("amd64") for number in range(50)}}))
     assert len(found) == 11
     assert found[-1].message == "40 more files of the same layer are not arm64"
-    assert "Nothing in this image is arm64" in found[0].hint
+    assert "port mends" in found[0].hint
 
 
 def test_history_that_does_not_fit_is_not_used() -> None:
@@ -179,6 +186,7 @@ def test_history_that_does_not_fit_is_not_used() -> None:
         {
             "usr/lib/x86_64-linux-gnu/libc.so.6": elf("amd64"),
             "var/lib/dpkg/info/libc6:amd64.list": "/usr/lib",
+            "var/lib/dpkg/info/libc6:arm64.list": "/usr/lib",
         },
     ],
 )
@@ -198,7 +206,12 @@ def test_expected_exceptions(files: dict[str, Content]) -> None:
         {"usr/bin/tool-x86_64": elf("amd64"), "usr/bin/other-aarch64": STATIC},
         {"usr/lib/libx.a": b"!<arch>\n" + b"x.o/".ljust(16) + b"0".ljust(32) + b"64".ljust(10) + b"`\n" + elf("amd64")},
         {"armhf": elf("arm")},
-        {"usr/bin/tool": elf("amd64"), "var/lib/dpkg/info/libc6:amd64.list": "/usr/lib"},
+        {
+            "usr/bin/tool": elf("amd64"),
+            "var/lib/dpkg/info/libc6:amd64.list": "/",
+            "var/lib/dpkg/info/x:arm64.list": "/",
+        },
+        {"usr/lib/x86_64-linux-gnu/libc.so.6": elf("amd64"), "var/lib/dpkg/info/libc6:amd64.list": "/usr/lib"},
     ],
 )
 def test_no_exceptions(files: dict[str, Content]) -> None:
@@ -209,7 +222,7 @@ def test_32_bit_on_amd64() -> None:
     files = {"app": elf("386"), "lib": elf("amd64")}
     result = verify_image(MemoryImage(Parts((layer(files),), ("/app",), platform=AMD64)))
     assert result.passed
-    assert "32-bit x86 code, which amd64 machines run: app" in skipped(result)
+    assert "32-bit x86 code, which amd64 machines run: /app" in skipped(result)
 
 
 def test_damaged_parts_are_told() -> None:
@@ -295,7 +308,7 @@ def test_custom_entrypoint_script_and_command() -> None:
     [
         ({}, ("/app",), "/app is not in the image", "app"),
         ({"app": Link("/opt/app")}, ("/app",), "/app is not in the image (/app is a link to /opt/app)", "opt/app"),
-        ({}, ("app",), "app is in no folder of the image's PATH", "app"),
+        ({}, ("app",), "app is in no folder of the image's PATH", ""),
         ({"app": elf("amd64")}, ("/app",), "/app is ELF 64-bit LSB shared object, amd64: exec format error", "app"),
         ({"app": "echo"}, ("/app",), "/app is neither a program nor a script with a #! line", "app"),
         ({"app": "#!/bin/sh\r\nexit\r\n"}, ("/app",), "/app has Windows line ends", "app"),
@@ -310,19 +323,19 @@ def test_custom_entrypoint_script_and_command() -> None:
         (
             {"app": program(needed=("libx.so",)), "usr/lib/libx.so": elf("amd64")},
             ("/app",),
-            "app needs libx.so, but usr/lib/libx.so is ELF 64-bit LSB shared object, amd64",
+            "app needs libx.so, but /usr/lib/libx.so is ELF 64-bit LSB shared object, amd64",
             "app",
         ),
         (
             {"app": program(needed=("libx.so",)), "usr/lib/libx.so": elf(needed=("liby.so",))},
             ("/app",),
-            "usr/lib/libx.so needs liby.so",
+            "/usr/lib/libx.so needs liby.so",
             "usr/lib/libx.so",
         ),
         (
             {"usr/lib/aarch64-linux-gnu/ld-linux-aarch64.so.1": elf("amd64"), "app": program()},
             ("/app",),
-            "the loader /lib/ld-linux-aarch64.so.1 of app is",
+            "the loader /lib/ld-linux-aarch64.so.1 of /app is",
             "usr/lib/aarch64-linux-gnu/ld-linux-aarch64.so.1",
         ),
         ({"usr/bin/tini": program()}, ("tini", "--", "/x"), "/x is not in the image", "x"),
@@ -333,7 +346,7 @@ def test_broken_chains(files: dict[str, Content], words: tuple[str, ...], messag
     found = failures(entry(files, *words), "entrypoint")
     assert len(found) == 1, found
     assert message in found[0].message
-    assert found[0].path == path
+    assert found[0].path == (f"/{path}" if path else "")
     assert found[0].hint
 
 
