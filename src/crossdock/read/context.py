@@ -121,10 +121,9 @@ def load_context(root: Path, dockerfile: Path) -> Context:
             where=str(root),
             hint="Name the folder that holds the files to copy, such as `.`.",
         )
-    data = load_ignore(root, dockerfile)
-    context = Context(root, data)
-    parse_ignore(data)
-    return context
+    ignore = load_ignore(root, dockerfile)
+    parse_ignore(ignore.data, ignore.path)
+    return Context(root, ignore.data)
 
 
 def _inside(path: str) -> str:

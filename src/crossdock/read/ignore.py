@@ -13,6 +13,7 @@ from pathlib import Path
 from crossdock.errors import InputError
 from crossdock.read.glob import BadPattern, character_class, clean, component
 from crossdock.read.lines import SPACES
+from crossdock.source import Source
 
 
 @dataclass(frozen=True)
@@ -88,19 +89,19 @@ def parse_ignore(data: bytes, path: str = ".dockerignore") -> IgnoreRules:
     return IgnoreRules(tuple(patterns))
 
 
-def load_ignore(root: Path, dockerfile: Path) -> bytes:
-    """The bytes of the ignore file that counts: the Dockerfile's own (``Dockerfile.dockerignore``), else the
-    context's; empty when there is none. Raises InputError when it cannot be read."""
+def load_ignore(root: Path, dockerfile: Path) -> Source:
+    """The ignore file that counts: the Dockerfile's own (``Dockerfile.dockerignore``), else the context's; empty when
+    there is none. Raises InputError when it cannot be read."""
     for path in (dockerfile.with_name(f"{dockerfile.name}.dockerignore"), root / ".dockerignore"):
         try:
-            return path.read_bytes()
+            return Source(str(path), path.read_bytes())
         except FileNotFoundError:
             continue
         except OSError as error:
             raise InputError(
                 f"the ignore file cannot be read: {error.strerror}", where=str(path), hint="Make it readable."
             ) from error
-    return b""
+    return Source(str(root / ".dockerignore"), b"")
 
 
 def _matcher(pattern: str) -> Callable[[str], bool]:

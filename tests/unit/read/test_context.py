@@ -111,6 +111,13 @@ def test_a_context_that_is_none(tmp_path: Path) -> None:
         assert caught.value.where == str(path)
 
 
+def test_a_bad_ignore_file_is_told_at_once_and_by_its_name(tmp_path: Path) -> None:
+    (tmp_path / "Dockerfile.dockerignore").write_text("a\nb[\n")
+    with pytest.raises(InputError) as caught:
+        load_context(tmp_path, tmp_path / "Dockerfile")
+    assert caught.value.where == f"{tmp_path}/Dockerfile.dockerignore:2:1"
+
+
 def test_a_folder_that_cannot_be_read_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     context = tree(tmp_path, "shut/x")
     scan = os.scandir

@@ -102,11 +102,11 @@ def test_pruning_keeps_folders_that_an_exception_may_reach() -> None:
 def test_the_dockerfiles_own_ignore_file_comes_first(tmp_path: Path) -> None:
     dockerfile = tmp_path / "deploy" / "app.Dockerfile"
     dockerfile.parent.mkdir()
-    assert load_ignore(tmp_path, dockerfile) == b""
+    assert load_ignore(tmp_path, dockerfile).data == b""
     (tmp_path / ".dockerignore").write_bytes(b"a")
-    assert load_ignore(tmp_path, dockerfile) == b"a"
+    assert load_ignore(tmp_path, dockerfile).data == b"a"
     (dockerfile.parent / "app.Dockerfile.dockerignore").write_bytes(b"")
-    assert load_ignore(tmp_path, dockerfile) == b""
+    assert load_ignore(tmp_path, dockerfile).data == b""
     (dockerfile.parent / "app.Dockerfile.dockerignore").unlink()
     (tmp_path / ".dockerignore").unlink()
     (tmp_path / ".dockerignore").mkdir()
