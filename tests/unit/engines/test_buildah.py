@@ -1,0 +1,245 @@
+"""The engine buildah: exact commands, its own store, and what it says when it cannot."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from scripted import ScriptedRunner
+
+from crossdock.engines.buildah import Buildah, BuildahFacts, ask_buildah, build_commands, choose_isolation
+from crossdock.engines.buildah_store import PrivateStore, StoreFacts, file_system_of, mounts_below
+from crossdock.engines.model import BuildRequest
+from crossdock.errors import EngineError, UsageError
+from crossdock.platforms import AMD64, ARM64, DEFAULT_TARGETS
+
+STORE = StoreFacts("overlay", "/var/lib/containers/storage", "")
+FACTS = BuildahFacts((1, 28, 2), STORE, "chroot", AMD64)
+WORK = Path("/work-folder")
+REQUEST = BuildRequest(Path("/context"), b"FROM scratch\n", b"", DEFAULT_TARGETS)
+INFO = json.dumps({"store": {"GraphDriverName": "overlay", "GraphRoot": "/g", "GraphOptions": None}})
+
+
+def test_each_platform_is_built_and_pushed_into_one_layout() -> None:
+    commands = build_commands(FACTS, REQUEST, WORK, {})
+    assert [command.argv for command in commands[:2]] == [
+        (
+            "buildah",
+            "build",
+            "--platform=linux/amd64",
+            "--format=docker",
+            "--layers",
+            "--identity-label=false",
+            "--isolation=chroot",
+            "--file=/work-folder/Dockerfile.linux-amd64",
+            "--ignorefile=/work-folder/Dockerfile.dockerignore",
+            "--build-context=crossdock-heredocs=/work-folder/heredocs.linux-amd64",
+            "--tag=localhost/crossdock-build:linux-amd64",
+            "/context",
+        ),
+        (
+            "buildah",
+            "push",
+            "--quiet",
+            "--format=oci",
+            "localhost/crossdock-build:linux-amd64",
+            "oci:/work-folder/layout:linux-amd64",
+        ),
+    ]
+    assert len(commands) == 4
+    assert {tuple(command.env.items()) for command in commands} == {
+        (("CONTAINERS_STORAGE_CONF", "/work-folder/storage/storage.conf"), ("TMPDIR", "/work-folder/storage/tmp"))
+    }
+
+
+def test_every_flag_is_said_as_buildah_says_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "token").write_text("the secret\n")
+    request = replace(
+        REQUEST,
+        platforms=(ARM64,),
+        build_args=("A=1", "B", "UNSET"),
+        target="final",
+        secrets=("id=x,src=token", "id=y,env=B"),
+        ssh=("default",),
+        labels=("k=v",),
+        no_cache=True,
+        pull=True,
+        network="host",
+        cache_from=("type=registry,ref=r/c", "r/d"),
+        cache_to=("type=registry,ref=r/c,mode=max",),
+        build_contexts=("one=folder", "two=docker-image://i", "three=https://e/x.tar", "four=oci-layout://l:v1"),
+    )
+    (command, _) = build_commands(replace(FACTS, isolation=None), request, WORK, {"B": "from outside"})
+    assert command.argv[8:-3] == (
+        "--target=final",
+        "--build-arg=A=1",
+        "--build-arg=B=from outside",
+        f"--secret=id=x,src={tmp_path / 'token'}",
+        "--secret=id=y,env=B",
+        "--ssh=default",
+        "--label=k=v",
+        "--no-cache",
+        "--pull-always",
+        "--network=host",
+        "--cache-from=r/c",
+        "--cache-from=r/d",
+        "--cache-to=r/c",
+        f"--build-context=one={tmp_path / 'folder'}",
+        "--build-context=two=docker-image://i",
+        "--build-context=three=https://e/x.tar",
+        f"--build-context=four=container-image://oci:{tmp_path / 'l'}:v1",
+    )
+    assert command.secrets == ("from outside", "the secret")
+
+
+@pytest.mark.parametrize(
+    ("fields", "match"),
+    [
+        ({"network": "none"}, "network"),
+        ({"cache_from": ("type=gha",)}, "no cache of the kind --cache-from"),
+        ({"cache_to": ("type=inline",)}, "no cache of the kind --cache-to"),
+        ({"cache_to": ("type=registry",)}, "no cache of the kind"),
+    ],
+)
+def test_what_buildah_cannot_do_is_said_before_the_build(fields: dict[str, object], match: str) -> None:
+    with pytest.raises(EngineError, match=match) as caught:
+        build_commands(FACTS, replace(REQUEST, **fields), WORK, {})  # type: ignore[arg-type]
+    assert "buildx" in (caught.value.hint or "")
+
+
+@pytest.mark.parametrize("fields", [{"network": "bridge"}, {"build_contexts": ("x",)}, {"build_contexts": ("=y",)}])
+def test_what_has_no_meaning_is_a_usage_error(fields: dict[str, object]) -> None:
+    with pytest.raises(UsageError):
+        build_commands(FACTS, replace(REQUEST, **fields), WORK, {})  # type: ignore[arg-type]
+
+
+def test_a_layout_named_by_digest_is_found_by_its_tag(tmp_path: Path) -> None:
+    digest = f"sha256:{'a' * 64}"
+
+    def context(entries: list[dict[str, object]]) -> str:
+        (tmp_path / "index.json").write_text(json.dumps({"manifests": entries}))
+        request = replace(REQUEST, platforms=(ARM64,), build_contexts=(f"b=oci-layout://{tmp_path}@{digest}",))
+        return build_commands(FACTS, request, WORK, {})[0].argv[-4]
+
+    entry: dict[str, object] = {"digest": digest}
+    named = {**entry, "annotations": {"org.opencontainers.image.ref.name": "v2"}}
+    assert context([entry]) == f"--build-context=b=container-image://oci:{tmp_path}"
+    assert context([named, {"digest": "x"}]) == f"--build-context=b=container-image://oci:{tmp_path}:v2"
+    with pytest.raises(EngineError, match="only by its tag"):
+        context([entry, {"digest": "x"}])
+    with pytest.raises(EngineError, match="there is no sha256"):
+        context([{"digest": "x"}])
+
+
+@pytest.mark.parametrize(
+    ("environment", "root", "container", "systemd", "isolation"),
+    [
+        ({}, True, False, True, None),
+        ({}, True, False, False, "chroot"),
+        ({}, True, True, True, "chroot"),
+        ({}, False, False, False, None),
+        ({}, False, True, False, "chroot"),
+        ({"BUILDAH_ISOLATION": "oci"}, True, True, False, "oci"),
+    ],
+)
+def test_isolation(
+    environment: dict[str, str], root: bool, container: bool, systemd: bool, isolation: str | None
+) -> None:
+    assert choose_isolation(environment, root=root, container=container, systemd=systemd) == isolation
+
+
+def test_facts_are_read_from_buildah() -> None:
+    answers = {
+        "buildah --version": (0, "buildah version 1.39.3 (image-spec 1.1.0)\n", ""),
+        "buildah info": (0, INFO, ""),
+    }
+    facts = ask_buildah(ScriptedRunner(("buildah",), answers))
+    assert (facts.version, facts.store) == ((1, 39, 3), StoreFacts("overlay", "/g", ""))
+
+
+@pytest.mark.parametrize(
+    ("installed", "answers", "match", "hint"),
+    [
+        (("dnf",), {}, "not installed", "sudo dnf install buildah"),
+        ((), {}, "not installed", "package buildah"),
+        (("buildah",), {"buildah --version": (0, "buildah version 1.19.6 (x)", "")}, r"1\.19\.6 is too old", r"1.27"),
+        (("buildah",), {"buildah --version": (0, "?", "")}, "did not say its version", "buildah"),
+        (
+            ("buildah",),
+            {"buildah --version": (0, "buildah version 1.28.2 (x)", ""), "buildah info": (1, "", "no newuidmap")},
+            "cannot open its store",
+            "buildah info",
+        ),
+        (
+            ("buildah",),
+            {"buildah --version": (0, "buildah version 1.28.2 (x)", ""), "buildah info": (0, "[]", "")},
+            "did not describe its store",
+            "buildx",
+        ),
+    ],
+)
+def test_a_buildah_that_will_not_do_is_explained(
+    installed: tuple[str, ...], answers: dict[str, tuple[int, str, str]], match: str, hint: str
+) -> None:
+    with pytest.raises(EngineError, match=match) as caught:
+        ask_buildah(ScriptedRunner(installed, answers))
+    assert hint in (caught.value.hint or "")
+
+
+def test_the_store_is_configured_like_the_users_and_reads_its_images() -> None:
+    store = PrivateStore(Path("/w/s"), StoreFacts("overlay", "/g", "/usr/bin/fuse-overlayfs"))
+    assert store.configuration("ext4", base_images=True) == (
+        '[storage]\ndriver = "overlay"\ngraphroot = "/w/s/root"\nrunroot = "/w/s/run"\n'
+        '[storage.options]\nadditionalimagestores = ["/g"]\n'
+        '[storage.options.overlay]\nmount_program = "/usr/bin/fuse-overlayfs"\n'
+    )
+
+
+def test_an_overlay_is_not_laid_on_an_overlay() -> None:
+    text = PrivateStore(Path("/w/s"), STORE).configuration("overlay", base_images=True)
+    assert 'driver = "vfs"' in text
+    assert "additional" not in text
+
+
+def test_the_mount_program_of_the_users_store_is_read() -> None:
+    options = {"overlay.mount_program": {"Executable": "/usr/bin/fuse-overlayfs", "Version": "1"}}
+    info = {"store": {"GraphDriverName": "overlay", "GraphRoot": "/g", "GraphOptions": options}}
+    assert StoreFacts.parse(json.dumps(info).encode()).mount_program == "/usr/bin/fuse-overlayfs"
+
+
+MOUNTS = """\
+overlay / overlay rw 0 0
+/dev/vda /tmp ext4 rw 0 0
+overlay /tmp/w/s/root/overlay/1/merged overlay rw 0 0
+proc /tmp/w/s/root/overlay/1/merged/proc proc rw 0 0
+tmpfs /tmp/w/s2 tmpfs rw 0 0
+tmpfs /tmp/with\\040blank tmpfs rw 0 0
+"""
+
+
+def test_the_file_system_of_a_folder() -> None:
+    assert file_system_of(Path("/var/x"), MOUNTS) == "overlay"
+    assert file_system_of(Path("/tmp/w/s"), MOUNTS) == "ext4"
+    assert file_system_of(Path("/tmp/with blank/x"), MOUNTS) == "tmpfs"
+
+
+def test_mounts_in_a_folder_innermost_first() -> None:
+    assert mounts_below(Path("/tmp/w/s"), MOUNTS) == (
+        "/tmp/w/s/root/overlay/1/merged/proc",
+        "/tmp/w/s/root/overlay/1/merged",
+    )
+
+
+def test_a_buildah_that_dies_leaves_no_files(tmp_path: Path) -> None:
+    answers = {
+        "buildah --version": (0, "buildah version 1.28.2 (x)", ""),
+        "buildah info": (0, INFO, ""),
+        "buildah build": (-9, "STEP 1/1: FROM scratch\n", ""),
+        "buildah rm": (0, "", ""),
+    }
+    with pytest.raises(EngineError, match="exit code -9 on linux/amd64"):
+        Buildah(ScriptedRunner(("buildah",), answers)).build(REQUEST, tmp_path, lambda event: None)
+    assert list(tmp_path.iterdir()) == []
