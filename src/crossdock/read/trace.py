@@ -19,7 +19,8 @@ from crossdock.read.expand import ExpansionError, assignment, expand_word
 from crossdock.read.model import Dockerfile, Heredoc, Instruction, LogicalText, Stage, Word
 from crossdock.read.pieces import HOLE
 from crossdock.read.script import is_shell_script, script_text
-from crossdock.read.shell import (
+from crossdock.read.shell import evaluate, evaluate_words
+from crossdock.read.shell_model import (
     BUILD_PLATFORM,
     Assignment,
     Command,
@@ -27,8 +28,6 @@ from crossdock.read.shell import (
     ShellTrace,
     ShellWord,
     UnsetUse,
-    evaluate,
-    evaluate_words,
     plain_text,
     resolve,
 )

@@ -32,10 +32,18 @@ class Amd64Download(SinkRule):
             'FROM debian\nRUN if [ "$(dpkg --print-architecture)" = amd64 ]; then wget https://example.com/t_amd64; fi\n'
         ),
         Example('FROM debian\nRUN curl -A "Mozilla/5.0 (X11; Linux x86_64)" https://example.com/page\n'),
+        Example(
+            "FROM debian\nRUN curl -LO https://example.com/t-amd64 && curl -LO https://example.com/t-arm64\n",
+            note="both are fetched",
+        ),
     )
     INVALID = (
         Example("FROM debian\nRUN curl -LO https://example.com/v1/tool-linux-⟦amd64⟧.tgz\n"),
         Example("FROM debian\nADD https://example.com/tool_⟦x86_64⟧ /usr/local/bin/tool\n"),
+        Example(
+            "FROM debian\nRUN curl -s https://api.github.com/repos/a/b/releases/latest | grep linux_⟦amd64⟧ | xargs curl -O\n",
+            note="the answer of a server is searched for the amd64 file",
+        ),
         Example("FROM debian\nENV URL=https://example.com/jdk_linux-⟦x64⟧.tar.gz\nRUN wget -O jdk.tgz $URL\n"),
         Example(
             "FROM debian\nADD https://github.com/krallin/tini/releases/download/v0.19.0/⟦tini⟧ /tini\n",

@@ -14,7 +14,7 @@ from itertools import product
 from crossdock.findings import Claim, Fix, Safety
 from crossdock.read.model import Instruction
 from crossdock.read.pieces import HOLE
-from crossdock.read.shell import Command, ShellWord
+from crossdock.read.shell_model import Command, ShellWord
 from crossdock.read.trace import StageTrace, Step
 from crossdock.read.values import Origin
 from crossdock.rules.assets import preferred, suffixless, suffixless_arm64
@@ -328,9 +328,9 @@ def _value_for_arm64(place: _Place, names: dict[str, str]) -> str | None:
 
 def _claims(sink: Sink, names: dict[str, str]) -> tuple[Claim, ...] | None:
     """The URL that the arm64 build will ask for, complete; None when a part of it cannot be known."""
-    if sink.kind not in {Kind.DOWNLOAD, Kind.PACKAGE_FILE} or "://" not in sink.text:
+    if sink.kind not in {Kind.DOWNLOAD, Kind.PACKAGE_FILE}:
         return ()
-    if HOLE in sink.text or "$" in sink.text:
+    if "://" not in sink.text or HOLE in sink.text or "$" in sink.text:
         return None
     text = sink.text
     for mark in sorted(sink.marks, key=lambda mark: -mark.token.start):

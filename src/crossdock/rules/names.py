@@ -21,6 +21,7 @@ _AMD64 = re.compile(
     re.IGNORECASE | re.VERBOSE,
 )
 _ARM64 = re.compile(r"(?<![a-z])(?:arm[-_]?64|aarch[-_]?64|armv8|linuxarm64|sbsa)", re.IGNORECASE)
+_ANY = re.compile(f"{_AMD64.pattern}|{_ARM64.pattern}|(?<![a-z])(?:amd|arm)(?![a-z])", re.IGNORECASE | re.VERBOSE)
 _OTHER_SYSTEM = re.compile(
     r"(?<![a-z])(?:darwin|macos|osx|apple|windows|win32|win64|win-x64|mingw\w*|msys2?|freebsd|openbsd)(?![a-z])|\.exe\b|\.msi\b",
     re.IGNORECASE,
@@ -95,6 +96,11 @@ def _other_system(text: str, token: Token) -> bool:
 
 def names_arm64(text: str) -> bool:
     return _ARM64.search(text) is not None
+
+
+def without_names(text: str) -> str:
+    """The text with one sign for every name of amd64 or arm64: two texts that differ only in it belong together."""
+    return _ANY.sub("\0", text)
 
 
 def is_bare(text: str) -> bool:

@@ -13,11 +13,11 @@ from enum import StrEnum
 
 from crossdock.read.model import Instruction
 from crossdock.read.pieces import alternatives
-from crossdock.read.shell import Assignment, Command, ShellWord
+from crossdock.read.shell_model import FETCHERS, Assignment, Command, ShellWord, comes_from_network
 from crossdock.read.trace import PLATFORM_ARGUMENTS, Role, ScriptRun, StageTrace, Step, Trace
 from crossdock.read.values import Origin, Value, literal
 from crossdock.rules.assets import suffixless
-from crossdock.rules.names import LIBRARY_PATH, TRIPLE, Token, amd64_tokens, is_bare, names_arm64, spans
+from crossdock.rules.names import LIBRARY_PATH, TRIPLE, Token, amd64_tokens, is_bare, names_arm64, spans, without_names
 from crossdock.source import Span
 
 
@@ -107,11 +107,16 @@ _FILE_TOOLS = frozenset(
     "openssl cosign minisign update-alternatives unlink realpath readlink dirname rsync patch".split()
 )
 """Programs that handle files by name. A file that is named for amd64 was brought by something else, which is the sink."""
-_FETCHERS = frozenset("curl wget aria2c axel lftp fetch http https httpie wcurl".split())
 _INSTALLERS = frozenset(
     "dpkg apt apt-get aptitude gdebi rpm yum dnf microdnf tdnf zypper apk pip pip3 pipx conda mamba pacman opkg".split()
 )
 _PACKAGE_FILE = re.compile(r"\.(?:deb|rpm|apk|whl|pkg\.tar\.\w+|conda)(?:[?#].*)?$")
+_TEXT_FILE = re.compile(
+    r"\.(?:txt|md|json|ya?ml|toml|conf|cfg|ini|list|patch|diff|xml|config|rules|service|asc|gpg|key)$"
+)
+_KEY = re.compile(r"(?:(?:KEY|key|Key)[\w.-]*|\.(?:gpg|key|pub))$")
+"""Files that are the same for every architecture, whatever the path they are offered under."""
+_SELECTORS = frozenset("grep egrep fgrep jq awk gawk sed python python3 node perl".split())
 _COMPILERS = re.compile(
     r"(?:.*-)?(?:gcc|g\+\+|cc|c\+\+|clang|clang\+\+|gfortran|nvcc|cmake|make|configure|Configure|config|meson|bear|ninja|scons|qmake|b2|bjam|cpp|ld)(?:-[\d.]+)?$"
 )
@@ -150,9 +155,13 @@ class _Collector:
     definitions: list[Definition] = field(default_factory=list)
     aliases: set[str] = field(default_factory=set)
     """Paths that a link gives an amd64 name, so that they exist everywhere."""
+    siblings: dict[int, set[str]] = field(default_factory=dict)
+    """For each stage the words that name arm64, without that name: amd64's counterparts of them are meant."""
 
     def run(self) -> Iterator[Sink]:
         self._define()
+        for stage in self.trace.stages:
+            self.siblings[stage.stage.index] = {without_names(text) for text in _texts(stage) if names_arm64(text)}
         for sink in self._all():
             is_variable = sink.instruction.keyword in {"ARG", "ENV"} and sink.kind is Kind.DOWNLOAD
             if not is_variable or not self._is_expanded(sink):
@@ -219,7 +228,7 @@ class _Collector:
 
     def _variables(self, stage: StageTrace, step: Step) -> Iterator[Sink]:
         for made in step.assignments:
-            if made.name in PLATFORM_ARGUMENTS or made.name == "GOARCH":
+            if made.name in PLATFORM_ARGUMENTS or made.name == "GOARCH" or amd64_tokens(made.name):
                 continue
             kind = self._kind_of_variable(made)
             if kind and not (stage.role is Role.BUILD and kind is Kind.LIBRARY_PATH):
@@ -253,6 +262,8 @@ class _Collector:
                 )
             elif LIBRARY_PATH.search(text):
                 yield from self._sink(Kind.LIBRARY_PATH, word.value, word.origin, stage, step, detail="COPY")
+            elif _TEXT_FILE.search(text):
+                continue
             elif _PACKAGE_FILE.search(text) and step.copied_from is None:
                 yield from self._sink(Kind.PACKAGE_FILE, word.value, word.origin, stage, step, detail="COPY")
             else:
@@ -292,7 +303,7 @@ class _Collector:
             if skip:
                 skip = False
                 continue
-            if name in _FETCHERS and text in {
+            if name in FETCHERS and text in {
                 "-H",
                 "-A",
                 "--header",
@@ -305,7 +316,7 @@ class _Collector:
             }:
                 skip = True
                 continue
-            if name in _FETCHERS and re.match(r"--(?:user-agent|header|referer)=", text):
+            if name in FETCHERS and re.match(r"--(?:user-agent|header|referer)=", text):
                 continue
             yield from self._word(name, before, word, command, stage, step, script)
 
@@ -338,10 +349,12 @@ class _Collector:
             if build and not self._leaves(stage, command):
                 return
             kind = Kind.PACKAGE_FILE if name in _INSTALLERS and _PACKAGE_FILE.search(text) else Kind.DOWNLOAD
-        elif name in _FETCHERS:
+        elif name in FETCHERS:
             if before in {"-o", "-O", "--output", "--output-document", "-P", "--output-dir"} or text.startswith("-"):
                 return
             kind = None if build else Kind.DOWNLOAD
+        elif name in _SELECTORS and command.stdin is not None and comes_from_network(command.stdin):
+            kind = None if build or "v" in before.lstrip("-")[:1] or text.startswith("s") else Kind.DOWNLOAD
         elif name in _TEXT_TOOLS:
             return
         elif (
@@ -435,7 +448,7 @@ class _Collector:
             ):
                 return False
             for earlier in other.commands:
-                if earlier.name in _FETCHERS and any(name in word.text for word in earlier.arguments):
+                if earlier.name in FETCHERS and any(name in word.text for word in earlier.arguments):
                     return False
                 if earlier is command:
                     return True
@@ -484,6 +497,10 @@ class _Collector:
     ) -> Iterator[Sink]:
         options = alternatives(value)
         texts = [option.render() for option in options]
+        if stage and without_names(texts[0].strip()) in self.siblings.get(stage.stage.index, ()):
+            return
+        if kind is Kind.DOWNLOAD and _KEY.search(texts[0].split("?")[0]):
+            return
         if len(texts) > 1 and any(names_arm64(text) and not _tokens(kind, text) for text in texts):
             return
         for option, text in zip(options, texts, strict=True):
@@ -556,7 +573,7 @@ def _tokens(kind: Kind, text: str) -> Iterable[Token]:
 def _is_opaque(command: Command) -> bool:
     """Whether a program does things that its words do not tell: a build tool, a script."""
     first = command.words[0].text
-    if command.name in _TEXT_TOOLS | _FILE_TOOLS | _FETCHERS | _INSTALLERS:
+    if command.name in _TEXT_TOOLS | _FILE_TOOLS | FETCHERS | _INSTALLERS:
         return False
     return (
         command.name in _BUILDERS
@@ -564,6 +581,16 @@ def _is_opaque(command: Command) -> bool:
         or ("/" in first and not re.match(r"/(?:usr/)?s?bin/", first))
         or command.name.endswith((".sh", ".py"))
     )
+
+
+def _texts(stage: StageTrace) -> Iterator[str]:
+    """Every word of a stage: of its commands, its scripts, COPY, ADD and ENV."""
+    for step in stage.steps:
+        yield from (word.text for word in step.words)
+        yield from (made.value.render() for made in step.assignments)
+        for commands in (step.commands, *(run.trace.commands for run in step.scripts)):
+            for command in commands:
+                yield from (word.text for word in command.words)
 
 
 def _length(span: Span) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from crossdock.findings import Confidence, Finding, Fix, Safety, Severity
-from crossdock.read.shell import UnsetUse
+from crossdock.read.shell_model import UnsetUse
 from crossdock.read.trace import PLATFORM_ARGUMENTS, StageTrace
 from crossdock.rules.base import Example, Project, Rule
 from crossdock.rules.edits import declare
