@@ -29,7 +29,7 @@ from crossdock.engines.model import (
 from crossdock.engines.packages import Wanted, install_command
 from crossdock.engines.secrets import hidden_values, parse_secret
 from crossdock.engines.smoke import OUTPUT_LINES, judge
-from crossdock.engines.trouble import failure
+from crossdock.engines.trouble import failed_step, failure
 from crossdock.errors import EngineError, UsageError
 from crossdock.image.layout import LayoutImage, LayoutWriter, assemble_index
 from crossdock.image.model import Descriptor, Image
@@ -256,9 +256,7 @@ class Buildah:
             return
         where = f"Dockerfile:{progress.line}" if progress.line else None
         if progress.failed:
-            step = progress.failed
-            place = " ".join(str(part) for part in (step.platform, step.stage) if part)
-            raise failure(f"the build failed on {place} at `{step.name}`", progress.log(), where=where)
+            raise failure(failed_step(progress.failed), progress.log(), where=where)
         raise failure(f"buildah ended with exit code {exit_code} on {platform}", progress.log(), where=where)
 
     def _keep_docker_settings(self, store: PrivateStore, layout: Path, platform: Platform) -> None:

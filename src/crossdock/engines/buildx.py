@@ -21,7 +21,7 @@ from crossdock.engines.model import BuildRequest, EngineInfo, EventHandler, Smok
 from crossdock.engines.packages import Wanted, install_command
 from crossdock.engines.secrets import hidden_values, parse_secret
 from crossdock.engines.smoke import OUTPUT_LINES, judge
-from crossdock.engines.trouble import daemon_trouble, failure
+from crossdock.engines.trouble import daemon_trouble, failed_step, failure
 from crossdock.errors import EngineError
 from crossdock.platforms import Platform, host_platform, normalise
 from crossdock.process import Command, CommandTimeout, Runner, uninterrupted
@@ -182,11 +182,7 @@ class Buildx:
             return
         where = f"Dockerfile:{progress.line}" if progress.line else None
         if progress.failed:
-            step = progress.failed
-            place = " ".join(str(part) for part in (step.platform, step.stage) if part)
-            raise failure(
-                f"the build failed{' on ' + place if place else ''} at `{step.name}`", progress.log(), where=where
-            )
+            raise failure(failed_step(progress.failed), progress.log(), where=where)
         said = next((line for line in reversed(progress.tail) if line.startswith(("ERROR: ", "error: "))), "")
         reason = said.partition(": ")[2] or f"docker buildx ended with exit code {exit_code}"
         raise failure(f"the build failed: {reason}", progress.log(), where=where)

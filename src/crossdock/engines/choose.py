@@ -24,16 +24,20 @@ def choose(name: str, runner: Runner) -> Engine:
     if name != "auto":
         raise UsageError(f"there is no engine {name!r}", hint=f"Choose one of {', '.join(NAMES)}.")
     reasons: list[str] = []
+    hint = "Install buildah, or Docker with buildx."
     engines: tuple[Engine, ...] = (Buildx(runner), Buildah(runner))
     for engine in engines:
         try:
             return _probed(engine)
         except EngineError as error:
             reasons.append(f"{engine.name}: {error.what}. {error.hint or ''}".strip())
+            hint = error.hint or hint
     install = install_command(Wanted.BUILDAH, runner)
+    if install and not runner.which("buildah"):
+        hint = f"Run `{install}`, which needs no daemon."
     raise EngineError(
         "there is no engine to build with",
-        hint=f"Run `{install}`, which needs no daemon." if install else "Install buildah, or Docker with buildx.",
+        hint=hint,
         log=tuple(reasons),
     )
 

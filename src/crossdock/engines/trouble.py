@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from crossdock.engines.model import BuildEvent
 from crossdock.errors import EngineError
 
 LAST_LINES = 20
@@ -43,7 +44,7 @@ _DAEMON = (
 )
 _ANY = (
     _trouble(
-        r"no space left on device|disk quota exceeded",
+        r"no space left on device|disk quota exceeded|io: read/write on closed pipe",
         "the disk is full",
         "Free some space (`docker system df`, `buildah images`), or point TMPDIR at a larger disk, and build again.",
     ),
@@ -99,6 +100,13 @@ def diagnose(lines: Iterable[str]) -> Trouble | None:
 def _first(known: tuple[Trouble, ...], lines: Iterable[str]) -> Trouble | None:
     text = list(lines)
     return next((entry for entry in known if any(entry.pattern.search(line) for line in text)), None)
+
+
+def failed_step(step: BuildEvent) -> str:
+    """``the build failed on linux/arm64 in stage build at `RUN make```."""
+    platform = f" on {step.platform}" if step.platform else ""
+    stage = f" in stage {step.stage}" if step.stage else ""
+    return f"the build failed{platform}{stage} at `{step.name}`"
 
 
 def failure(what: str, lines: Iterable[str], *, where: str | None = None, hint: str | None = None) -> EngineError:
