@@ -20,7 +20,7 @@ from crossdock.cli.options import (
     prober,
     read_source,
 )
-from crossdock.cli.output import style_of, write
+from crossdock.cli.output import style_of, waiting_for, write
 from crossdock.errors import CrossdockError, ExitCode, InputError, UsageError
 from crossdock.findings import Finding, Skipped
 from crossdock.fixes.decide import decide
@@ -111,7 +111,7 @@ def _check(
         findings += report.findings
         left_out += report.skipped
         _add_sources(sources, report.findings)
-    with prober(offline) as http:
+    with prober(offline) as http, waiting_for(f"Looking for fixes of {len(findings)} findings"):
         decisions = decide(findings, http)
     return Checked(tuple(files), decisions, tuple(left_out), sources), failures
 

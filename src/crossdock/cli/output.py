@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import unicodedata
+from collections.abc import Iterator
 from typing import TextIO
 
 from crossdock.report.style import GLYPHS, NARROWEST, Style
@@ -22,6 +24,19 @@ def style_of(stream: TextIO) -> Style:
 def is_live(stream: TextIO) -> bool:
     """Whether lines can be redrawn in place."""
     return stream.isatty() and os.environ.get("TERM", "") not in {"", "dumb"}
+
+
+@contextlib.contextmanager
+def waiting_for(what: str) -> Iterator[None]:
+    """While this takes its time, a terminal shows what for; afterwards the line is gone."""
+    if not is_live(sys.stderr):
+        yield
+        return
+    write(f"{what} ...", sys.stderr)
+    try:
+        yield
+    finally:
+        write("\r\x1b[2K", sys.stderr)
 
 
 def write(text: str, stream: TextIO | None = None) -> None:

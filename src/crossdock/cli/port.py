@@ -17,7 +17,7 @@ from crossdock.cli.options import (
     prober,
     read_source,
 )
-from crossdock.cli.output import style_of, write, write_exact
+from crossdock.cli.output import style_of, waiting_for, write, write_exact
 from crossdock.errors import ExitCode, UsageError
 from crossdock.findings import Finding, Severity
 from crossdock.fixes.port import PortResult, port, write_changes
@@ -67,7 +67,7 @@ def command(
         if name not in known:
             raise UsageError(f"there is no rule {name!r}", hint=f"The rules: {', '.join(sorted(known))}.")
     dockerfile, folder = locate_dockerfile(path, file)
-    with prober(offline) as http:
+    with prober(offline) as http, waiting_for("Looking for fixes"):
         result = port(
             read_source(dockerfile),
             context=load_context(folder, dockerfile),

@@ -4,7 +4,7 @@ import io
 
 import pytest
 
-from crossdock.cli.output import WITHOUT_TERMINAL, style_of, write
+from crossdock.cli.output import WITHOUT_TERMINAL, style_of, waiting_for, write
 from crossdock.report.style import GLYPHS, Style, fit, harmless
 
 
@@ -65,6 +65,16 @@ def test_width(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(("encoding", "unicode"), [("utf-8", True), ("ascii", False), ("gb18030", True)])
 def test_characters(encoding: str, unicode: bool) -> None:
     assert style_of(Terminal(encoding)).unicode is unicode
+
+
+def test_what_is_waited_for_is_gone_afterwards(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal, log = Terminal(), file()
+    for stream in (terminal, log):
+        monkeypatch.setattr("sys.stderr", stream)
+        with waiting_for("Looking"):
+            pass
+    assert terminal.buffer.getvalue() == b"Looking ...\r\x1b[2K"  # type: ignore[attr-defined]
+    assert log.buffer.getvalue() == b""  # type: ignore[attr-defined]
 
 
 def test_what_cannot_be_encoded_keeps_its_width() -> None:
