@@ -39,6 +39,8 @@ def walk(stream: BinaryIO, descriptor: Descriptor) -> Iterator[tuple[Entry, Cont
 def whiteout_target(name: str) -> tuple[str, bool] | None:
     """For the name of a whiteout: the path below which it removes things, and whether it is opaque (removes what is in
     that folder) or plain (removes the path itself); None for any other name. ``("", False)`` is one to ignore."""
+    if WHITEOUT not in name:
+        return None
     last = basename(name)
     if not last.startswith(WHITEOUT):
         return None

@@ -6,10 +6,10 @@ numbers). Where implementations differ it reads as Go's archive/tar does, becaus
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
+from typing import NoReturn
 
 from crossdock.errors import InputError
 
@@ -218,13 +218,17 @@ class Tar:
         digits = field.partition(b"\0")[0].strip(b" ")
         if not digits:
             return 0
-        if not digits.isdigit() or digits.translate(None, b"01234567"):
-            raise self._damaged(f"has an entry whose {what} is no number")
-        return int(digits, 8)
+        try:
+            return int(digits, 8) if digits.isdigit() else self._no_number(what)
+        except ValueError:
+            return self._no_number(what)
+
+    def _no_number(self, what: str) -> NoReturn:
+        raise self._damaged(f"has an entry whose {what} is no number")
 
     def _decimal(self, text: str, what: str) -> int:
         if not (text.isascii() and text.isdigit() and len(text) <= 19) or int(text) >> 63:
-            raise self._damaged(f"has an entry whose {what} is no number")
+            self._no_number(what)
         return int(text)
 
     def _records(self, body: bytes) -> dict[str, str]:
@@ -315,9 +319,7 @@ class Tar:
 
 def normalise(name: str) -> str | None:
     """A name relative to the root, without ``.``, ``..`` and empty parts; None when it leads outside of the root."""
-    if "/" not in name and name not in ("", ".", ".."):
-        return name
-    if not _ODD(name):
+    if not (name[:1] in ("", ".", "/") or name.endswith("/") or "//" in name or "/." in name):
         return name
     parts: list[str] = []
     for part in name.split("/"):
@@ -330,7 +332,6 @@ def normalise(name: str) -> str | None:
     return "/".join(parts)
 
 
-_ODD = re.compile(r"^/|/$|//|(?:^|/)\.\.?(?:/|$)").search
 _HINT = "Pull, copy or build it again; what is there was not written or transferred completely."
 _EXTENSIONS = frozenset({b"L", b"K", b"x", b"X", b"g"})
 """Entries that describe the next one. Go's reader, and so container engines, take nothing from a global (``g``) one."""
