@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from crossdock.rules.base import Example
-from crossdock.rules.reach import SinkRule, shortened, shown
-from crossdock.rules.sinks import Kind, Mark, Sink
+from crossdock.rules.reach import Arrival, SinkRule, shortened
+from crossdock.rules.sinks import Kind
 
 
 class Amd64BuildOutput(SinkRule):
@@ -31,7 +31,7 @@ class Amd64BuildOutput(SinkRule):
         Example("FROM golang\nRUN make dist/app-linux-⟦amd64⟧\n"),
     )
 
-    def message(self, sink: Sink, marks: tuple[Mark, ...]) -> str:
-        if sink.detail == "COPY":
-            return f"COPY takes {shortened(sink.text, 70)}, which is named for amd64"
-        return f"{sink.detail} is told to build for {shown(marks)}"
+    def message(self, at: Arrival) -> str:
+        if at.sink.detail == "COPY":
+            return f"COPY takes {shortened(at.sink.text, 70)}, which is named for amd64"
+        return f"{at.sink.detail} is told to build for {at.words}"

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from crossdock.rules.base import Example
-from crossdock.rules.reach import SinkRule, shown
-from crossdock.rules.sinks import Kind, Mark, Sink
+from crossdock.rules.reach import Arrival, SinkRule
+from crossdock.rules.sinks import Kind
 
 
 class Amd64CompilerFlag(SinkRule):
@@ -12,7 +12,8 @@ class Amd64CompilerFlag(SinkRule):
 
     Compilers for arm64 stop with "unrecognized command-line option".
 
-    Leave the flag away where it only tunes, or add it on amd64 only: `case "$TARGETARCH" in amd64) flags=-mavx2 ;; esac`.
+    Leave the flag away where it only tunes, or add it on amd64 only:
+    `case "$TARGETARCH" in amd64) flags=-mavx2 ;; esac`.
     """
 
     id = "amd64-compiler-flag"
@@ -27,5 +28,5 @@ class Amd64CompilerFlag(SinkRule):
         Example('FROM gcc\nENV CFLAGS="-O2 ⟦-march=haswell⟧"\nRUN make\n'),
     )
 
-    def message(self, sink: Sink, marks: tuple[Mark, ...]) -> str:
-        return f"{shown(marks)} is known only to compilers for x86"
+    def message(self, at: Arrival) -> str:
+        return f"{at.words} is known only to compilers for x86"

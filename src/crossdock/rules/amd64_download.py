@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from crossdock.rules.base import Example
-from crossdock.rules.reach import SinkRule, shortened, shown
-from crossdock.rules.sinks import Kind, Mark, Sink
+from crossdock.rules.reach import Arrival, SinkRule, shortened
+from crossdock.rules.sinks import Kind
 
 
 class Amd64Download(SinkRule):
@@ -51,6 +51,6 @@ class Amd64Download(SinkRule):
         ),
     )
 
-    def message(self, sink: Sink, marks: tuple[Mark, ...]) -> str:
-        name = sink.text.split("?")[0].rstrip("/").rsplit("/", 1)[-1]
-        return f"{shown(marks)} selects the amd64 file {shortened(name)}"
+    def message(self, at: Arrival) -> str:
+        name = at.sink.text.split("?")[0].rstrip("/").rsplit("/", 1)[-1]
+        return f"{at.words} selects the amd64 file {shortened(name)}"

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from crossdock.rules.base import Example
-from crossdock.rules.reach import SinkRule
-from crossdock.rules.sinks import Kind, Mark, Sink
+from crossdock.rules.reach import Arrival, SinkRule
+from crossdock.rules.sinks import Kind, Mark
 
 
 class Amd64Goarch(SinkRule):
@@ -32,5 +32,5 @@ class Amd64Goarch(SinkRule):
     def blames(self, mark: Mark) -> bool:
         return mark.definition is None or not mark.definition.bare or mark.definition.name == "GOARCH"
 
-    def message(self, sink: Sink, marks: tuple[Mark, ...]) -> str:
-        return "GOARCH=amd64 compiles for amd64, also in the arm64 image"
+    def message(self, at: Arrival) -> str:
+        return f"GOARCH={at.words} compiles for amd64, also in the arm64 image"

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from crossdock.rules.base import Example
-from crossdock.rules.reach import SinkRule, shortened
-from crossdock.rules.sinks import Kind, Mark, Sink
+from crossdock.rules.reach import Arrival, SinkRule, shortened
+from crossdock.rules.sinks import Kind
 
 
 class Amd64LibraryPath(SinkRule):
-    """A path names a directory or file that exists only on amd64: a multiarch directory, a dynamic loader, a JVM folder.
+    """A path names what exists only on amd64: a multiarch directory, a dynamic loader, the folder of a JVM.
 
     On arm64 the directory is called otherwise (`/usr/lib/aarch64-linux-gnu`, `ld-linux-aarch64.so.1`,
     `java-11-openjdk-arm64`). COPY and compilers fail; a JAVA_HOME or LD_LIBRARY_PATH is wrong without a word.
@@ -30,5 +30,5 @@ class Amd64LibraryPath(SinkRule):
         Example("FROM debian\nRUN cp /usr/lib/⟦x86_64-linux-gnu⟧/libz.so.1 /opt/\n"),
     )
 
-    def message(self, sink: Sink, marks: tuple[Mark, ...]) -> str:
-        return f"{shortened(sink.text, 70)} exists only on amd64"
+    def message(self, at: Arrival) -> str:
+        return f"{shortened(at.sink.text, 70)} exists only on amd64"

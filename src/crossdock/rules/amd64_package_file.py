@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from crossdock.rules.base import Example
-from crossdock.rules.reach import SinkRule, shortened
-from crossdock.rules.sinks import Kind, Mark, Sink
+from crossdock.rules.reach import Arrival, SinkRule, shortened
+from crossdock.rules.sinks import Kind
 
 
 class Amd64PackageFile(SinkRule):
@@ -30,6 +30,6 @@ class Amd64PackageFile(SinkRule):
         Example("FROM python\nRUN pip install /wheels/fast-1.0-cp311-cp311-linux_⟦x86_64⟧.whl\n"),
     )
 
-    def message(self, sink: Sink, marks: tuple[Mark, ...]) -> str:
-        name = sink.text.split("?")[0].rsplit("/", 1)[-1]
+    def message(self, at: Arrival) -> str:
+        name = at.sink.text.split("?")[0].rsplit("/", 1)[-1]
         return f"{shortened(name)} is a package for amd64"

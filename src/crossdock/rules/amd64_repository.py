@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from crossdock.rules.base import Example
-from crossdock.rules.reach import SinkRule, shown
-from crossdock.rules.sinks import Kind, Mark, Sink
+from crossdock.rules.reach import Arrival, SinkRule
+from crossdock.rules.sinks import Kind
 
 
 class Amd64Repository(SinkRule):
@@ -36,5 +36,5 @@ class Amd64Repository(SinkRule):
         ),
     )
 
-    def message(self, sink: Sink, marks: tuple[Mark, ...]) -> str:
-        return f"this package source is limited to {shown(marks)}"
+    def message(self, at: Arrival) -> str:
+        return f"this package source is limited to {at.words}"

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from crossdock.rules.base import Example
-from crossdock.rules.reach import SinkRule, shortened
-from crossdock.rules.sinks import Kind, Mark, Sink
+from crossdock.rules.reach import Arrival, SinkRule, shortened
+from crossdock.rules.sinks import Kind
 
 
 class Amd64TargetTriple(SinkRule):
@@ -29,5 +29,5 @@ class Amd64TargetTriple(SinkRule):
         Example("FROM mcr.microsoft.com/dotnet/sdk\nRUN dotnet publish -r linux-⟦x64⟧ -o /app\n"),
     )
 
-    def message(self, sink: Sink, marks: tuple[Mark, ...]) -> str:
-        return f"{shortened(sink.text, 70)} makes {sink.detail or 'the build'} produce for amd64"
+    def message(self, at: Arrival) -> str:
+        return f"{shortened(at.sink.text, 70)} makes {at.sink.detail or 'the build'} produce for amd64"

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from crossdock.rules.base import Example
-from crossdock.rules.reach import SinkRule
-from crossdock.rules.sinks import Kind, Mark, Sink
+from crossdock.rules.reach import Arrival, SinkRule
+from crossdock.rules.sinks import Kind
 
 
 class ArchPrefixedImage(SinkRule):
@@ -28,5 +28,5 @@ class ArchPrefixedImage(SinkRule):
         Example("FROM mcr.microsoft.com/dotnet/runtime-deps:8.0-alpine-⟦amd64⟧\n"),
     )
 
-    def message(self, sink: Sink, marks: tuple[Mark, ...]) -> str:
-        return f"{sink.text} is an image for amd64 only"
+    def message(self, at: Arrival) -> str:
+        return f"{at.sink.text} is an image for amd64 only"

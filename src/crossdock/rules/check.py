@@ -17,7 +17,7 @@ from crossdock.read.pieces import HOLE
 from crossdock.read.trace import Trace, trace
 from crossdock.rules import RULES
 from crossdock.rules.base import Project
-from crossdock.rules.sinks import collect
+from crossdock.rules.collect import collect
 from crossdock.source import Source, Span
 
 HEADER = 4096

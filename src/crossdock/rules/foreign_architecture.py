@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from crossdock.rules.base import Example
-from crossdock.rules.reach import SinkRule, shown
-from crossdock.rules.sinks import Kind, Mark, Sink
+from crossdock.rules.reach import Arrival, SinkRule
+from crossdock.rules.sinks import Kind
 
 
 class ForeignArchitecture(SinkRule):
@@ -32,5 +32,5 @@ class ForeignArchitecture(SinkRule):
         Example("FROM debian\nRUN apt-get install -y ⟦gcc-multilib⟧\n"),
     )
 
-    def message(self, sink: Sink, marks: tuple[Mark, ...]) -> str:
-        return f"{shown(marks)} does not exist on arm64"
+    def message(self, at: Arrival) -> str:
+        return f"{at.words} does not exist on arm64"

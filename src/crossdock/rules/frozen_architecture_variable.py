@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from crossdock.rules.base import Example
-from crossdock.rules.reach import SinkRule, shortened
-from crossdock.rules.sinks import DefinedBy, Kind, Mark, Sink
+from crossdock.rules.reach import Arrival, SinkRule, shortened
+from crossdock.rules.sinks import DefinedBy, Kind, Mark
 
 
 class FrozenArchitectureVariable(SinkRule):
@@ -35,11 +35,11 @@ class FrozenArchitectureVariable(SinkRule):
     def blames(self, mark: Mark) -> bool:
         return mark.definition is not None and mark.definition.bare and mark.definition.name != "GOARCH"
 
-    def message(self, sink: Sink, marks: tuple[Mark, ...]) -> str:
-        definition = marks[0].definition
+    def message(self, at: Arrival) -> str:
+        definition = at.marks[0].definition
         name = definition.name if definition else ""
         value = definition.value.render() if definition else ""
-        if sink.kind is Kind.VARIABLE:
+        if at.sink.kind is Kind.VARIABLE:
             keyword = definition.by if definition and definition.by is not DefinedBy.SHELL else "variable"
             return f"{keyword} {name} says {value} to every command that reads it"
-        return f"{name}={value} decides {shortened(sink.text, 70)}"
+        return f"{name}={value} decides {shortened(at.sink.text, 70)}"

@@ -170,7 +170,7 @@ def _candidate(place: _Place, sink: Sink, names: dict[str, str]) -> Fix | None:
         claims, safety = (), Safety.UNSAFE
     digest = _digest_near(place, sink)
     if place.definition and place.definition.by is not DefinedBy.SHELL:
-        return _definition_fix(place, sink, names, agree and digest is None, claims, safety)
+        return _definition_fix(place, sink, names, claims, safety)
     if not place.in_shell and not place.is_script:
         if agree and place.instruction.flag("checksum") is None:
             return _target_arch_fix(place, sink, names, claims, safety)
@@ -179,7 +179,7 @@ def _candidate(place: _Place, sink: Sink, names: dict[str, str]) -> Fix | None:
         return None
     if agree and digest is None and not place.is_script:
         return _target_arch_fix(place, sink, names, claims, safety)
-    return _case_fix(place, sink, names, claims, safety, digest)
+    return _case_fix(place, sink, names, claims, safety)
 
 
 def _target_arch(amd64: str, arm64: str) -> str | None:
@@ -212,10 +212,9 @@ def _case_fix(
     names: dict[str, str],
     claims: tuple[Claim, ...],
     safety: Safety,
-    digest: _Digest | None,
 ) -> Fix | None:
     """A variable for each amd64 word, set by a ``case`` at the beginning of the RUN or script."""
-    slug = _slug(sink)
+    slug, digest = _slug(sink), _digest_near(place, sink)
     words = list(dict.fromkeys(mark.token.text for mark in place.marks))
     what = "file" if suffixless(sink.text) else "arch"
     variables = {
@@ -250,7 +249,7 @@ def _case_fix(
 
 
 def _definition_fix(
-    place: _Place, sink: Sink, names: dict[str, str], agree: bool, claims: tuple[Claim, ...], safety: Safety
+    place: _Place, sink: Sink, names: dict[str, str], claims: tuple[Claim, ...], safety: Safety
 ) -> Fix | None:
     """An ARG or ENV: TARGETARCH in its value, or another value of it in each RUN that uses it."""
     definition = place.definition
@@ -264,7 +263,9 @@ def _definition_fix(
         if more is None:
             safety = Safety.UNSAFE
     unique = tuple(dict.fromkeys(all_claims))
-    if agree:
+    words = {mark.token.text for mark in place.marks}
+    digest = next((found for user in users if (found := _digest_near(place, user, anywhere=True))), None)
+    if digest is None and all(_target_arch(word, names[word]) is not None for word in words):
         edits: list[Edit] = []
         for mark in place.marks:
             written = place.source.text(mark.origin.span)
@@ -282,7 +283,6 @@ def _definition_fix(
     if value is None or not runs or len(runs) != len(users):
         return None
     choices = [Choice(definition.name, None, value)]
-    digest = next((found for user in runs if (found := _digest_near(place, user, anywhere=True))), None)
     if digest and unique and digest.variable:
         placeholder = f"digest-of-{_slug(sink)}"
         unique = (Claim(unique[0].url, placeholder, digest.algorithm), *unique[1:])
@@ -308,7 +308,7 @@ def _users(project: Project, definition: Definition) -> list[Sink]:
 
 
 def _value_for_arm64(place: _Place, names: dict[str, str]) -> str | None:
-    """The definition's value as written, with the words exchanged; None for quoting that a shell would read otherwise."""
+    """The definition's value as written, the words exchanged; None for quoting that a shell would read otherwise."""
     definition = place.definition
     if definition is None:
         return None
@@ -456,7 +456,7 @@ def _small_stages(place: _Place, sink: Sink, names: dict[str, str], claims: tupl
     """ADD has no shell: one stage for each architecture, and COPY from the one that TARGETARCH names."""
     if place.stage is None:
         return None
-    made = stage_per_architecture(place.project, place.stage, place.step, place.marks, names, _slug(sink))
+    made = stage_per_architecture(place.project, place.stage, place.step, place.marks, names, slug=_slug(sink))
     if made is None:
         return None
     edits, digest = made

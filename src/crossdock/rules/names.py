@@ -84,7 +84,7 @@ def amd64_tokens(text: str) -> tuple[Token, ...]:
 
 
 def _other_system(text: str, token: Token) -> bool:
-    """Whether the word belongs to a file for macOS or Windows: the same path segment (or the whole, short text) says so."""
+    """Whether the word belongs to a file for macOS or Windows: its path segment or the file's name says so."""
     start = max(text.rfind("/", 0, token.start), text.rfind(" ", 0, token.start)) + 1
     ends = [at for at in (text.find("/", token.end), text.find(" ", token.end)) if at >= 0]
     segment = text[start : min(ends, default=len(text))]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import ClassVar
 
 from crossdock.findings import Confidence, Finding, Severity
@@ -13,6 +14,19 @@ from crossdock.rules.sinks import Kind, Mark, Sink
 from crossdock.source import Span
 
 
+@dataclass(frozen=True)
+class Arrival:
+    """Amd64 text in a sink, as far as it was written at one place."""
+
+    sink: Sink
+    marks: tuple[Mark, ...]
+
+    @property
+    def words(self) -> str:
+        """The amd64 words, as they were written."""
+        return ", ".join(dict.fromkeys(mark.token.text for mark in self.marks))
+
+
 class SinkRule(Rule):
     """A rule that reports the amd64 text of some kinds of sinks, unless a variable that is nothing but an
     architecture's name is to blame: that is frozen-architecture-variable's."""
@@ -20,7 +34,7 @@ class SinkRule(Rule):
     kinds: ClassVar[frozenset[Kind]]
 
     @abstractmethod
-    def message(self, sink: Sink, marks: tuple[Mark, ...]) -> str:
+    def message(self, at: Arrival) -> str:
         """One line about this place."""
 
     def wants(self, sink: Sink) -> bool:
@@ -42,7 +56,7 @@ class SinkRule(Rule):
         return self.finding(
             source,
             span,
-            self.message(sink, marks),
+            self.message(Arrival(sink, marks)),
             severity=Severity.ERROR if sink.certain else Severity.WARNING,
             confidence=Confidence.HIGH if sink.certain else Confidence.MEDIUM,
             fixes=fixes_for(project, sink, marks),
@@ -56,11 +70,6 @@ def places(sink: Sink) -> list[tuple[Mark, ...]]:
         span = mark.definition.origin.span if mark.definition else None
         found.setdefault((mark.origin.path, span), []).append(mark)
     return [tuple(marks) for marks in found.values()]
-
-
-def shown(marks: tuple[Mark, ...]) -> str:
-    """The amd64 words, as they were written."""
-    return ", ".join(dict.fromkeys(mark.token.text for mark in marks))
 
 
 def shortened(text: str, limit: int = 90) -> str:

@@ -14,7 +14,7 @@ _ALGORITHMS = frozenset({"sha256", "sha384", "sha512"})
 
 
 def stage_per_architecture(
-    project: Project, stage: StageTrace, step: Step, marks: tuple[Mark, ...], names: dict[str, str], slug: str
+    project: Project, stage: StageTrace, step: Step, marks: tuple[Mark, ...], names: dict[str, str], *, slug: str
 ) -> tuple[tuple[Edit, ...], tuple[str, str] | None] | None:
     """The edits, and the placeholder and algorithm of the checksum where ADD has one. None when the instruction is not
     of the simple form (one URL and a destination)."""
@@ -66,7 +66,7 @@ def stage_per_architecture(
 
 
 def _destination(step: Step) -> str:
-    """Where the file goes, as written; in a folder it keeps the name that ADD gave it, so that what follows finds it."""
+    """Where the file goes; in a folder it keeps the name that ADD gave it, so that what follows finds it."""
     if step.destination is None:
         return ""
     into = step.destination.text

@@ -1,0 +1,446 @@
+"""Collects the sinks of a trace: where amd64 text reaches downloads, packages, paths, compilers, images."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
+
+from crossdock.read.pieces import alternatives
+from crossdock.read.shell_model import FETCHERS, Assignment, Command, ShellWord, comes_from_network
+from crossdock.read.trace import PLATFORM_ARGUMENTS, Role, ScriptRun, StageTrace, Step, Trace
+from crossdock.read.values import Origin, Value, literal
+from crossdock.rules.assets import suffixless
+from crossdock.rules.names import (
+    LIBRARY_PATH,
+    TRIPLE,
+    Token,
+    amd64_tokens,
+    is_bare,
+    names_arm64,
+    spans,
+    without_names,
+)
+from crossdock.rules.sinks import DefinedBy, Definition, Kind, Mark, Sink
+from crossdock.rules.vocabulary import (
+    APT_ARCH,
+    ARCH_OPTION,
+    BUILDERS,
+    COMPILERS,
+    FILE_TOOLS,
+    FLAG,
+    FLAG_VARIABLES,
+    FOREIGN,
+    INSTALLERS,
+    KEY,
+    OUTPUT_OPTIONS,
+    PACKAGE_FILE,
+    SELECTORS,
+    TASK_RUNNERS,
+    TEXT_FILE,
+    TEXT_OPTIONS,
+    TEXT_TOOLS,
+)
+from crossdock.source import Span
+
+
+def collect(trace: Trace) -> tuple[Sink, ...]:
+    """Every sink in the order of the file. Sinks on paths that only an amd64 build takes are left out: they are not
+    reached when the trace is for another architecture."""
+    return tuple(_Collector(trace).run())
+
+
+@dataclass(frozen=True)
+class _Site:
+    """Where a sink is: a step, and the command and script within it."""
+
+    stage: StageTrace
+    step: Step
+    command: Command | None = None
+    script: ScriptRun | None = None
+
+    @property
+    def builds(self) -> bool:
+        """Whether it runs on the platform that builds, where amd64 is at home."""
+        return self.stage.role is Role.BUILD
+
+
+@dataclass
+class _Collector:
+    trace: Trace
+    definitions: list[Definition] = field(default_factory=list)
+    aliases: set[str] = field(default_factory=set)
+    """Paths that a link gives an amd64 name, so that they exist everywhere."""
+    siblings: dict[int, set[str]] = field(default_factory=dict)
+    """For each stage the words that name arm64, without that name: amd64's counterparts of them are meant."""
+
+    def run(self) -> Iterator[Sink]:
+        self._define()
+        for stage in self.trace.stages:
+            self.siblings[stage.stage.index] = {without_names(text) for text in _texts(stage) if names_arm64(text)}
+        for sink in self._all():
+            is_variable = sink.instruction.keyword in {"ARG", "ENV"} and sink.kind is Kind.DOWNLOAD
+            if not is_variable or not self._is_expanded(sink):
+                yield sink
+
+    def _is_expanded(self, sink: Sink) -> bool:
+        """Whether a variable that holds a URL is used where everyone can see it; if so, that use is the sink."""
+        texts = [self.trace.dockerfile.source.data[sink.origin.span.end :]]
+        texts += [run.source.data for _, step in self.trace.steps for run in step.scripts]
+        pattern = re.compile(rb"\$\{?" + re.escape(sink.detail.encode()) + rb"\b")
+        return any(pattern.search(text) for text in texts)
+
+    def _all(self) -> Iterator[Sink]:
+        for stage in self.trace.stages:
+            if stage.amd64_only:
+                continue
+            for step in stage.steps:
+                yield from self._step(stage, step)
+
+    # Definitions
+
+    def _define(self) -> None:
+        for step in self.trace.preamble:
+            self._take(step.assignments, DefinedBy.ARG, None, step, None)
+        for stage, step in self.trace.steps:
+            if step.instruction.keyword in {"ARG", "ENV"}:
+                self._take(step.assignments, DefinedBy(step.instruction.keyword), stage, step, None)
+            if step.shell:
+                self._take(step.shell.assignments, DefinedBy.SHELL, stage, step, None)
+            for run in step.scripts:
+                self._take(run.trace.assignments, DefinedBy.SHELL, stage, step, run)
+
+    def _take(
+        self,
+        made: Iterable[Assignment],
+        by: DefinedBy,
+        stage: StageTrace | None,
+        step: Step,
+        script: ScriptRun | None,
+    ) -> None:
+        self.definitions += [Definition(by, a.name, a.value, a.origin, stage, step, script, a.because) for a in made]
+
+    def _definition(self, origin: Origin) -> Definition | None:
+        holding = [d for d in self.definitions if d.origin.path == origin.path and origin.span in d.origin.span]
+        return min(holding, key=lambda d: d.origin.span.end - d.origin.span.start, default=None)
+
+    # Sinks
+
+    def _step(self, stage: StageTrace, step: Step) -> Iterator[Sink]:
+        site = _Site(stage, step)
+        match step.instruction.keyword:
+            case "FROM":
+                if stage.parent is None:
+                    yield from self._sink(Kind.IMAGE, step.words[0], site)
+            case "ARG" | "ENV":
+                yield from self._variables(site)
+            case "ADD" | "COPY":
+                yield from self._copy(site)
+            case "RUN" | "CMD" | "ENTRYPOINT":
+                for command in step.commands:
+                    yield from self._command(command, replace(site, command=command))
+                for run in step.scripts:
+                    for command in run.trace.commands:
+                        yield from self._command(command, replace(site, command=command, script=run))
+
+    def _variables(self, site: _Site) -> Iterator[Sink]:
+        for made in site.step.assignments:
+            if made.name in PLATFORM_ARGUMENTS or made.name == "GOARCH" or amd64_tokens(made.name):
+                continue
+            kind = _kind_of_variable(made)
+            if kind and not (site.builds and kind is Kind.LIBRARY_PATH):
+                yield from self._sink(kind, ShellWord(made.value, made.origin), site, made.name)
+
+    def _copy(self, site: _Site) -> Iterator[Sink]:
+        step = site.step
+        flag = step.instruction.flag("from")
+        if isinstance(step.copied_from, str) and flag and flag.value_span:
+            origin = Origin(self.trace.dockerfile.source.path, flag.value_span)
+            yield from self._sink(Kind.IMAGE, ShellWord(literal(step.copied_from, origin), origin), site)
+        for word in step.words if not site.builds else ():
+            text = word.text
+            if "://" in text:
+                yield from self._sink(Kind.DOWNLOAD, word, site, step.instruction.keyword)
+            elif LIBRARY_PATH.search(text):
+                yield from self._sink(Kind.LIBRARY_PATH, word, site, "COPY")
+            elif PACKAGE_FILE.search(text) and step.copied_from is None:
+                yield from self._sink(Kind.PACKAGE_FILE, word, site, "COPY")
+            elif not TEXT_FILE.search(text):
+                yield from self._sink(Kind.OUTPUT, word, site, "COPY")
+
+    def _command(self, command: Command, site: _Site) -> Iterator[Sink]:
+        name = command.name
+        for assigned in command.assignments:
+            kind = _kind_of_assignment(assigned, command)
+            if kind and (kind is Kind.GOARCH or not site.builds):
+                yield from self._sink(kind, ShellWord(assigned.value, assigned.origin), site, name or assigned.name)
+        if not command.words:
+            return
+        if _is_opaque(command):
+            yield from self._seen(command, site)
+        if name in {"echo", "printf", "cat", "tee"}:
+            yield from self._written(command, site)
+            return
+        if name == "ln":
+            self._link(command)
+        before = name
+        for word in command.arguments:
+            is_text = name in FETCHERS and (
+                before in TEXT_OPTIONS or re.match(r"--(?:user-agent|header|referer)=", word.text)
+            )
+            if not is_text:
+                kind = self._kind_of_word(word, before, command, site)
+                if kind:
+                    yield from self._sink(kind, word, site, name)
+            before = word.text
+
+    def _seen(self, command: Command, site: _Site) -> Iterator[Sink]:
+        """Variables of ARG and ENV that a program reads from its environment without anyone seeing how."""
+        for name in sorted(command.exported):
+            value = command.scope.get(name, Value())
+            if name not in PLATFORM_ARGUMENTS and is_bare(value.render()) and any(f.origin for f in value):
+                kind = Kind.GOARCH if name == "GOARCH" else Kind.VARIABLE
+                yield from self._sink(kind, ShellWord(value, command.origin), site, command.name)
+
+    def _kind_of_word(self, word: ShellWord, before: str, command: Command, site: _Site) -> Kind | None:
+        """What a program does with one of its words. On the build platform only what is made for the target counts."""
+        name, text = command.name, word.text
+        is_url = "://" in text
+        if name in SELECTORS and command.stdin is not None and comes_from_network(command.stdin):
+            inverted = re.fullmatch(r"-\w*v\w*", before) is not None
+            return None if site.builds or inverted or text.startswith("s") else Kind.DOWNLOAD
+        if name in TEXT_TOOLS:
+            return None
+        if is_url:
+            if site.builds and not self._leaves(site.stage, command):
+                return None
+            return Kind.PACKAGE_FILE if name in INSTALLERS and PACKAGE_FILE.search(text) else Kind.DOWNLOAD
+        if name in FETCHERS:
+            return None if site.builds or before in OUTPUT_OPTIONS or text.startswith("-") else Kind.DOWNLOAD
+        told = _target_kind(name, before, text)
+        if told is not None or site.builds:
+            return told
+        if FLAG.search(text) and (COMPILERS.fullmatch(name) or "FLAGS" in text or text.startswith("-D")):
+            return Kind.COMPILER_FLAG
+        if _is_foreign(name, before, text):
+            return Kind.FOREIGN
+        if name in INSTALLERS and PACKAGE_FILE.search(text):
+            return Kind.PACKAGE_FILE if self._from_context(text, command, site.stage) else None
+        if LIBRARY_PATH.search(text):
+            made_here = name == "ln" and word is command.words[-1]
+            return None if name == "rm" or made_here or self._is_alias(text) else Kind.LIBRARY_PATH
+        if TRIPLE.search(text):
+            return Kind.TRIPLE if name not in FILE_TOOLS else None
+        return None
+
+    def _leaves(self, stage: StageTrace, command: Command) -> bool:
+        """Whether a download in a stage of the build platform is copied, under its own name, into another stage."""
+        outputs = [
+            later.text
+            for earlier, later in zip(command.words, command.words[1:], strict=False)
+            if earlier.text in {"-o", "-O", "--output", "--output-document"} or re.fullmatch(r"-\w*[oO]", earlier.text)
+        ]
+        if not outputs:
+            return False
+        for other, step in self.trace.steps:
+            if step.copied_from == stage.stage.index and other.role is Role.TARGET:
+                for word in step.words:
+                    if any(
+                        word.text and output.startswith(word.text.rstrip("/")) and output != "-" for output in outputs
+                    ):
+                        return True
+        return False
+
+    def _from_context(self, text: str, command: Command, stage: StageTrace) -> bool:
+        """Whether a package file was neither downloaded nor copied by a step that is itself a sink."""
+        name = text.rsplit("/", 1)[-1]
+        if "*" in name or not amd64_tokens(name):
+            return False
+        for other in stage.steps:
+            if other.instruction.keyword in {"ADD", "COPY"} and any(
+                word.text.rsplit("/", 1)[-1] == name for word in other.words
+            ):
+                return False
+            for earlier in other.commands:
+                if earlier.name in FETCHERS and any(name in word.text for word in earlier.arguments):
+                    return False
+                if earlier is command:
+                    return True
+        return True
+
+    def _link(self, command: Command) -> None:
+        words = [word.text for word in command.arguments if not word.text.startswith("-")]
+        if len(words) == 2 and amd64_tokens(words[1]) and not amd64_tokens(words[0]):
+            self.aliases.add(words[1].rstrip("/"))
+
+    def _is_alias(self, text: str) -> bool:
+        return any(text == alias or text.startswith(alias + "/") for alias in self.aliases)
+
+    def _written(self, command: Command, site: _Site) -> Iterator[Sink]:
+        """Text that a command writes into a file: package sources, the paths of libraries."""
+        targets = [r.target.render() for r in command.redirects if r.operator in {">", ">>", "1>", "1>>"}]
+        words = list(command.arguments)
+        if command.name == "tee" or (command.name == "cat" and targets):
+            targets += [word.text for word in words if not word.text.startswith("-")] if command.name == "tee" else []
+            words = [ShellWord(r.target, r.origin) for r in command.redirects if r.operator in {"<<", "<<<", "<<-"}]
+            if not words and command.stdin is not None and command.name == "tee":
+                words = [ShellWord(command.stdin, command.origin)]
+        is_source = any("sources.list" in target or "yum.repos.d" in target or "/apt/" in target for target in targets)
+        for word in words if not site.builds else ():
+            if APT_ARCH.search(word.text) or (is_source and amd64_tokens(word.text)):
+                yield from self._sink(Kind.REPOSITORY, word, site)
+            elif "ld.so.conf" in " ".join(targets) and LIBRARY_PATH.search(word.text):
+                yield from self._sink(Kind.LIBRARY_PATH, word, site)
+
+    def _sink(self, kind: Kind, word: ShellWord, site: _Site, detail: str = "") -> Iterator[Sink]:
+        stage, command = site.stage, site.command
+        options = alternatives(word.value)
+        texts = [option.render() for option in options]
+        if without_names(texts[0].strip()) in self.siblings.get(stage.stage.index, ()):
+            return
+        if kind is Kind.DOWNLOAD and KEY.search(texts[0].split("?")[0]):
+            return
+        if len(texts) > 1 and any(names_arm64(text) and not _tokens(kind, text) for text in texts):
+            return
+        for option, text in zip(options, texts, strict=True):
+            marks = tuple(self._marks(kind, option, text, command.because if command else ()))
+            if marks:
+                yield Sink(
+                    kind,
+                    option,
+                    text,
+                    marks,
+                    word.origin,
+                    stage,
+                    site.step,
+                    command,
+                    site.script,
+                    (command is None or command.certain) and len(options) == 1,
+                    detail,
+                )
+
+    def _marks(self, kind: Kind, value: Value, text: str, because: tuple[Value, ...]) -> Iterator[Mark]:
+        for token in _tokens(kind, text):
+            origins = value.origin_of(token.start, token.end)
+            if not origins or sum(_length(origin.span) for origin in origins) * 2 < token.end - token.start:
+                continue
+            definition = self._definition(origins[0])
+            if definition and definition.name in PLATFORM_ARGUMENTS:
+                continue
+            blamed = self._blamed(definition.because if definition else because)
+            if blamed is None:
+                yield Mark(token, origins[0], definition)
+            elif blamed.definition is None or blamed.definition.name not in PLATFORM_ARGUMENTS:
+                yield blamed
+
+    def _blamed(self, because: tuple[Value, ...]) -> Mark | None:
+        """The constant by which a branch was chosen, when it names amd64: that is what to change, not the branch."""
+        for value in because:
+            text = value.render()
+            origins = value.origin_of(0, len(text))
+            if is_bare(text) and origins:
+                return Mark(Token(text, 0, len(text)), origins[0], self._definition(origins[0]))
+        return None
+
+
+def _tokens(kind: Kind, text: str) -> Iterable[Token]:
+    """What counts as amd64 text for this kind of sink."""
+    if kind is Kind.COMPILER_FLAG:
+        return tuple(spans(FLAG, text))
+    if kind is Kind.FOREIGN:
+        return (Token(text, 0, len(text)),) if text else ()
+    if kind is Kind.LIBRARY_PATH:
+        return tuple(spans(LIBRARY_PATH, text))
+    if kind is Kind.TRIPLE:
+        return tuple(spans(TRIPLE, text)) or amd64_tokens(text)
+    if kind is Kind.REPOSITORY:
+        return tuple(
+            Token(token.text, match.start() + token.start, match.start() + token.end)
+            for match in APT_ARCH.finditer(text)
+            if not names_arm64(match[0])
+            for token in amd64_tokens(match[0])
+        )
+    if kind is Kind.VARIABLE:
+        return amd64_tokens(text) if is_bare(text) else ()
+    found = amd64_tokens(text)
+    if kind is Kind.DOWNLOAD and not found:
+        token = suffixless(text)
+        return (token,) if token else ()
+    return found
+
+
+def _texts(stage: StageTrace) -> Iterator[str]:
+    """Every word of a stage: of its commands, its scripts, COPY, ADD and ENV."""
+    for step in stage.steps:
+        yield from (word.text for word in step.words)
+        yield from (made.value.render() for made in step.assignments)
+        for commands in (step.commands, *(run.trace.commands for run in step.scripts)):
+            for command in commands:
+                yield from (word.text for word in command.words)
+
+
+def _length(span: Span) -> int:
+    return span.end - span.start
+
+
+def _kind_of_variable(made: Assignment) -> Kind | None:
+    text = made.value.render()
+    if FLAG_VARIABLES.fullmatch(made.name) and FLAG.search(text):
+        return Kind.COMPILER_FLAG
+    if "://" in text:
+        return Kind.DOWNLOAD
+    if LIBRARY_PATH.search(text):
+        return Kind.LIBRARY_PATH
+    return Kind.TRIPLE if TRIPLE.search(text) else None
+
+
+def _kind_of_assignment(made: Assignment, command: Command) -> Kind | None:
+    """For a variable that a command gets, or that the shell sets."""
+    text = made.value.render()
+    if made.name == "GOARCH":
+        return Kind.GOARCH
+    if FLAG_VARIABLES.fullmatch(made.name):
+        return Kind.COMPILER_FLAG
+    if command.words and command.name not in TEXT_TOOLS and is_bare(text):
+        return Kind.OUTPUT
+    return Kind.LIBRARY_PATH if LIBRARY_PATH.search(text) else None
+
+
+def _target_kind(name: str, before: str, text: str) -> Kind | None:
+    """A program that is told what to build for; this counts on the build platform as well."""
+    if name in {"cargo", "rustup", "rustc", "cross"} and TRIPLE.search(text):
+        return Kind.TRIPLE
+    if not amd64_tokens(text) or name in FILE_TOOLS | INSTALLERS or LIBRARY_PATH.search(text):
+        return None
+    if name == "dotnet" or name in {"Configure", "config"}:
+        return Kind.TRIPLE
+    if re.fullmatch(r"GOARCH=\w+", text):
+        return Kind.GOARCH
+    if TRIPLE.search(text):
+        return None
+    if name in TASK_RUNNERS:
+        return Kind.OUTPUT
+    option, _, value = text.partition("=")
+    if is_bare(text) or (option.startswith("-") and is_bare(value)):
+        return Kind.OUTPUT if ARCH_OPTION.match(before) or value or name.endswith((".sh", ".py")) else None
+    return None
+
+
+def _is_foreign(name: str, before: str, text: str) -> bool:
+    """Whether a package manager is asked for packages of another x86 architecture."""
+    if name == "dpkg":
+        return before == "--add-architecture" or text.startswith("--add-architecture=")
+    return name in {"apt", "apt-get", "aptitude", "yum", "dnf", "microdnf", "apk"} and FOREIGN.search(text) is not None
+
+
+def _is_opaque(command: Command) -> bool:
+    """Whether a program does things that its words do not tell: a build tool, a script."""
+    first = command.words[0].text
+    if command.name in TEXT_TOOLS | FILE_TOOLS | FETCHERS | INSTALLERS:
+        return False
+    return (
+        command.name in BUILDERS
+        or first.startswith(("./", "../"))
+        or ("/" in first and not re.match(r"/(?:usr/)?s?bin/", first))
+        or command.name.endswith((".sh", ".py"))
+    )

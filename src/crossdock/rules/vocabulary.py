@@ -1,0 +1,59 @@
+"""Programs and words that tell what a value is used for. Facts, not code: extend them."""
+
+from __future__ import annotations
+
+import re
+
+TEXT_TOOLS = frozenset(
+    "echo printf sed grep egrep fgrep awk test [ true false : expr case cat tr cut wc sort uniq head tail read xargs "
+    "basename dirname set unset shift return exit uname arch dpkg-architecture apk-print which type command date "
+    "git-config help history".split()
+)
+"""Programs whose words are text to them, not files."""
+FILE_TOOLS = frozenset(
+    "tar unzip mv cp ln rm chmod chown mkdir cd ls install gunzip gzip xz unxz bunzip2 zcat file strip upx ar bsdtar "
+    "sha256sum sha512sum sha1sum md5sum shasum gpg gpgv pushd popd find touch stat du test jar 7z 7za rmdir source . "
+    "openssl cosign minisign update-alternatives unlink realpath readlink dirname rsync patch".split()
+)
+"""Programs that handle files by name. A file that is named for amd64 was brought by something else: that is the
+sink."""
+INSTALLERS = frozenset(
+    "dpkg apt apt-get aptitude gdebi rpm yum dnf microdnf tdnf zypper apk pip pip3 pipx conda mamba pacman opkg".split()
+)
+PACKAGE_FILE = re.compile(r"\.(?:deb|rpm|apk|whl|pkg\.tar\.\w+|conda)(?:[?#].*)?$")
+TEXT_FILE = re.compile(
+    r"\.(?:txt|md|json|ya?ml|toml|conf|cfg|ini|list|patch|diff|xml|config|rules|service|asc|gpg|key)$"
+)
+KEY = re.compile(r"(?:(?:KEY|key|Key)[\w.-]*|\.(?:gpg|key|pub))$")
+"""Files that are the same for every architecture, whatever the path they are offered under."""
+SELECTORS = frozenset("grep egrep fgrep jq awk gawk sed python python3 node perl".split())
+COMPILERS = re.compile(
+    r"(?:.*-)?(?:gcc|g\+\+|cc|c\+\+|clang|clang\+\+|gfortran|nvcc|cmake|make|configure|Configure|config|meson|bear|ninja|scons|qmake|b2|bjam|cpp|ld)(?:-[\d.]+)?$"
+)
+FLAG = re.compile(
+    r"(?<![\w-])-m(?:64|32|sse[\w.]*|avx[\w.]*|mmx|3dnow|fpmath=(?:sse|387)\w*|popcnt|aes|pclmul|bmi2?|fma|f16c"
+    r"|(?:arch|tune|cpu)=(?:x86-64\S*|core\w*|nehalem|westmere|sandybridge|ivybridge|haswell|broadwell|skylake\S*"
+    r"|icelake\S*|cascadelake|znver\d|k8|opteron\S*|athlon\S*|i[3-6]86|pentium\S*|atom|bonnell|silvermont|nocona|corei7\S*))(?![\w.])"
+)
+FLAG_VARIABLES = re.compile(
+    r"(?:.*_)?(?:CFLAGS|CXXFLAGS|CPPFLAGS|LDFLAGS|FFLAGS|GOAMD64|CGO_CFLAGS|CGO_CXXFLAGS|NVCC_FLAGS|COPT|RUSTFLAGS)"
+)
+FOREIGN = re.compile(
+    r"(?:^|(?<=[\w.+-]):)(?:i386|amd64)$|^(?:lib32\w[\w.+-]*|lib[nx]?32gcc\S*|gcc(?:-\d+)?-multilib|g\+\+(?:-\d+)?-multilib"
+    r"|libc6-i386|libc6-dev-i386|ia32-libs\S*|[\w.+-]+\.i[36]86|wine32\S*)(?:=\S+)?$"
+)
+APT_ARCH = re.compile(r"\[[^\]]*arch=[^\]]*?\]|^Architectures:.*$", re.MULTILINE)
+ARCH_OPTION = re.compile(
+    r"(?:^|.*[-/_.:])(?:arch|platform|target|architecture|runtime|rid|cpu|os-?arch|goarch|abi|machine)[-_]?\w*$",
+    re.IGNORECASE,
+)
+BUILDERS = frozenset(
+    "go make just task mage goreleaser gox garble xgo ko cmake ninja meson npm yarn pnpm npx cargo gradle gradlew mvn "
+    "bazel bazelisk dotnet python python3 sh bash ash configure build.sh".split()
+)
+TASK_RUNNERS = frozenset("make just task mage bazel bazelisk gradle gradlew mvn npm yarn npx".split())
+"""Programs whose words are the names of things to build."""
+TEXT_OPTIONS = frozenset("-H -A --header --user-agent -e --referer -d --data -U".split())
+"""Options of fetchers that take any text."""
+OUTPUT_OPTIONS = frozenset("-o -O --output --output-document -P --output-dir".split())
+"""Options of fetchers that take the name of a local file."""
