@@ -27,8 +27,20 @@ class Amd64BuildOutput(SinkRule):
         ),
     )
     INVALID = (
-        Example("FROM golang AS build\nRUN make app\nFROM scratch\nCOPY --from=build /dist/app-linux-⟦amd64⟧ /app\n"),
-        Example("FROM golang\nRUN make dist/app-linux-⟦amd64⟧\n"),
+        Example(
+            "FROM golang AS build\nRUN make app\nFROM scratch\nCOPY --from=build /dist/app-linux-⟦amd64⟧ /app\n",
+            fixed=(
+                "FROM golang AS build\n"
+                "RUN make app\n"
+                "FROM scratch\n"
+                "ARG TARGETARCH\n"
+                "COPY --from=build /dist/app-linux-${TARGETARCH} /app\n"
+            ),
+        ),
+        Example(
+            "FROM golang\nRUN make dist/app-linux-⟦amd64⟧\n",
+            fixed=("FROM golang\nARG TARGETARCH\nRUN make dist/app-linux-${TARGETARCH}\n"),
+        ),
     )
 
     def message(self, at: Arrival) -> str:

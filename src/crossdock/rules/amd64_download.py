@@ -25,11 +25,11 @@ class Amd64Download(SinkRule):
         Example("FROM debian\nARG TARGETARCH\nRUN curl -LO https://example.com/tool-linux-${TARGETARCH}.tgz\n"),
         Example(
             "FROM debian\n"
-            'RUN case "$(uname -m)" in x86_64) a=amd64 ;; aarch64) a=arm64 ;; esac; curl -LO https://example.com/tool-$a\n'
+            'RUN case "$(uname -m)" in x86_64) a=amd64 ;; aarch64) a=arm64 ;; esac; wget https://example.com/t-$a\n'
         ),
         Example("FROM debian\nRUN curl -LO https://example.com/tool-darwin-amd64\n", note="not for Linux"),
         Example(
-            'FROM debian\nRUN if [ "$(dpkg --print-architecture)" = amd64 ]; then wget https://example.com/t_amd64; fi\n'
+            'FROM debian\nRUN if [ "$(dpkg --print-architecture)" = amd64 ]; then wget https://e.com/t_amd64; fi\n'
         ),
         Example('FROM debian\nRUN curl -A "Mozilla/5.0 (X11; Linux x86_64)" https://example.com/page\n'),
         Example(
@@ -38,15 +38,62 @@ class Amd64Download(SinkRule):
         ),
     )
     INVALID = (
-        Example("FROM debian\nRUN curl -LO https://example.com/v1/tool-linux-⟦amd64⟧.tgz\n"),
-        Example("FROM debian\nADD https://example.com/tool_⟦x86_64⟧ /usr/local/bin/tool\n"),
         Example(
-            "FROM debian\nRUN curl -s https://api.github.com/repos/a/b/releases/latest | grep linux_⟦amd64⟧ | xargs curl -O\n",
+            "FROM debian\nRUN curl -LO https://example.com/v1/tool-linux-⟦amd64⟧.tgz\n",
+            fixed=("FROM debian\nARG TARGETARCH\nRUN curl -LO https://example.com/v1/tool-linux-${TARGETARCH}.tgz\n"),
+        ),
+        Example(
+            "FROM debian\nADD https://example.com/tool_⟦x86_64⟧ /usr/local/bin/tool\n",
+            fixed=(
+                "FROM scratch AS tool-amd64\n"
+                "ADD https://example.com/tool_x86_64 /tool\n"
+                "\n"
+                "FROM scratch AS tool-arm64\n"
+                "ADD https://example.com/tool_aarch64 /tool\n"
+                "\n"
+                "FROM tool-${TARGETARCH} AS tool\n"
+                "\n"
+                "FROM debian\n"
+                "COPY --from=tool /tool /usr/local/bin/tool\n"
+            ),
+        ),
+        Example(
+            "FROM debian\nRUN curl -s https://example.com/api/releases/latest | grep linux_⟦amd64⟧ | xargs curl -O\n",
+            fixed=(
+                "FROM debian\n"
+                "ARG TARGETARCH\n"
+                "RUN curl -s https://example.com/api/releases/latest | grep linux_${TARGETARCH} | xargs curl -O\n"
+            ),
             note="the answer of a server is searched for the amd64 file",
         ),
-        Example("FROM debian\nENV URL=https://example.com/jdk_linux-⟦x64⟧.tar.gz\nRUN wget -O jdk.tgz $URL\n"),
+        Example(
+            "FROM debian\nENV URL=https://example.com/jdk_linux-⟦x64⟧.tar.gz\nRUN wget -O jdk.tgz $URL\n",
+            fixed=(
+                "FROM debian\n"
+                "ARG TARGETARCH\n"
+                "ENV URL=https://example.com/jdk_linux-x64.tar.gz\n"
+                'RUN case "$TARGETARCH" in \\\n'
+                "        amd64) ;; \\\n"
+                "        arm64) URL=https://example.com/jdk_linux-arm64.tar.gz ;; \\\n"
+                '        *) echo "unsupported architecture: $TARGETARCH" >&2; exit 1 ;; \\\n'
+                "    esac \\\n"
+                "    && wget -O jdk.tgz $URL\n"
+            ),
+        ),
         Example(
             "FROM debian\nADD https://github.com/krallin/tini/releases/download/v0.19.0/⟦tini⟧ /tini\n",
+            fixed=(
+                "FROM scratch AS tini-amd64\n"
+                "ADD https://github.com/krallin/tini/releases/download/v0.19.0/tini /tini\n"
+                "\n"
+                "FROM scratch AS tini-arm64\n"
+                "ADD https://github.com/krallin/tini/releases/download/v0.19.0/tini-arm64 /tini\n"
+                "\n"
+                "FROM tini-${TARGETARCH} AS tini\n"
+                "\n"
+                "FROM debian\n"
+                "COPY --from=tini /tini /tini\n"
+            ),
             note="the asset without a suffix is the amd64 one",
         ),
     )

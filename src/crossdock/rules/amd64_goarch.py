@@ -24,9 +24,18 @@ class Amd64Goarch(SinkRule):
         Example("FROM golang\nRUN CGO_ENABLED=0 go build -o /app .\n"),
     )
     INVALID = (
-        Example("FROM golang\nRUN GOOS=linux GOARCH=⟦amd64⟧ go build -o /app .\n"),
-        Example("FROM golang\nENV GOARCH=⟦amd64⟧\nRUN go build -o /app .\n"),
-        Example("FROM golang\nARG GOARCH=⟦amd64⟧\nRUN go build -o /app .\n"),
+        Example(
+            "FROM golang\nRUN GOOS=linux GOARCH=⟦amd64⟧ go build -o /app .\n",
+            fixed=("FROM golang\nARG TARGETARCH\nRUN GOOS=linux GOARCH=${TARGETARCH} go build -o /app .\n"),
+        ),
+        Example(
+            "FROM golang\nENV GOARCH=⟦amd64⟧\nRUN go build -o /app .\n",
+            fixed=("FROM golang\nARG TARGETARCH\nENV GOARCH=${TARGETARCH}\nRUN go build -o /app .\n"),
+        ),
+        Example(
+            "FROM golang\nARG GOARCH=⟦amd64⟧\nRUN go build -o /app .\n",
+            fixed=("FROM golang\nARG TARGETARCH\nARG GOARCH=${TARGETARCH}\nRUN go build -o /app .\n"),
+        ),
     )
 
     def blames(self, mark: Mark) -> bool:

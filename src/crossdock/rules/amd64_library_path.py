@@ -26,8 +26,14 @@ class Amd64LibraryPath(SinkRule):
         Example("FROM debian\nRUN sed -i 's|/usr/lib/x86_64-linux-gnu|/usr/lib|' /etc/x.conf\n"),
     )
     INVALID = (
-        Example("FROM debian\nENV JAVA_HOME=/usr/lib/jvm/java-17-openjdk-⟦amd64⟧\n"),
-        Example("FROM debian\nRUN cp /usr/lib/⟦x86_64-linux-gnu⟧/libz.so.1 /opt/\n"),
+        Example(
+            "FROM debian\nENV JAVA_HOME=/usr/lib/jvm/java-17-openjdk-⟦amd64⟧\n",
+            fixed=("FROM debian\nARG TARGETARCH\nENV JAVA_HOME=/usr/lib/jvm/java-17-openjdk-${TARGETARCH}\n"),
+        ),
+        Example(
+            "FROM debian\nRUN cp /usr/lib/⟦x86_64-linux-gnu⟧/libz.so.1 /opt/\n",
+            fixed=("FROM debian\nRUN cp /usr/lib/$(uname -m)-linux-gnu/libz.so.1 /opt/\n"),
+        ),
     )
 
     def message(self, at: Arrival) -> str:

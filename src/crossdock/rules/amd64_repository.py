@@ -21,18 +21,22 @@ class Amd64Repository(SinkRule):
     VALID = (
         Example(
             "FROM debian\n"
-            'RUN echo "deb [arch=$(dpkg --print-architecture)] https://example.com/apt stable main"'
-            " > /etc/apt/sources.list.d/example.list\n"
+            'RUN echo "deb [arch=$(dpkg --print-architecture)] https://example.com/ stable main"'
+            " > /etc/apt/sources.list.d/e.list\n"
         ),
         Example(
             "FROM debian\n"
-            'RUN echo "deb [arch=amd64,arm64] https://example.com/apt stable main" > /etc/apt/sources.list.d/example.list\n'
+            'RUN echo "deb [arch=amd64,arm64] https://example.com/ stable main" > /etc/apt/sources.list.d/e.list\n'
         ),
     )
     INVALID = (
         Example(
             "FROM debian\n"
-            'RUN echo "deb [arch=⟦amd64⟧] https://example.com/apt stable main" > /etc/apt/sources.list.d/example.list\n'
+            'RUN echo "deb [arch=⟦amd64⟧] https://example.com/ stable main" > /etc/apt/sources.list.d/e.list\n',
+            fixed=(
+                "FROM debian\n"
+                'RUN echo "deb [arch=$(dpkg --print-architecture)] https://example.com/ stable main" > /etc/apt/sources.list.d/e.list\n'
+            ),
         ),
     )
 

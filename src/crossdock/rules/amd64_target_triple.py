@@ -25,8 +25,23 @@ class Amd64TargetTriple(SinkRule):
         Example('FROM rust\nRUN cargo build --target "$(uname -m)-unknown-linux-musl"\n'),
     )
     INVALID = (
-        Example("FROM rust\nRUN cargo build --release --target ⟦x86_64-unknown-linux-musl⟧\n"),
-        Example("FROM mcr.microsoft.com/dotnet/sdk\nRUN dotnet publish -r linux-⟦x64⟧ -o /app\n"),
+        Example(
+            "FROM rust\nRUN cargo build --release --target ⟦x86_64-unknown-linux-musl⟧\n",
+            fixed=("FROM rust\nRUN cargo build --release --target $(uname -m)-unknown-linux-musl\n"),
+        ),
+        Example(
+            "FROM mcr.microsoft.com/dotnet/sdk\nRUN dotnet publish -r linux-⟦x64⟧ -o /app\n",
+            fixed=(
+                "FROM mcr.microsoft.com/dotnet/sdk\n"
+                "ARG TARGETARCH\n"
+                'RUN case "$TARGETARCH" in \\\n'
+                "        amd64) target_arch=x64 ;; \\\n"
+                "        arm64) target_arch=arm64 ;; \\\n"
+                '        *) echo "unsupported architecture: $TARGETARCH" >&2; exit 1 ;; \\\n'
+                "    esac \\\n"
+                "    && dotnet publish -r linux-${target_arch} -o /app\n"
+            ),
+        ),
     )
 
     def message(self, at: Arrival) -> str:

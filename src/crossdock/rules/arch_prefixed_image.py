@@ -24,8 +24,11 @@ class ArchPrefixedImage(SinkRule):
         Example("ARG TARGETARCH\nFROM example.com/base:1.0-${TARGETARCH}\n"),
     )
     INVALID = (
-        Example("FROM ⟦amd64⟧/debian:12\n"),
-        Example("FROM mcr.microsoft.com/dotnet/runtime-deps:8.0-alpine-⟦amd64⟧\n"),
+        Example("FROM ⟦amd64⟧/debian:12\n", fixed="FROM debian:12\n"),
+        Example(
+            "FROM mcr.microsoft.com/dotnet/runtime-deps:8.0-alpine-⟦amd64⟧\n",
+            fixed="FROM mcr.microsoft.com/dotnet/runtime-deps:8.0-alpine\n",
+        ),
     )
 
     def message(self, at: Arrival) -> str:

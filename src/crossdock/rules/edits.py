@@ -40,7 +40,7 @@ class Choice:
 
 
 def shell_choice(choices: Sequence[Choice], subject: str, names: tuple[str, str], newline: str, indent: str) -> str:
-    """A ``case`` that sets variables, with a default branch that fails. Without ``newline`` it is on one line."""
+    """A ``case`` that sets variables, with a default branch that fails."""
 
     def branch(architecture: str) -> str:
         made = [
@@ -55,8 +55,6 @@ def shell_choice(choices: Sequence[Choice], subject: str, names: tuple[str, str]
         f"{names[1]}) {branch('arm64')}",
         f'*) echo "unsupported architecture: {subject}" >&2; exit 1 ;;',
     ]
-    if not newline:
-        return f'case "{subject}" in {" ".join(lines)} esac'
     step = "\t" if "\t" in indent else "    "
     body = "".join(f"{newline}{indent}{step}{line}" for line in lines)
     return f'case "{subject}" in{body}{newline}{indent}esac'
@@ -111,18 +109,9 @@ def run_prefix(project: Project, instruction: Instruction, choices: Sequence[Cho
     # The chain's own margin: what continues one of its commands is indented further.
     margin = min((line[: len(line) - len(line.lstrip())] for line in later), key=len, default="    ")
     semicolons = re.match(r"set\s+-\w*e\w*\s*;", text.lstrip()) is not None
-    if "\n" in written or len(choices) > 1:
-        case = shell_choice(choices, "$TARGETARCH", ("amd64", "arm64"), f" {escape}{newline}", margin)
-    else:
-        case = shell_choice(choices, "$TARGETARCH", ("amd64", "arm64"), "", "")
-    case = _continued(case, escape)
+    case = shell_choice(choices, "$TARGETARCH", ("amd64", "arm64"), f" {escape}{newline}", margin)
     glue = f"; {escape}{newline}{margin}" if semicolons else f" {escape}{newline}{margin}&& "
     return Edit(source.path, Span(at, at), (case + glue).encode())
-
-
-def _continued(case: str, escape: str) -> str:
-    """The ``in`` of a case needs no blank before the continuation twice."""
-    return case.replace(f"  {escape}", f" {escape}")
 
 
 def script_prefix(source: Source, choices: Sequence[Choice]) -> Edit:

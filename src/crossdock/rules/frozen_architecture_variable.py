@@ -27,9 +27,30 @@ class FrozenArchitectureVariable(SinkRule):
         ),
     )
     INVALID = (
-        Example("FROM debian\nENV ARCH=⟦amd64⟧\nRUN curl -LO https://example.com/tool-$ARCH\n"),
-        Example("FROM debian\nARG ARCH=⟦x86_64⟧\nRUN curl -LO https://example.com/tool-$ARCH\n"),
-        Example("FROM debian\nRUN ARCH=⟦amd64⟧; wget https://example.com/tool-$ARCH\n"),
+        Example(
+            "FROM debian\nENV ARCH=⟦amd64⟧\nRUN curl -LO https://example.com/tool-$ARCH\n",
+            fixed=(
+                "FROM debian\nARG TARGETARCH\nENV ARCH=${TARGETARCH}\nRUN curl -LO https://example.com/tool-$ARCH\n"
+            ),
+        ),
+        Example(
+            "FROM debian\nARG ARCH=⟦x86_64⟧\nRUN curl -LO https://example.com/tool-$ARCH\n",
+            fixed=(
+                "FROM debian\n"
+                "ARG TARGETARCH\n"
+                "ARG ARCH=x86_64\n"
+                'RUN case "$TARGETARCH" in \\\n'
+                "        amd64) ;; \\\n"
+                "        arm64) ARCH=aarch64 ;; \\\n"
+                '        *) echo "unsupported architecture: $TARGETARCH" >&2; exit 1 ;; \\\n'
+                "    esac \\\n"
+                "    && curl -LO https://example.com/tool-$ARCH\n"
+            ),
+        ),
+        Example(
+            "FROM debian\nRUN ARCH=⟦amd64⟧; wget https://example.com/tool-$ARCH\n",
+            fixed=("FROM debian\nARG TARGETARCH\nRUN ARCH=${TARGETARCH}; wget https://example.com/tool-$ARCH\n"),
+        ),
     )
 
     def blames(self, mark: Mark) -> bool:

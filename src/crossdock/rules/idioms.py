@@ -15,7 +15,7 @@ from crossdock.findings import Claim, Fix, Safety
 from crossdock.read.model import Instruction
 from crossdock.read.pieces import HOLE
 from crossdock.read.shell_model import Command, ShellWord
-from crossdock.read.trace import StageTrace, Step
+from crossdock.read.trace import Role, StageTrace, Step
 from crossdock.read.values import Origin
 from crossdock.rules.assets import preferred, suffixless, suffixless_arm64
 from crossdock.rules.base import Project
@@ -30,6 +30,7 @@ _DIGEST = re.compile(
     r"(?<![0-9a-fA-F])(?:[0-9a-f]{32}|[0-9a-f]{40}|[0-9a-f]{64}|[0-9a-f]{96}|[0-9a-f]{128})(?![0-9a-fA-F])"
 )
 _ALGORITHMS = {32: "md5", 40: "sha1", 64: "sha256", 96: "sha384", 128: "sha512"}
+_ASKABLE = frozenset({Kind.LIBRARY_PATH, Kind.TRIPLE, Kind.REPOSITORY})
 _NO_FIX = frozenset({Kind.COMPILER_FLAG, Kind.FOREIGN})
 _MULTIARCH = re.compile(rb"x86_64-(?:unknown-)?linux-(?:gnu|musl)")
 
@@ -37,6 +38,10 @@ _MULTIARCH = re.compile(rb"x86_64-(?:unknown-)?linux-(?:gnu|musl)")
 def fixes_for(project: Project, sink: Sink, marks: tuple[Mark, ...]) -> tuple[Fix, ...]:
     """Candidates for one place, best first; none where nothing is known to be right."""
     if sink.kind in _NO_FIX or project.target.architecture != "arm64":
+        return ()
+    from_context = sink.instruction.keyword == "COPY" and sink.step.copied_from is None
+    if from_context or (sink.kind is Kind.PACKAGE_FILE and "://" not in sink.text):
+        # The file for arm64 is the author's to bring.
         return ()
     definition = marks[0].definition
     if definition is None or definition.by is DefinedBy.SHELL:
@@ -47,7 +52,7 @@ def fixes_for(project: Project, sink: Sink, marks: tuple[Mark, ...]) -> tuple[Fi
         return ()
     if sink.kind is Kind.IMAGE and definition is None:
         return tuple(_image(place, sink))
-    if sink.kind in {Kind.LIBRARY_PATH, Kind.TRIPLE, Kind.REPOSITORY} and place.in_shell:
+    if sink.kind in _ASKABLE and place.in_shell and not place.builds:
         told = _by_program(place, sink)
         if told:
             return (told,)
@@ -101,6 +106,11 @@ class _Place:
     @property
     def instruction(self) -> Instruction:
         return self.step.instruction
+
+    @property
+    def builds(self) -> bool:
+        """Whether it runs on the platform that builds, which says nothing of the target."""
+        return self.stage is not None and self.stage.role is Role.BUILD
 
     def variable(self, name: str, origin: Origin) -> str:
         """``${name}`` written so that it is expanded where it stands."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from crossdock.findings import Finding, Fix, Safety
 from crossdock.read.trace import Role
@@ -32,7 +33,10 @@ class PinnedPlatform(Rule):
     )
     INVALID = (
         Example("FROM ⟦--platform=linux/amd64⟧ debian\nRUN true\n", fixed="FROM debian\nRUN true\n"),
-        Example("ARG PLATFORM=⟦linux/amd64⟧\nFROM --platform=$PLATFORM debian\n"),
+        Example(
+            "ARG PLATFORM=⟦linux/amd64⟧\nFROM --platform=$PLATFORM debian\n",
+            fixed=("ARG PLATFORM=linux/amd64\nFROM debian\n"),
+        ),
     )
 
     def check(self, project: Project) -> Iterator[Finding]:
@@ -54,12 +58,12 @@ class PinnedPlatform(Rule):
                 yield self.finding(source, flag.span, message, fixes=(_without(project, flag.span),))
             else:
                 span = Span(origins[0].span.start, origins[-1].span.end)
-                yield self.finding(source, span, message, fixes=(_without(project, flag.span),))
+                fix = replace(_without(project, flag.span), safety=Safety.UNSAFE)
+                yield self.finding(source, span, message, fixes=(fix,))
 
 
 def _without(project: Project, span: Span) -> Fix:
-    """Leave the flag away, with the blank after it. It stays unsafe to a degree nobody can see from here when the pin
-    was there to work around something, but for amd64 nothing changes."""
+    """Leave the flag away, with the blank after it. For amd64 nothing changes."""
     data = project.dockerfile.source.data
     end = span.end
     while data[end : end + 1] in {b" ", b"\t"}:
