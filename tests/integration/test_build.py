@@ -85,7 +85,7 @@ def raw_index(reference: str) -> tuple[bytes, dict[str, object]]:
 @pytest.fixture(autouse=True)
 def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Whatever happens, crossdock's temporary folders are gone afterwards."""
-    folder = tmp_path / "tmp"
+    folder = tmp_path / ".No_-Image Name"  # buildah names images after paths; that must not matter
     folder.mkdir()
     monkeypatch.setenv("TMPDIR", str(folder))
     yield
@@ -129,7 +129,9 @@ def test_the_example_is_pushed_as_one_index_that_everyone_agrees_about(
 
 
 def build(project: Path, engine: str, base_layout: Path, base_image: str, *argv: str) -> list[str]:
-    source = f"docker-image://{base_image}" if engine == "buildx" else f"oci-layout://{base_layout}"
+    layout = project.parent / ".Base_-layout"
+    layout.symlink_to(base_layout)
+    source = f"docker-image://{base_image}" if engine == "buildx" else f"oci-layout://{layout}"
     return ["build", str(project), "--engine", engine, "--build-context", f"base={source}", *argv]
 
 

@@ -77,7 +77,7 @@ def build_commands(
     for platform in request.platforms:
         name = _temporary_name(platform)
         build = _build(facts, request, platform, work, environment)
-        commands.append(Command(build.argv, store.environment, secrets=build.secrets))
+        commands.append(Command(build.argv, store.environment, work, build.secrets))
         push = ("buildah", "push", "--quiet", "--format=oci", name, f"oci:{work / 'layout'}:{inputs.slug(platform)}")
         commands.append(Command(push, store.environment))
     return tuple(commands)
@@ -97,15 +97,15 @@ def _build(
     given = given_arguments(request.build_args, environment)
     argv += [f"--build-arg={argument}={value}" for argument, value in given.items()]
     argv += [f"--secret={secret}" for secret in secrets]
-    argv += [f"--ssh={text}" for text in request.ssh]
+    argv += [f"--ssh={_ssh(text)}" for text in request.ssh]
     argv += [f"--label={text}" for text in request.labels]
     argv += ["--no-cache"] * request.no_cache + ["--pull-always"] * request.pull
     argv += _network(request.network, facts.isolation)
     argv += [f"--cache-from={_cache('--cache-from', text)}" for text in request.cache_from]
     argv += [f"--cache-to={_cache('--cache-to', text)}" for text in request.cache_to]
-    argv += [f"--build-context={_context(text)}" for text in request.build_contexts]
+    argv += [f"--build-context={_context(text, number)}" for number, text in enumerate(request.build_contexts)]
     argv.append(f"--build-context={HEREDOCS}={work / _heredocs(platform)}")
-    argv += [f"--tag={_temporary_name(platform)}", str(request.context)]
+    argv += [f"--tag={_temporary_name(platform)}", str(request.context.absolute())]
     return Command(tuple(argv), secrets=hidden_values(secrets, environment))
 
 
@@ -152,21 +152,39 @@ def _cache(flag: str, text: str) -> str:
     return fields["ref"]
 
 
+_CONTEXTS = "contexts"
 _OCI_CONTEXT = re.compile(r"oci-layout://(?P<path>[^@]*?)(?::(?P<tag>[\w][\w.-]*))?(?:@(?P<digest>\w+:[0-9a-f]+))?")
 
 
-def _context(text: str) -> str:
-    """``--build-context NAME=VALUE`` as buildah says it; a relative folder is meant from here, as with Docker."""
+def _ssh(text: str) -> str:
+    """``default`` or ``ID=SOCKET|KEY[,KEY]``; the files are meant from here, not from where buildah is started."""
+    name, equals, files = text.partition("=")
+    return f"{name}={','.join(str(Path(file).absolute()) for file in files.split(','))}" if equals else name
+
+
+def _context(text: str, number: int) -> str:
+    """``--build-context NAME=VALUE`` as buildah says it; a relative folder is meant from here, as with Docker.
+
+    buildah names an image after the path of its layout, and refuses a path that is no image name (``/home/Me/.work``).
+    So it gets the path of a link instead, relative to the work folder that it is started in.
+    """
     name, equals, value = text.partition("=")
     if not name or not equals or not value:
         raise UsageError(f"--build-context {text!r} is not understood", hint="Write --build-context NAME=FOLDER.")
     if layout := _OCI_CONTEXT.fullmatch(value):
-        path = Path(layout["path"]).absolute()
-        tag = layout["tag"] if not layout["digest"] else _tag_of(path, layout["digest"])
-        return f"{name}=container-image://oci:{path}{f':{tag}' if tag else ''}"
+        tag = layout["tag"] if not layout["digest"] else _tag_of(Path(layout["path"]).absolute(), layout["digest"])
+        return f"{name}=container-image://oci:{_CONTEXTS}/{number}{f':{tag}' if tag else ''}"
     if "://" in value or value.startswith("git@"):
         return text
     return f"{name}={Path(value).absolute()}"
+
+
+def _link_contexts(request: BuildRequest, work: Path) -> None:
+    """Make the links that ``_context`` names."""
+    (work / _CONTEXTS).mkdir()
+    for number, text in enumerate(request.build_contexts):
+        if layout := _OCI_CONTEXT.fullmatch(text.partition("=")[2]):
+            (work / _CONTEXTS / str(number)).symlink_to(Path(layout["path"]).absolute())
 
 
 def _tag_of(folder: Path, digest: str) -> str:
@@ -219,6 +237,7 @@ class Buildah:
         try:
             with store.open(self._runner):
                 inputs.write(request, work)
+                _link_contexts(request, work)
                 for platform, entry in prepared.items():
                     _write_inputs(work, platform, entry)
                     for note in entry.notes:
@@ -240,6 +259,7 @@ class Buildah:
                     (work / _dockerfile(platform)).unlink(missing_ok=True)
                     layouts.remove(work / _heredocs(platform))
                 layouts.remove(work / "parts")
+                layouts.remove(work / _CONTEXTS)
                 inputs.remove(work)
 
     def _run_build(self, command: Command, platform: Platform, prepared: Prepared, on_event: EventHandler) -> None:
@@ -283,8 +303,10 @@ class Buildah:
             store = PrivateStore(Path(folder) / "storage", facts.store)
             with store.open(self._runner):
                 name = f"crossdock-smoke-{random.token_hex(6)}"
-                make = ("buildah", "from", "--quiet", f"--platform={platform}", f"--name={name}", f"oci:{layout}")
-                self._buildah(Command(make, store.environment), "buildah could not make a container of the image")
+                make = ("buildah", "from", "--quiet", f"--platform={platform}", f"--name={name}", f"oci:{layout.name}")
+                self._buildah(
+                    Command(make, store.environment, layout.parent), "buildah could not make a container of the image"
+                )
                 run = Command((*_smoke_run(facts, self._runner), name, "--", *argv), store.environment)
                 result = self._run_container(run, platform, timeout, must_end=command is not None)
                 if result.verdict is SmokeVerdict.MISSING_LOADER and not self._has_file(store, name, argv[0]):
@@ -336,12 +358,18 @@ class Buildah:
         return platforms
 
     def _pull(self, layout: Path, platform: Platform, names: list[str]) -> str:
-        """Take an image over under these names only, and not by the layout's path, as pulling names it."""
-        image = self._do("pull", "--quiet", f"--platform={platform}", f"oci:{layout}")
+        """Take an image over under these names only. Pulling names it after the layout's path, so the layout gets a
+        name that is a valid one and nobody else's."""
+        link = layout.parent / f"crossdock-load-{random.token_hex(6)}"
+        link.symlink_to(layout.name)
+        try:
+            image = self._do("pull", "--quiet", f"--platform={platform}", f"oci:{link.name}", folder=link.parent)
+        finally:
+            link.unlink()
         before = self._names(image)
         self._do("tag", image, *names)
         for name in before:
-            if name not in names and str(layout) in name:
+            if link.name in name:
                 self._do("rmi", name)
         return image
 
@@ -349,8 +377,8 @@ class Buildah:
         listed = json.loads(self._do("images", "--json", "--no-trunc") or "null") or []
         return [name for entry in listed if image in entry["id"] for name in entry.get("names") or []]
 
-    def _do(self, *argv: str) -> str:
-        done = self._runner.run(Command(("buildah", *argv)), timeout=_STORE_SECONDS, check=False)
+    def _do(self, *argv: str, folder: Path | None = None) -> str:
+        done = self._runner.run(Command(("buildah", *argv), cwd=folder), timeout=_STORE_SECONDS, check=False)
         if done.exit_code != 0:
             lines = done.stderr.decode("utf-8", "replace").splitlines()
             raise failure(f"`buildah {argv[0]}` failed while loading the image", lines)

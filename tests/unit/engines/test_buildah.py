@@ -90,7 +90,7 @@ def test_every_flag_is_said_as_buildah_says_it(tmp_path: Path, monkeypatch: pyte
         f"--build-context=one={tmp_path / 'folder'}",
         "--build-context=two=docker-image://i",
         "--build-context=three=https://e/x.tar",
-        f"--build-context=four=container-image://oci:{tmp_path / 'l'}:v1",
+        "--build-context=four=container-image://oci:contexts/3:v1",
     )
     assert command.secrets == ("from outside", "the secret")
 
@@ -126,8 +126,8 @@ def test_a_layout_named_by_digest_is_found_by_its_tag(tmp_path: Path) -> None:
 
     entry: dict[str, object] = {"digest": digest}
     named = {**entry, "annotations": {"org.opencontainers.image.ref.name": "v2"}}
-    assert context([entry]) == f"--build-context=b=container-image://oci:{tmp_path}"
-    assert context([named, {"digest": "x"}]) == f"--build-context=b=container-image://oci:{tmp_path}:v2"
+    assert context([entry]) == "--build-context=b=container-image://oci:contexts/0"
+    assert context([named, {"digest": "x"}]) == "--build-context=b=container-image://oci:contexts/0:v2"
     with pytest.raises(EngineError, match="only by its tag"):
         context([entry, {"digest": "x"}])
     with pytest.raises(EngineError, match="there is no sha256"):
