@@ -41,6 +41,8 @@ _OLDEST = (1, 27)
 """The first with ``--build-context``; inline ``--platform`` came with 1.24."""
 _PROBE_SECONDS = 30.0
 _STORE_SECONDS = 1800.0
+_OWN_WORDS = re.compile(r"subprocess exited with status \d+|Error: exit status \d+")
+"""What buildah says after a program that failed, which is told by the exit code already."""
 _VERSION = re.compile(r"buildah version (\d+)\.(\d+)(?:\.(\d+))?")
 
 
@@ -326,7 +328,8 @@ class Buildah:
         lines: list[str] = []
 
         def keep(line: str) -> None:
-            lines.append(line)
+            if not _OWN_WORDS.fullmatch(line):
+                lines.append(line)
             del lines[:-OUTPUT_LINES]
 
         def result(verdict: SmokeVerdict, exit_code: int | None) -> SmokeResult:
@@ -461,4 +464,24 @@ def ask_buildah(runner: Runner) -> BuildahFacts:
         container=Path("/.dockerenv").exists() or Path("/run/.containerenv").exists() or "container" in os.environ,
         systemd=Path("/run/systemd/system").is_dir(),
     )
-    return BuildahFacts(version, StoreFacts.parse(done.stdout), isolation, host_platform())
+    store = StoreFacts.parse(done.stdout)
+    _try_store(store, runner)
+    return BuildahFacts(version, store, isolation, host_platform())
+
+
+def _try_store(facts: StoreFacts, runner: Runner) -> None:
+    """Make an empty container. What is missing for that (a helper program, the right to mount) shows only there."""
+    with tempfile.TemporaryDirectory(prefix="crossdock-", ignore_cleanup_errors=True) as folder:
+        store = PrivateStore(Path(folder) / "storage", facts)
+        with store.open(runner):
+            command = Command(("buildah", "from", "--quiet", "scratch"), store.environment)
+            done = runner.run(command, timeout=_PROBE_SECONDS, check=False)
+            lines = done.stderr.decode("utf-8", "replace").splitlines()
+    if done.exit_code == 0:
+        return
+    if any('could not find "netavark"' in line for line in lines):
+        install = install_command(Wanted.NETAVARK, runner) or "the package netavark"
+        raise EngineError(
+            "buildah lacks its helper program netavark", hint=f"Install it (`{install}`).", log=tuple(lines)
+        )
+    raise failure("buildah cannot make a container", lines, hint="Try `buildah from scratch`, and mend that first.")

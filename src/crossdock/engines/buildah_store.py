@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import resource
 import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -19,6 +20,8 @@ from crossdock.errors import EngineError
 from crossdock.process import Command, Runner, uninterrupted
 
 _CLEANUP_SECONDS = 60.0
+_WANTED_LIMIT = 1048576
+"""What buildah sets nofile and nproc to by default (containers.conf(5), default_ulimits)."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +55,11 @@ class PrivateStore:
     @property
     def environment(self) -> dict[str, str]:
         """What makes every buildah command use this store. TMPDIR holds what is pulled and the cache mounts."""
-        return {"CONTAINERS_STORAGE_CONF": str(self.folder / "storage.conf"), "TMPDIR": str(self.folder / "tmp")}
+        return {
+            "CONTAINERS_STORAGE_CONF": str(self.folder / "storage.conf"),
+            "CONTAINERS_CONF_OVERRIDE": str(self.folder / "containers.conf"),
+            "TMPDIR": str(self.folder / "tmp"),
+        }
 
     def configuration(self, file_system: str, *, base_images: bool) -> str:
         """storage.conf. Overlays cannot lie on an overlay (inside containers), so ``vfs`` is used there."""
@@ -81,6 +88,7 @@ class PrivateStore:
                 (self.folder / "tmp").mkdir(parents=True)
                 text = self.configuration(file_system_of(self.folder, mounts), base_images=images.exists())
                 (self.folder / "storage.conf").write_text(text)
+                (self.folder / "containers.conf").write_text(limits(_hard_limits()))
             except OSError as error:
                 raise EngineError(
                     f"cannot make a store for buildah: {error.strerror}",
@@ -104,6 +112,21 @@ class PrivateStore:
         shutil.rmtree(self.folder, ignore_errors=True)
         if self.folder.exists() and os.geteuid() != 0:  # files of other users of the user namespace
             quietly("buildah", "unshare", "rm", "-rf", str(self.folder))
+
+
+def limits(hard: Mapping[str, int]) -> str:
+    """containers.conf(5) that keeps RUN within this process's own hard limits. Newer buildah asks for 1048576 files and
+    processes, which root may not have in a container or sandbox (no CAP_SYS_RESOURCE), and then no RUN starts."""
+    low = {name: limit for name, limit in hard.items() if 0 <= limit < _WANTED_LIMIT}
+    if not low:
+        return ""
+    listed = ", ".join(json.dumps(f"{name}={limit}:{limit}") for name, limit in low.items())
+    return f"[containers]\ndefault_ulimits = [{listed}]\n"
+
+
+def _hard_limits() -> dict[str, int]:
+    kinds = {"nofile": resource.RLIMIT_NOFILE, "nproc": resource.RLIMIT_NPROC}
+    return {name: resource.getrlimit(kind)[1] for name, kind in kinds.items()}
 
 
 def file_system_of(path: Path, mounts: str) -> str:

@@ -11,6 +11,7 @@ class Wanted(StrEnum):
     BUILDAH = "buildah"
     BUILDX = "buildx"
     EMULATION = "emulation"
+    NETAVARK = "netavark"
 
 
 _INSTALL = {
@@ -23,7 +24,6 @@ _INSTALL = {
     "brew": "brew install",
 }
 _PACKAGES = {
-    Wanted.BUILDAH: {},
     Wanted.BUILDX: {
         "apt-get": "docker-buildx",
         "zypper": "docker-buildx",
@@ -40,12 +40,17 @@ _PACKAGES = {
         "pacman": "qemu-user-static",
     },
 }
-_DEFAULT = {Wanted.BUILDAH: "buildah", Wanted.BUILDX: "docker-buildx-plugin", Wanted.EMULATION: "qemu-user-static"}
+_DEFAULT = {
+    Wanted.BUILDAH: "buildah",
+    Wanted.BUILDX: "docker-buildx-plugin",
+    Wanted.EMULATION: "qemu-user-static",
+    Wanted.NETAVARK: "netavark",
+}
 
 
 def install_command(wanted: Wanted, runner: Runner) -> str | None:
     """``sudo apt-get install buildah``; None where no known package manager is installed."""
     for manager, install in _INSTALL.items():
         if runner.which(manager):
-            return f"{install} {_PACKAGES[wanted].get(manager, _DEFAULT[wanted])}"
+            return f"{install} {_PACKAGES.get(wanted, {}).get(manager, _DEFAULT[wanted])}"
     return None

@@ -10,7 +10,7 @@ import pytest
 from scripted import ScriptedRunner
 
 from crossdock.engines.buildah import Buildah, BuildahFacts, ask_buildah, build_commands, choose_isolation
-from crossdock.engines.buildah_store import PrivateStore, StoreFacts, file_system_of, mounts_below
+from crossdock.engines.buildah_store import PrivateStore, StoreFacts, file_system_of, limits, mounts_below
 from crossdock.engines.model import BuildRequest
 from crossdock.errors import EngineError, UsageError
 from crossdock.platforms import AMD64, ARM64, DEFAULT_TARGETS
@@ -20,6 +20,7 @@ FACTS = BuildahFacts((1, 28, 2), STORE, "chroot", AMD64)
 WORK = Path("/work-folder")
 REQUEST = BuildRequest(Path("/context"), b"FROM scratch\n", b"", DEFAULT_TARGETS)
 INFO = json.dumps({"store": {"GraphDriverName": "overlay", "GraphRoot": "/g", "GraphOptions": None}})
+WORKS = {"buildah from --quiet scratch": (0, "working-container", ""), "buildah rm": (0, "", "")}
 
 
 def test_each_platform_is_built_and_pushed_into_one_layout() -> None:
@@ -50,7 +51,11 @@ def test_each_platform_is_built_and_pushed_into_one_layout() -> None:
     ]
     assert len(commands) == 4
     assert {tuple(command.env.items()) for command in commands} == {
-        (("CONTAINERS_STORAGE_CONF", "/work-folder/storage/storage.conf"), ("TMPDIR", "/work-folder/storage/tmp"))
+        (
+            ("CONTAINERS_STORAGE_CONF", "/work-folder/storage/storage.conf"),
+            ("CONTAINERS_CONF_OVERRIDE", "/work-folder/storage/containers.conf"),
+            ("TMPDIR", "/work-folder/storage/tmp"),
+        )
     }
 
 
@@ -152,10 +157,8 @@ def test_isolation(
 
 
 def test_facts_are_read_from_buildah() -> None:
-    answers = {
-        "buildah --version": (0, "buildah version 1.39.3 (image-spec 1.1.0)\n", ""),
-        "buildah info": (0, INFO, ""),
-    }
+    version = (0, "buildah version 1.39.3 (image-spec 1.1.0)\n", "")
+    answers = {"buildah --version": version, "buildah info": (0, INFO, ""), **WORKS}
     facts = ask_buildah(ScriptedRunner(("buildah",), answers))
     assert (facts.version, facts.store) == ((1, 39, 3), StoreFacts("overlay", "/g", ""))
 
@@ -178,6 +181,26 @@ def test_facts_are_read_from_buildah() -> None:
             {"buildah --version": (0, "buildah version 1.28.2 (x)", ""), "buildah info": (0, "[]", "")},
             "did not describe its store",
             "buildx",
+        ),
+        (
+            ("buildah", "apt-get"),
+            {
+                "buildah --version": (0, "buildah version 1.39.3 (x)", ""),
+                "buildah info": (0, INFO, ""),
+                "buildah from": (125, "", 'Error: could not find "netavark" in one of [/usr/lib/podman].'),
+            },
+            "lacks its helper program netavark",
+            "sudo apt-get install netavark",
+        ),
+        (
+            ("buildah",),
+            {
+                "buildah --version": (0, "buildah version 1.39.3 (x)", ""),
+                "buildah info": (0, INFO, ""),
+                "buildah from": (125, "", "Error: mount overlay: operation not permitted"),
+            },
+            "cannot make a container",
+            "buildah from scratch",
         ),
     ],
 )
@@ -202,6 +225,11 @@ def test_an_overlay_is_not_laid_on_an_overlay() -> None:
     text = PrivateStore(Path("/w/s"), STORE).configuration("overlay", base_images=True)
     assert 'driver = "vfs"' in text
     assert "additional" not in text
+
+
+def test_run_is_kept_within_the_limits_of_a_sandbox() -> None:
+    assert limits({"nofile": 20000, "nproc": -1}) == '[containers]\ndefault_ulimits = ["nofile=20000:20000"]\n'
+    assert limits({"nofile": 1048576, "nproc": 2000000}) == ""
 
 
 def test_the_mount_program_of_the_users_store_is_read() -> None:
@@ -237,8 +265,8 @@ def test_a_buildah_that_dies_leaves_no_files(tmp_path: Path) -> None:
     answers = {
         "buildah --version": (0, "buildah version 1.28.2 (x)", ""),
         "buildah info": (0, INFO, ""),
+        **WORKS,
         "buildah build": (-9, "STEP 1/1: FROM scratch\n", ""),
-        "buildah rm": (0, "", ""),
     }
     with pytest.raises(EngineError, match="exit code -9 on linux/amd64"):
         Buildah(ScriptedRunner(("buildah",), answers)).build(REQUEST, tmp_path, lambda event: None)

@@ -22,6 +22,8 @@ DOCKER = {
 BUILDAH = {
     "buildah --version": (0, "buildah version 1.28.2 (x)", ""),
     "buildah info": (0, json.dumps({"store": {"GraphDriverName": "overlay", "GraphRoot": "/g"}}), ""),
+    "buildah from --quiet scratch": (0, "working-container", ""),
+    "buildah rm": (0, "", ""),
 }
 DOWN = {"docker info": (1, "", "Cannot connect to the Docker daemon at unix:///var/run/docker.sock.")}
 
