@@ -83,7 +83,8 @@ def _choose(index: Index, require: tuple[Platform, ...]) -> tuple[list[tuple[Pla
             results.append(CheckResult("platforms", Status.FAILED, text, wanted, hint=hint))
             continue
         platform, entry = next((match for match in matches if match[0] == wanted), max(matches, key=lambda m: m[0]))
-        chosen.append((platform, entry))
+        if (platform, entry) not in chosen:
+            chosen.append((platform, entry))
         results.append(CheckResult("platforms", Status.PASSED, f"{platform} is in the image", platform))
     for entry in index.images:
         if entry.platform is None:

@@ -98,6 +98,7 @@ def test_best_variant_is_taken() -> None:
     assert verify_image(two, require=(v7,)).platforms == (v7,)
     only = MemoryImage(Parts((layer({"app": elf("arm")}),), ("/app",), platform=v6))
     assert verify_image(only, require=(v7,)).platforms == (v6,)
+    assert verify_image(only, require=(v7, v6)).platforms == (v6,)
     assert failures(verify_image(MemoryImage(Parts((), platform=v7)), require=(v6,)))
 
 
