@@ -29,13 +29,13 @@ from crossdock.cli.outputs import Destination, Output, parse_outputs
 from crossdock.cli.publishing import check_outputs, load_warning, publish
 from crossdock.errors import EngineError, ExitCode
 from crossdock.platforms import DEFAULT_TARGETS, Platform, host_platform
+from crossdock.process import Runner, SystemRunner, uninterrupted
 from crossdock.source import write_atomically
 
 if TYPE_CHECKING:
-    from crossdock.engines.model import BuildRequest, Engine, SmokeResult
+    from crossdock.engines.model import BuildRequest, Engine
     from crossdock.fixes.port import PortResult
     from crossdock.plan.model import BuildPlan
-    from crossdock.process import Runner
     from crossdock.verify.model import VerifyResult
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -62,9 +62,7 @@ def _repeated(name: str, parameter: str, metavar: str, help: str) -> Callable[[F
 @click.option("--dry-run", is_flag=True, help="Stop after the plan; print the engine's exact commands.")
 @platform_option("--platform", help="Platforms to build.  [default: linux/amd64,linux/arm64]")
 @engine_option
-@click.option(
-    "--fix-binfmt", is_flag=True, help="Make the kernel run other platforms' programs first (root)."
-)
+@click.option("--fix-binfmt", is_flag=True, help="Make the kernel run other platforms' programs first (root).")
 @click.option("--no-smoke", is_flag=True, help="Verify without starting the images.")
 @click.option(
     "--smoke-timeout",
@@ -142,7 +140,6 @@ def command(
     """
     from crossdock.cli.talk import Talk
     from crossdock.engines.choose import choose
-    from crossdock.process import SystemRunner
     from crossdock.report.built import Built
 
     talk = Talk(progress, as_json=format_ == "json")
@@ -192,7 +189,8 @@ def _workspace() -> Iterator[Path]:
     try:
         yield work
     finally:
-        shutil.rmtree(work, ignore_errors=True)
+        with uninterrupted():
+            shutil.rmtree(work, ignore_errors=True)
 
 
 def _prepare(
@@ -257,11 +255,12 @@ def _prepare_emulation(platforms: tuple[Platform, ...], runner: Runner, *, fix: 
 def _verify(builder: Engine, layout: Path, request: BuildRequest, *, smoke_seconds: float | None) -> VerifyResult:
     from crossdock.image.layout import LayoutImage
     from crossdock.verify.image import verify_image
+    from crossdock.verify.smoke import with_smoke_runs
 
-    def smoke(platform: Platform) -> SmokeResult:
-        return builder.smoke(layout, platform, None, smoke_seconds or 0.0)
-
-    result = verify_image(LayoutImage(layout), require=request.platforms, smoke=smoke if smoke_seconds else None)
+    result = verify_image(LayoutImage(layout), require=request.platforms)
+    if smoke_seconds is not None:
+        seconds = smoke_seconds
+        result = with_smoke_runs(result, lambda platform: builder.smoke(layout, platform, None, seconds))
     return replace(result, reference=request.tags[0] if request.tags else str(request.context))
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 import tempfile
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +12,7 @@ import click
 from crossdock.cli.options import engine_option, format_option, platform_option
 from crossdock.cli.output import style_of, write
 from crossdock.engines.choose import choose
-from crossdock.engines.model import Engine
+from crossdock.engines.model import Engine, SmokeResult
 from crossdock.errors import EngineError, ExitCode
 from crossdock.host.binfmt import check_emulation
 from crossdock.http import Http
@@ -22,8 +21,9 @@ from crossdock.image.locate import open_image
 from crossdock.image.model import Image
 from crossdock.platforms import Platform
 from crossdock.process import Runner, SystemRunner
-from crossdock.verify.image import smoke_check, verify_image
+from crossdock.verify.image import verify_image
 from crossdock.verify.model import CheckResult, Status, VerifyResult
+from crossdock.verify.smoke import with_smoke_runs
 
 SMOKE_SECONDS = 10.0
 
@@ -75,8 +75,7 @@ def command(
         found = open_image(image, http=http, plain_http=plain_http)
         result = verify_image(found, require=_wanted(found, require, platform))
         if not no_smoke:
-            checks = _smoke(found, result, engine, smoke_timeout, SystemRunner())
-            result = replace(result, results=(*result.results, *checks))
+            result = _smoke(found, result, engine, smoke_timeout, SystemRunner())
     if format_ == "json":
         from crossdock.report.json import encode, verify_report
 
@@ -96,29 +95,28 @@ def _wanted(image: Image, require: tuple[Platform, ...], only: tuple[Platform, .
     return tuple(dict.fromkeys((*require, *there)))
 
 
-def _smoke(image: Image, result: VerifyResult, name: str, timeout: float, runner: Runner) -> Iterator[CheckResult]:
+def _smoke(image: Image, result: VerifyResult, name: str, timeout: float, runner: Runner) -> VerifyResult:
     """Start each platform's image that has passed so far; say for the others why it is not started."""
     try:
         engine = choose(name, runner)
     except EngineError as error:
         if name != "auto":
             raise
-        yield CheckResult("smoke", Status.SKIPPED, f"not started: {error.what}", hint=error.hint or "")
-        return
-    problems = {problem.platform: problem for problem in check_emulation(result.platforms, runner)}
-    for platform in result.platforms:
-        if any(entry.status is Status.FAILED and entry.platform in (platform, None) for entry in result.results):
-            yield CheckResult("smoke", Status.SKIPPED, "not started: a check has failed already", platform)
-        elif problem := problems.get(platform):
-            yield CheckResult("smoke", Status.SKIPPED, f"not started: {problem.what}", platform, hint=problem.hint)
-        else:
-            yield _smoke_one(engine, image, platform, timeout)
+        missing = CheckResult("smoke", Status.SKIPPED, f"not started: {error.what}", hint=error.hint or "")
+        return replace(result, results=(*result.results, missing))
+    unable = {
+        problem.platform: CheckResult(
+            "smoke", Status.SKIPPED, f"not started: {problem.what}", problem.platform, hint=problem.hint
+        )
+        for problem in check_emulation(result.platforms, runner)
+    }
+    return with_smoke_runs(result, lambda platform: _start(engine, image, platform, timeout), unable)
 
 
-def _smoke_one(engine: Engine, image: Image, platform: Platform, timeout: float) -> CheckResult:
+def _start(engine: Engine, image: Image, platform: Platform, timeout: float) -> SmokeResult:
     """The engine wants a layout on disk; it gets one of exactly this platform's content."""
     with tempfile.TemporaryDirectory(prefix="crossdock-") as work:
         layout = Path(work) / "layout"
         layout.mkdir()
         assemble_index(LayoutWriter(layout), [(image, image.root(), platform)])
-        return smoke_check(engine.smoke(layout, platform, None, timeout))
+        return engine.smoke(layout, platform, None, timeout)

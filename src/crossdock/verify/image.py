@@ -1,12 +1,11 @@
-"""Verifying an image: its platforms, configs, layers, binaries and entrypoints, and what smoke runs said."""
+"""Verifying an image without running anything: its platforms, configs, layers, binaries and entrypoints."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
-from crossdock.engines.model import SmokeResult, SmokeVerdict
 from crossdock.errors import InputError
 from crossdock.image.model import Descriptor, Image, ImageConfig, Index, Manifest
 from crossdock.platforms import Platform
@@ -16,16 +15,12 @@ from crossdock.verify.entrypoint import check_entrypoint
 from crossdock.verify.filesystem import FileSystem
 from crossdock.verify.model import CheckResult, Status, VerifyResult
 
-Smoke = Callable[[Platform], SmokeResult]
-"""Starts the image of one platform and says how that went."""
 
-
-def verify_image(image: Image, *, require: tuple[Platform, ...] = (), smoke: Smoke | None = None) -> VerifyResult:
+def verify_image(image: Image, *, require: tuple[Platform, ...] = ()) -> VerifyResult:
     """Check every platform in ``require``, or all that the image has when it is empty.
 
     Layers are streamed once each, also those that platforms share. An image that is wrong is a failed result; raises
-    InputError only when the index itself cannot be read, and RegistryError or EngineError when the registry or the
-    engine behind ``smoke`` cannot be reached.
+    InputError only when the index itself cannot be read, and RegistryError when the registry cannot be reached.
     """
     root = image.root()
     index = image.index()
@@ -37,36 +32,7 @@ def verify_image(image: Image, *, require: tuple[Platform, ...] = (), smoke: Smo
         if found.manifest is None or found.config is None:
             continue
         results += _contents(layers, found.manifest, found.config, platform)
-        if smoke is not None:
-            results.append(smoke_check(smoke(platform)))
     return VerifyResult(image.name, root.digest, tuple(platform for platform, _ in chosen), tuple(results))
-
-
-def smoke_check(smoke: SmokeResult) -> CheckResult:
-    """What a smoke run says, as a check."""
-    last = next((line.strip() for line in reversed(smoke.output) if line.strip()), "")
-    said = f": {last[:200]}" if last else ""
-    seconds = f"{smoke.seconds:.1f} s"
-    match smoke.verdict:
-        case SmokeVerdict.RAN:
-            ending = f"ended with 0 after {seconds}" if smoke.exit_code == 0 else f"still running after {seconds}"
-            return CheckResult("smoke", Status.PASSED, f"started and {ending}", smoke.platform)
-        case SmokeVerdict.FAILED:
-            text = f"ended with exit code {smoke.exit_code} after {seconds}{said}"
-            hint = "If it needs arguments or a server to start, give a command for the smoke run, or --no-smoke."
-        case SmokeVerdict.EXEC_FORMAT_ERROR:
-            text = f"exec format error{said}"
-            hint = (
-                f"A program in the image is not for {smoke.platform}; the checks binaries and entrypoint name it."
-                " If they pass, this machine cannot run such programs: see crossdock doctor."
-            )
-        case SmokeVerdict.MISSING_LOADER:
-            text = f"a program's loader or library is missing{said}"
-            hint = "The check entrypoint names the file; install its C library or link the program statically."
-        case SmokeVerdict.HUNG:
-            text = f"did not start within {seconds}{said}"
-            hint = "Some programs hang under emulation: run it on an Arm machine, or give a shorter command."
-    return CheckResult("smoke", Status.FAILED, text, smoke.platform, hint=hint)
 
 
 def _choose(index: Index, require: tuple[Platform, ...]) -> tuple[list[tuple[Platform, Descriptor]], list[CheckResult]]:

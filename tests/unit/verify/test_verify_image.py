@@ -12,8 +12,9 @@ from made_images import AMD64, ARM64, FOLDER, LOADERS, Content, Link, MemoryImag
 
 from crossdock.engines.model import SmokeResult, SmokeVerdict
 from crossdock.platforms import Platform, parse_platform
-from crossdock.verify.image import smoke_check, verify_image
+from crossdock.verify.image import verify_image
 from crossdock.verify.model import CheckResult, Status, VerifyResult
+from crossdock.verify.smoke import smoke_check, with_smoke_runs
 
 STATIC = elf()
 
@@ -453,9 +454,19 @@ def test_smoke_is_asked_for_each_platform() -> None:
         asked.append(platform)
         return smoke(SmokeVerdict.HUNG)
 
-    result = verify_image(image({"app": STATIC}), smoke=run)
+    result = with_smoke_runs(verify_image(image({"app": STATIC})), run)
     assert asked == [ARM64]
     assert [entry.check for entry in failures(result)] == ["smoke"]
+
+
+def test_what_has_failed_or_cannot_be_started_here_is_not_started() -> None:
+    def run(platform: Platform) -> SmokeResult:
+        raise AssertionError("started")
+
+    failed = with_smoke_runs(verify_image(image({"app": STATIC}), require=(parse_platform("amd64"),)), run)
+    assert [entry.check for entry in failures(failed)] == ["platforms"]
+    unable = CheckResult("smoke", Status.SKIPPED, "no emulator", ARM64)
+    assert with_smoke_runs(verify_image(image({"app": STATIC})), run, {ARM64: unable}).results[-1] is unable
 
 
 def test_layer_that_is_no_archive() -> None:
