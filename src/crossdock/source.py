@@ -6,6 +6,7 @@ import bisect
 import contextlib
 import difflib
 import os
+import re
 import tempfile
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -122,7 +123,9 @@ def unified_diff(before: Source, after: Source) -> str:
     """A unified diff with ``a/`` and ``b/`` prefixes that ``git apply`` takes; empty when nothing changed."""
 
     def lines(source: Source) -> list[str]:
-        return source.data.decode("utf-8", "surrogateescape").splitlines(keepends=True)
+        # Not splitlines: git, like the formats we read, ends a line at \n only.
+        text = source.data.decode("utf-8", "surrogateescape")
+        return [line for line in re.split(r"(?<=\n)", text) if line]
 
     out: list[str] = []
     for line in difflib.unified_diff(lines(before), lines(after), f"a/{before.path}", f"b/{after.path}"):

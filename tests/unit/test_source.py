@@ -104,3 +104,10 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path, mon
         write_atomically(file, b"new")
     assert file.read_bytes() == b"old"
     assert [path.name for path in tmp_path.iterdir()] == ["Dockerfile"]
+
+
+def test_a_diff_has_the_lines_that_git_sees() -> None:
+    before = Source("x", "a\fb\u2028c\rd\n".encode())
+    after = apply_edits(before, [Edit("x", Span(0, 1), b"A")])
+    assert unified_diff(before, after).splitlines(keepends=False)[0] == "--- a/x"
+    assert unified_diff(before, after).count("\n") == 5

@@ -163,8 +163,9 @@ def command(
         talk.planned(plan, info)
         if warning := load_warning(info, request.platforms, destinations):
             talk.say(warning)
-        # Smoke runs start the images here, so they need what the build may not.
-        _prepare_emulation(plan.emulated() if no_smoke else request.platforms, runner, fix=fix_binfmt)
+        if info.shares_kernel:
+            # Smoke runs start the images here, so they need what the build may not.
+            _prepare_emulation(plan.emulated() if no_smoke else request.platforms, runner, fix=fix_binfmt)
         with talk.building(request.platforms) as on_event:
             layout = builder.build(request, work, on_event)
         talk.say("Verifying")

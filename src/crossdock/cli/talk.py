@@ -38,9 +38,8 @@ class Talk:
         if wanted:
             self.say(port_text(result, style_of(sys.stderr), written=None))
         elif result.found:
-            self.say(
-                f"{len(result.found)} places are tied to amd64: crossdock check shows them, --port mends them here."
-            )
+            count = "1 place is" if len(result.found) == 1 else f"{len(result.found)} places are"
+            self.say(f"{count} tied to amd64: crossdock check shows them, --port mends them here.")
 
     def planned(self, plan: BuildPlan, info: EngineInfo) -> None:
         self.say("\n" + plan_text(plan, style_of(sys.stderr)))

@@ -104,11 +104,12 @@ def _smoke(image: Image, result: VerifyResult, name: str, timeout: float, runner
             raise
         missing = CheckResult("smoke", Status.SKIPPED, f"not started: {error.what}", hint=error.hint or "")
         return replace(result, results=(*result.results, missing))
+    emulated = result.platforms if engine.probe().shares_kernel else ()
     unable = {
         problem.platform: CheckResult(
             "smoke", Status.SKIPPED, f"not started: {problem.what}", problem.platform, hint=problem.hint
         )
-        for problem in check_emulation(result.platforms, runner)
+        for problem in check_emulation(emulated, runner)
     }
     return with_smoke_runs(result, lambda platform: _start(engine, image, platform, timeout), unable)
 

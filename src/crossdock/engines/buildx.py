@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import os
 import re
 import secrets as random
 import tempfile
@@ -51,6 +52,8 @@ class DockerFacts:
     driver: str
     nodes: int
     host: Platform
+    kernel: str = ""
+    """The release of the kernel that the daemon runs on."""
 
     @property
     def export(self) -> Export:
@@ -143,6 +146,7 @@ class Buildx:
             ".".join(map(str, facts.buildx)),
             f"Docker {facts.server}, {store}, builder {facts.builder} ({facts.driver}{nodes})",
             facts.containerd_store,
+            shares_kernel=facts.kernel == os.uname().release,
         )
 
     def commands(self, request: BuildRequest, work: Path) -> tuple[Command, ...]:
@@ -316,7 +320,9 @@ def ask_docker(runner: Runner) -> DockerFacts:
     containerd = ["driver-type", "io.containerd.snapshotter.v1"] in status
     host = normalise("linux", answer.get("Architecture") or host_platform().architecture)
     builder, driver, nodes = _builder(runner)
-    return DockerFacts(server, containerd, _plugin(runner), builder, driver, nodes, host)
+    return DockerFacts(
+        server, containerd, _plugin(runner), builder, driver, nodes, host, answer.get("KernelVersion") or ""
+    )
 
 
 def _plugin(runner: Runner) -> tuple[int, ...]:

@@ -43,7 +43,7 @@ def smoke_check(smoke: SmokeResult) -> CheckResult:
             text = f"exec format error{said}"
             hint = (
                 f"A program in the image is not for {smoke.platform}; the checks binaries and entrypoint name it."
-                " If they pass, this machine cannot run such programs: see crossdock doctor."
+                " If they pass, this machine cannot run such programs."
             )
         case SmokeVerdict.MISSING_LOADER:
             text = f"a program's loader or library is missing{said}"

@@ -10,7 +10,7 @@ import jsonschema
 import pytest
 
 from crossdock.cli.main import main
-from crossdock.engines.model import SmokeResult, SmokeVerdict
+from crossdock.engines.model import EngineInfo, SmokeResult, SmokeVerdict
 from crossdock.errors import EngineError, ExitCode
 from crossdock.host.binfmt import Problem
 from crossdock.image.archive import write_oci_archive
@@ -71,6 +71,9 @@ class Engine:
 
     def __init__(self) -> None:
         self.started: list[Platform] = []
+
+    def probe(self) -> EngineInfo:
+        return EngineInfo("scripted", "1", "", loads_index=True)
 
     def smoke(self, layout: Path, platform: Platform, command: tuple[str, ...] | None, timeout: float) -> SmokeResult:
         (only,) = LayoutImage(layout).index().images

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -145,6 +146,8 @@ def test_how_the_result_leaves_the_builder(driver: str, containerd: bool, nodes:
 def test_facts_are_read_from_docker() -> None:
     facts = ask_docker(docker((0, info(), "")))
     assert facts == DockerFacts("28.0.1", True, (0, 23, 0), "default", "docker", 1, AMD64)
+    assert not Buildx(docker((0, info(KernelVersion="6.6.87-linuxkit"), ""))).probe().shares_kernel
+    assert Buildx(docker((0, info(KernelVersion=os.uname().release), ""))).probe().shares_kernel
     assert Buildx(docker((0, info(DriverStatus=[["Backing Filesystem", "extfs"]]), ""))).probe().loads_index is False
 
 
