@@ -54,11 +54,14 @@ kinds = st.sampled_from([kind for kind in KINDS if kind != tarfile.GNUTYPE_SPARS
 
 @st.composite
 def entries(draw: st.DrawFn) -> tuple[str, bytes, bytes, str]:
-    kind = draw(kinds)
+    name, kind = draw(names), draw(kinds)
+    if kind == tarfile.AREGTYPE and len(name.encode()) > 100:
+        # tarfile takes a slash at the end of the cut-off short name for the mark of a folder.
+        kind = tarfile.REGTYPE
     plain = kind in (tarfile.REGTYPE, tarfile.AREGTYPE, tarfile.CONTTYPE)
     body = draw(st.binary(max_size=2000)) if plain else b""
     link = draw(names) if kind in (tarfile.SYMTYPE, tarfile.LNKTYPE) else ""
-    return draw(names), kind, body, link
+    return name, kind, body, link
 
 
 @given(
