@@ -304,10 +304,11 @@ class Buildah:
         with tempfile.TemporaryDirectory(prefix="crossdock-", dir=layout.parent, ignore_cleanup_errors=True) as folder:
             store = PrivateStore(Path(folder) / "storage", facts.store)
             with store.open(self._runner):
-                name = f"crossdock-smoke-{random.token_hex(6)}"
-                make = ("buildah", "from", "--quiet", f"--platform={platform}", f"--name={name}", f"oci:{layout.name}")
+                name = "crossdock-smoke"
+                layouts.one_platform(layout, platform, Path(folder) / "image", name)
+                make = ("buildah", "from", "--quiet", f"--platform={platform}", f"--name={name}", f"oci:image:{name}")
                 self._buildah(
-                    Command(make, store.environment, layout.parent), "buildah could not make a container of the image"
+                    Command(make, store.environment, Path(folder)), "buildah could not make a container of the image"
                 )
                 run = Command((*_smoke_run(facts, self._runner), name, "--", *argv), store.environment)
                 result = self._run_container(run, platform, timeout, must_end=command is not None)
@@ -361,18 +362,16 @@ class Buildah:
         return platforms
 
     def _pull(self, layout: Path, platform: Platform, names: list[str]) -> str:
-        """Take an image over under these names only. Pulling names it after the layout's path, so the layout gets a
-        name that is a valid one and nobody else's."""
-        link = layout.parent / f"crossdock-load-{random.token_hex(6)}"
-        link.symlink_to(layout.name)
-        try:
-            image = self._do("pull", "--quiet", f"--platform={platform}", f"oci:{link.name}", folder=link.parent)
-        finally:
-            link.unlink()
+        """Take an image over under these names only. Pulling names it after the layout's path or tag, so both are valid
+        names and nobody else's."""
+        token = f"crossdock-load-{random.token_hex(6)}"
+        with tempfile.TemporaryDirectory(prefix="crossdock-", dir=layout.parent) as folder:
+            layouts.one_platform(layout, platform, Path(folder) / token, token)
+            image = self._do("pull", "--quiet", f"--platform={platform}", f"oci:{token}:{token}", folder=Path(folder))
         before = self._names(image)
         self._do("tag", image, *names)
         for name in before:
-            if link.name in name:
+            if token in name:
                 self._do("rmi", name)
         return image
 

@@ -6,7 +6,8 @@ What is changed, in memory only:
   target's value, knows ``${TARGETARCH}`` in a name only where it is declared, and takes the target platform for stages
   that have none, unless every FROM has one.
 - Heredocs, before buildah 1.36 (1.33 to 1.35 read them, but expand those of RUN): RUN becomes its exec form with the
-  same shell and the same text; COPY and ADD take the text from a file in a build context of ours.
+  same shell and the same text; COPY and ADD take the text from a file in a build context of ours. A script with ``#!``
+  is such a file with every buildah: theirs lies in /dev, which chroot isolation covers with the machine's own.
 - ``COPY --link``, before 1.41: left out; it changes how layers are cached, not what is in them.
 
 What cannot be said in an older buildah's Dockerfile is an error with the line, before anything is built.
@@ -242,11 +243,13 @@ class _Preparation:
             self._check_flags(instruction.trigger)
             if instruction.trigger.heredocs and self._version < _HEREDOC_VERSION:
                 raise self._too_old(instruction, "a heredoc in ONBUILD", _HEREDOC_VERSION)
-        if instruction.heredocs and self._version < _HEREDOC_VERSION:
-            if instruction.keyword == "RUN":
-                self._run_heredoc(instruction, scope)
-            else:
-                self._copy_heredoc(instruction, scope)
+        if not instruction.heredocs:
+            return
+        old = self._version < _HEREDOC_VERSION
+        if instruction.keyword == "RUN" and (old or self._is_program(instruction)):
+            self._run_heredoc(instruction, scope)
+        elif instruction.keyword != "RUN" and old:
+            self._copy_heredoc(instruction, scope)
 
     def _check_flags(self, instruction: Instruction) -> None:
         for flag in instruction.flags:
@@ -264,21 +267,31 @@ class _Preparation:
             elif key in _FLAG_VERSIONS and self._version < _FLAG_VERSIONS[key]:
                 raise self._too_old(instruction, f"{key[0]} --{key[1]}", _FLAG_VERSIONS[key])
 
+    def _is_alone(self, instruction: Instruction) -> bool:
+        """Whether the heredoc is the whole command."""
+        first = instruction.heredocs[0]
+        return len(instruction.heredocs) == 1 and instruction.arguments.text.strip() == self._source.text(first.marker)
+
+    def _is_program(self, instruction: Instruction) -> bool:
+        return self._is_alone(instruction) and instruction.heredocs[0].text.startswith("#!")
+
     def _run_heredoc(self, instruction: Instruction, scope: _Scope) -> None:
         """As BuildKit's dispatchRun does it: a lone heredoc is the script, or with ``#!`` a file that is executed; in
         a longer command the shell gets the heredocs as they were written."""
         text = instruction.arguments.text
         first = instruction.heredocs[0]
-        alone = len(instruction.heredocs) == 1 and text.strip() == self._source.text(first.marker)
         arguments = Span(instruction.arguments.offsets[0], instruction.span.end)
-        if alone and first.text.startswith("#!"):
+        if self._is_program(instruction):
             path = self._file(first, _body(first), 0o755)
-            # BuildKit has it in /dev/pipes; buildah's chroot covers /dev with the machine's own.
             target = f"/run/crossdock/{first.name}"
             mount = f"--mount=type=bind,from={HEREDOCS},source=/{path},target={target}"
             self._replace(arguments, f"{mount} {json.dumps([target])}")
             return
-        script = _body(first) if alone else text + "".join(f"\n{doc.text}{doc.name}" for doc in instruction.heredocs)
+        script = (
+            _body(first)
+            if self._is_alone(instruction)
+            else text + "".join(f"\n{doc.text}{doc.name}" for doc in instruction.heredocs)
+        )
         self._replace(arguments, json.dumps([*scope.shell, script], ensure_ascii=False))
 
     def _copy_heredoc(self, instruction: Instruction, scope: _Scope) -> None:

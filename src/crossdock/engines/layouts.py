@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import tarfile
 from collections.abc import Sequence
 from pathlib import Path
 
 from crossdock.errors import EngineError
-from crossdock.image.archive import ArchiveImage
+from crossdock.image.archive import ArchiveImage, write_oci_archive
 from crossdock.image.layout import LayoutImage, LayoutWriter, assemble_index
-from crossdock.image.model import INDEX_TYPES, Descriptor, Image
+from crossdock.image.model import INDEX_TYPES, REFERENCE_NAME, Descriptor, Image
 from crossdock.platforms import Platform
 
 
@@ -40,6 +41,23 @@ def assemble(parts: Sequence[tuple[Platform, Path]], folder: Path) -> Path:
     return folder
 
 
+def one_platform(layout: Path, platform: Platform, folder: Path, tag: str) -> None:
+    """Make ``folder`` a layout whose only image, tagged ``tag``, is that of one platform. The blobs are the other's.
+
+    This is how buildah gets an image of another platform than its own: from an index in an untagged layout, buildah
+    1.39 takes the contents of the platform asked for and the identity of its own. Raises EngineError.
+    """
+    entry = next((entry for entry in LayoutImage(layout).index().images if entry.platform == platform), None)
+    if entry is None:
+        raise EngineError(f"the image has no {platform}", where=str(layout), hint="Build it for this platform as well.")
+    annotations = {REFERENCE_NAME: tag}
+    descriptor = {"mediaType": entry.media_type, "digest": entry.digest, "size": entry.size, "annotations": annotations}
+    folder.mkdir()
+    (folder / "blobs").symlink_to((layout / "blobs").absolute())
+    (folder / "oci-layout").write_text('{"imageLayoutVersion": "1.0.0"}')
+    (folder / "index.json").write_text(json.dumps({"schemaVersion": 2, "manifests": [descriptor]}))
+
+
 def unpack(archive: Path, folder: Path) -> None:
     """An OCI archive of the engine's into a folder; the archive is removed."""
     try:
@@ -52,8 +70,6 @@ def unpack(archive: Path, folder: Path) -> None:
 
 
 def write_archive(folder: Path, destination: Path, tags: tuple[str, ...]) -> None:
-    from crossdock.image.archive import write_oci_archive
-
     write_oci_archive(folder, destination, tags)
 
 

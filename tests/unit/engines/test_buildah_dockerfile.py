@@ -85,8 +85,9 @@ def test_heredocs_inside_a_command_go_to_the_shell_as_written() -> None:
     assert bodies == ["1 $V", "A", "2", "B"]
 
 
-def test_a_script_with_an_interpreter_is_executed_as_a_file() -> None:
-    found = prepared("FROM a\nRUN <<EOF\n#!/usr/bin/env python3\nprint(1)\nEOF\n")
+@pytest.mark.parametrize("version", [OLD, NEW])
+def test_a_script_with_an_interpreter_is_executed_as_a_file(version: tuple[int, ...]) -> None:
+    found = prepared("FROM a\nRUN <<EOF\n#!/usr/bin/env python3\nprint(1)\nEOF\n", version)
     (file,) = found.files
     assert (file.path, file.mode) == ("0/EOF", 0o755)
     assert file.data == b"#!/usr/bin/env python3\nprint(1)\n"
