@@ -186,12 +186,13 @@ class _Walker(WordReader):
             if statement and status is False and state.errexit:
                 state.ended = True
             return status
-        status = None
+        status, chosen = None, False
         for number, link in enumerate(parts):
             if state.stopped:
                 return status
             if number == 0:
                 status = self.pipeline(link.stages, state)
+                chosen = status is True and is_test(link.stages)
             elif link.operator == "&&":
                 if status is False:
                     continue
@@ -199,7 +200,8 @@ class _Walker(WordReader):
                     status = self.maybe(link, state)
                 else:
                     status = self.pipeline(link.stages, state)
-            elif status is True:
+            elif status is True or (status is None and chosen):
+                # ``test && this || that`` is meant as if and else.
                 continue
             elif status is None:
                 self.maybe(link, state)

@@ -20,12 +20,14 @@ ARCHITECTURE_NAMES: dict[str, frozenset[str]] = {
     "arm64": frozenset("arm64 aarch64 aarch_64 arm64v8 armv8 linux/arm64 linux/arm64/v8 linux-arm64 arm64/v8".split()),
     "other": frozenset(
         "386 i386 i486 i586 i686 x86 arm armhf armel armv5 armv6 armv6l armv7 armv7l linux/arm linux/arm/v6 "
-        "linux/arm/v7 arm/v6 arm/v7 ppc64 ppc64le ppc64el s390x riscv64 loong64 loongarch64 mips64le mips64el linux/386 "
-        "linux/ppc64le linux/s390x linux/riscv64".split()
+        "linux/arm/v7 arm/v6 arm/v7 ppc64 ppc64le ppc64el s390x riscv64 loong64 loongarch64 mips64le mips64el "
+        "linux/386 linux/ppc64le linux/s390x linux/riscv64".split()
     ),
 }
 
 
+MOST_FRAGMENTS = 1000
+"""Of a variable's value; one that doubles itself line by line ends here."""
 FETCHERS = frozenset("curl wget aria2c axel lftp fetch http https httpie wcurl".split())
 FROM_NETWORK = "$(fetched)"
 """Stands for a variable's name in unknown text that a fetcher printed."""
@@ -167,7 +169,7 @@ class State:
         self.__dict__.update(other.__dict__)
 
     def set(self, name: str, value: Value) -> None:
-        self.variables = {**self.variables, name: value}
+        self.variables = {**self.variables, name: value if len(value.fragments) <= MOST_FRAGMENTS else UNKNOWN}
 
     @property
     def stopped(self) -> bool:

@@ -399,7 +399,7 @@ class _Tracer:
             heredoc = next((h for h in instruction.heredocs if h.marker == source.origin.span), None)
             name = heredoc.name if heredoc else text.rstrip("/").rsplit("/", 1)[-1]
             single = len(sources) == 1 and not into.endswith("/") and destination.text not in {".", "./"}
-            place = normpath(into if single else f"{into}/{name}")
+            place = normpath(into if single else f"{into.rstrip('/')}/{name}")
             if heredoc:
                 state.inline[place] = heredoc
             elif flag is None and "://" not in text:
@@ -559,7 +559,7 @@ class _Tracer:
         if "/" in name:
             places = [normpath(resolve(directory, literal(name)).render())]
         else:
-            places = [normpath(f"{folder}/{name}") for folder in (directory.render(), *_SEARCH_PATH)]
+            places = [normpath(f"{folder.rstrip('/')}/{name}") for folder in (directory.render(), *_SEARCH_PATH)]
         for place in places:
             heredoc = state.inline.get(place)
             if heredoc is not None:

@@ -35,7 +35,8 @@ class Amd64Repository(SinkRule):
             'RUN echo "deb [arch=⟦amd64⟧] https://example.com/ stable main" > /etc/apt/sources.list.d/e.list\n',
             fixed=(
                 "FROM debian\n"
-                'RUN echo "deb [arch=$(dpkg --print-architecture)] https://example.com/ stable main" > /etc/apt/sources.list.d/e.list\n'
+                'RUN echo "deb [arch=$(dpkg --print-architecture)] https://example.com/ stable main"'
+                " > /etc/apt/sources.list.d/e.list\n"
             ),
         ),
     )
