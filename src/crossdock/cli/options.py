@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -17,6 +18,8 @@ from crossdock.source import Source
 if TYPE_CHECKING:
     from crossdock.http import Http
 
+_REMOTE = re.compile(r"-$|https?:/|git:/|ssh:/|git@")
+"""Contexts that docker build takes and that are no folder: standard input, archives and repositories elsewhere."""
 F = TypeVar("F", bound=Callable[..., Any])
 
 format_option = click.option(
@@ -109,6 +112,11 @@ def locate_dockerfile(path: Path, file: Path | None) -> tuple[Path, Path]:
     if path.is_file():
         return path, path.parent
     if not path.exists():
+        if _REMOTE.match(str(path)):
+            raise UsageError(
+                f"{path} is no folder: crossdock builds from a folder on this machine",
+                hint="Clone or unpack it, and name the folder. Only then can what it copies be checked.",
+            )
         raise InputError(
             "no such file or folder", where=str(path), hint="Name a Dockerfile or a folder that holds one."
         )

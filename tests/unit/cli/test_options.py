@@ -73,3 +73,9 @@ def test_an_unreadable_file_is_an_input_error(tmp_path: Path) -> None:
     with pytest.raises(InputError) as error:
         read_source(tmp_path)
     assert error.value.where == str(tmp_path)
+
+
+@pytest.mark.parametrize("text", ["-", "https://github.com/team/app.git", "git@github.com:team/app.git"])
+def test_contexts_that_are_no_folder_are_refused_with_the_next_step(text: str) -> None:
+    with pytest.raises(UsageError, match="Clone or unpack it"):
+        locate_dockerfile(Path(text), None)
