@@ -10,7 +10,7 @@ from pathlib import Path
 
 from crossdock.errors import EngineError
 from crossdock.image.archive import ArchiveImage, write_oci_archive
-from crossdock.image.layout import LayoutImage, LayoutWriter, assemble_index
+from crossdock.image.layout import LayoutImage, LayoutWriter, assemble_index, blob_path
 from crossdock.image.model import INDEX_TYPES, REFERENCE_NAME, Descriptor, Image
 from crossdock.platforms import Platform
 
@@ -41,19 +41,35 @@ def assemble(parts: Sequence[tuple[Platform, Path]], folder: Path) -> Path:
     return folder
 
 
-def one_platform(layout: Path, platform: Platform, folder: Path, tag: str) -> None:
-    """Make ``folder`` a layout whose only image, tagged ``tag``, is that of one platform. The blobs are the other's.
+def one_platform(layout: Path, platform: Platform, folder: Path, tag: str, *, triggers: bool = True) -> None:
+    """Make ``folder`` a layout whose only image, tagged ``tag``, is that of one platform; its layers are links.
 
     This is how buildah gets an image of another platform than its own: from an index in an untagged layout, buildah
-    1.39 takes the contents of the platform asked for and the identity of its own. Raises EngineError.
+    1.39 takes the contents of the platform asked for and the identity of its own. Without ``triggers`` the image has no
+    ONBUILD, which ``buildah from`` would execute. Raises EngineError.
     """
-    entry = next((entry for entry in LayoutImage(layout).index().images if entry.platform == platform), None)
+    image = LayoutImage(layout)
+    entry = next((entry for entry in image.index().images if entry.platform == platform), None)
     if entry is None:
         raise EngineError(f"the image has no {platform}", where=str(layout), hint="Build it for this platform as well.")
+    writer = LayoutWriter(folder)
+    manifest = image.manifest(entry)
+    config, document = image.read(manifest.config), image.read(entry)
+    settings = json.loads(config)
+    if not triggers and (settings.get("config") or {}).pop("OnBuild", None):
+        config = json.dumps(settings).encode()
+        parsed = json.loads(document)
+        added = writer.add_document(config, manifest.config.media_type)
+        parsed["config"] |= {"digest": added.digest, "size": added.size}
+        document = json.dumps(parsed).encode()
+    writer.add_document(config, manifest.config.media_type)
+    root = writer.add_document(document, entry.media_type)
+    for layer in manifest.layers:
+        link = blob_path(folder, layer.digest)
+        if not link.exists():
+            link.symlink_to(blob_path(layout, layer.digest).absolute())
     annotations = {REFERENCE_NAME: tag}
-    descriptor = {"mediaType": entry.media_type, "digest": entry.digest, "size": entry.size, "annotations": annotations}
-    folder.mkdir()
-    (folder / "blobs").symlink_to((layout / "blobs").absolute())
+    descriptor = {"mediaType": root.media_type, "digest": root.digest, "size": root.size, "annotations": annotations}
     (folder / "oci-layout").write_text('{"imageLayoutVersion": "1.0.0"}')
     (folder / "index.json").write_text(json.dumps({"schemaVersion": 2, "manifests": [descriptor]}))
 
