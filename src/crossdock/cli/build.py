@@ -24,6 +24,7 @@ from crossdock.cli.options import (
     platform_option,
     prober,
     read_source,
+    smoke_timeout_option,
 )
 from crossdock.cli.outputs import Destination, Output, parse_outputs
 from crossdock.cli.publishing import check_outputs, load_warning, publish
@@ -64,14 +65,7 @@ def _repeated(name: str, parameter: str, metavar: str, help: str) -> Callable[[F
 @engine_option
 @click.option("--fix-binfmt", is_flag=True, help="Make the kernel run other platforms' programs first (root).")
 @click.option("--no-smoke", is_flag=True, help="Verify without starting the images.")
-@click.option(
-    "--smoke-timeout",
-    type=click.FloatRange(min=0.1),
-    default=10.0,
-    show_default=True,
-    metavar="SECONDS",
-    help="A service that still runs after this long has started.",
-)
+@smoke_timeout_option
 @_repeated("-t/--tag", "tags", "NAME[:TAG]", "Name of the image. Repeatable.")
 @file_option
 @_repeated("--build-arg", "build_args", "NAME[=VALUE]", "Build argument. Repeatable.")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from crossdock.cli.options import engine_option, format_option, platform_option
+from crossdock.cli.options import engine_option, format_option, platform_option, smoke_timeout_option
 from crossdock.cli.output import style_of, write
 from crossdock.engines.choose import choose
 from crossdock.engines.model import Engine, SmokeResult
@@ -25,22 +25,13 @@ from crossdock.verify.image import verify_image
 from crossdock.verify.model import CheckResult, Status, VerifyResult
 from crossdock.verify.smoke import with_smoke_runs
 
-SMOKE_SECONDS = 10.0
-
 
 @click.command("verify")
 @click.argument("image")
 @platform_option("--require", help="Platforms that must be there; all others that are there are checked as well.")
 @platform_option("--platform", help="Check only these platforms.  [default: all]")
 @click.option("--no-smoke", is_flag=True, help="Do not start the images.")
-@click.option(
-    "--smoke-timeout",
-    type=click.FloatRange(min=0.1),
-    default=SMOKE_SECONDS,
-    show_default=True,
-    metavar="SECONDS",
-    help="A service that still runs after this long has started.",
-)
+@smoke_timeout_option
 @engine_option
 @click.option("--plain-http", is_flag=True, help="Ask the registry by plain HTTP (localhost needs no asking).")
 @format_option
