@@ -52,6 +52,16 @@ engine_option = click.option(
 )
 
 
+smoke_timeout_option = click.option(
+    "--smoke-timeout",
+    type=click.FloatRange(min=0.1),
+    default=10.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="A service that still runs after this long has started.",
+)
+
+
 def platform_option(*names: str, help: str) -> Callable[[F], F]:
     """An option that takes a comma-separated list of platforms; the parameter is a tuple, empty when not given."""
     return click.option(*names, callback=_platforms, metavar="OS/ARCH[,OS/ARCH]", help=help)
