@@ -21,7 +21,7 @@ import pytest
 
 from crossdock.engines.choose import choose
 from crossdock.engines.model import BuildEvent, BuildRequest, Engine, SmokeVerdict, StepState
-from crossdock.errors import EngineError
+from crossdock.errors import CrossdockError, EngineError
 from crossdock.image.layout import LayoutImage
 from crossdock.platforms import AMD64, ARM64, DEFAULT_TARGETS, Platform
 from crossdock.process import SystemRunner
@@ -266,6 +266,18 @@ def test_a_base_image_that_does_not_exist_is_said(setup: Setup) -> None:
     assert "not found" in str(caught.value)
     assert caught.value.log
     assert list(setup.work.iterdir()) == []
+
+
+def test_a_full_disk_is_said_and_leaves_nothing(setup: Setup) -> None:
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=600k", "tmpfs", str(setup.work)], check=True)
+    try:
+        with pytest.raises(CrossdockError) as caught:
+            setup.build("FROM %BASE%\nRUN true\n")
+        assert "no space left" in str(caught.value).lower() or "disk is full" in str(caught.value)
+        assert "TMPDIR" in str(caught.value)
+        assert list(setup.work.iterdir()) == []
+    finally:
+        subprocess.run(["umount", "--lazy", str(setup.work)], check=True)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["ctrl-c", "terminated"])
