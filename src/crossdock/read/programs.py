@@ -98,6 +98,17 @@ def _dpkg_architecture(line: str, arch: str) -> str | None:
 # Filters: each takes the argument Values and the standard input, and gives the output or None.
 
 
+def node_status(arguments: Sequence[Value], machine: Platform) -> bool | None:
+    """Whether ``node -p "process.arch === 'x64' ? … : process.exit(1)"`` succeeds; None for any other program."""
+    text = " ".join(word.render() for word in arguments)
+    match = re.search(r"process\.arch\s*(===?|!==?)\s*['\"](\w+)['\"]\s*\?(.*):([^:]*)$", text, re.DOTALL)
+    if not match:
+        return None
+    equal = {"amd64": "x64"}.get(machine.architecture, machine.architecture) == match[2]
+    taken = match[3] if equal == (match[1][0] == "=") else match[4]
+    return not re.search(r"process\.exit\(\s*[1-9]", taken)
+
+
 def _echo(arguments: Sequence[Value], _: Value | None) -> Value | None:
     rest = list(arguments)
     newline = "\n"

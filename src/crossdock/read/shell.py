@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from crossdock.findings import Skipped
 from crossdock.read.model import LogicalText
 from crossdock.read.pieces import HOLE
-from crossdock.read.programs import grep, output
+from crossdock.read.programs import grep, node_status, output
 from crossdock.read.shell_grammar import Link, Stage, condition_and_body, is_test, links, parser
 from crossdock.read.shell_model import (
     FETCHERS,
@@ -558,6 +558,8 @@ class _Walker(WordReader):
                 gone = {word.text for word in command.arguments}
                 state.variables = {key: value for key, value in state.variables.items() if key not in gone}
             case _:
+                if name in {"node", "nodejs"}:
+                    status = node_status(values[1:], self.machine.runs_on)
                 if name in {"grep", "egrep"} and len(values) > 1:
                     status = grep(values[1:] if name == "grep" else [literal("-E"), *values[1:]], command.stdin)
                 produced = self._output(command, values, state)

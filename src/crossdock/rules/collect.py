@@ -36,6 +36,7 @@ from crossdock.rules.vocabulary import (
     OUTPUT_OPTIONS,
     PACKAGE_FILE,
     SELECTORS,
+    SHELLS,
     TASK_RUNNERS,
     TEXT_FILE,
     TEXT_OPTIONS,
@@ -181,6 +182,15 @@ class _Collector:
         if name in {"echo", "printf", "cat", "tee"}:
             yield from self._written(command, site)
             return
+        if name in SHELLS and any(re.fullmatch(r"-\w*c\w*", word.text) for word in command.arguments):
+            # What is inside was evaluated as commands of its own.
+            return
+        if name == "add-apt-repository":
+            for word in command.arguments if not site.builds else ():
+                yield from self._sink(Kind.REPOSITORY, word, site)
+            return
+        if LIBRARY_PATH.search(command.words[0].text) and not site.builds:
+            yield from self._sink(Kind.LIBRARY_PATH, command.words[0], site, name)
         if name == "ln":
             self._link(command)
         before = name

@@ -455,11 +455,19 @@ def _dependent_words(
             start = max(text.rfind(char, 0, match.start()) for char in "/ =*'\"") + 1
             ends = [at for char in "/ '\";*" if (at := text.find(char, match.end())) >= 0]
             segment = text[start : min(ends, default=len(text))]
-            if segment == token or not any(segment in name or name in segment for name in names):
+            related = any(
+                segment in name or name in segment or _first_word(segment) == _first_word(name) for name in names
+            )
+            if segment == token or not related:
                 continue
             origins = word.value.origin_of(match.start(), match.end())
             if len(origins) == 1 and origins[0].path == place.source.path and origins[0].span in word.origin.span:
                 yield origins[0], token
+
+
+def _first_word(text: str) -> str:
+    match = re.match(r"[a-z]{3,}", text.lower())
+    return match[0] if match else text
 
 
 def _small_stages(place: _Place, sink: Sink, names: dict[str, str], claims: tuple[Claim, ...]) -> Fix | None:

@@ -57,3 +57,4 @@ TEXT_OPTIONS = frozenset("-H -A --header --user-agent -e --referer -d --data -U"
 """Options of fetchers that take any text."""
 OUTPUT_OPTIONS = frozenset("-o -O --output --output-document -P --output-dir".split())
 """Options of fetchers that take the name of a local file."""
+SHELLS = frozenset("sh bash ash dash zsh eval".split())

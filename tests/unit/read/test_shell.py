@@ -122,6 +122,7 @@ def test_parameter_expansion(expansion: str, value: str) -> None:
         "[ -d /usr/lib/x86_64-linux-gnu ] && curl amd; curl arm",
         'url=amd; [ "$(uname -m)" = aarch64 ] && url=arm; curl $url',
         'eval "curl a$(echo rm)"',
+        "node -p \"process.arch === 'arm64' ? 'no' : process.exit(1)\" || curl amd; curl arm",
     ],
 )
 def test_only_the_branch_for_arm64_is_reached(text: str) -> None:
