@@ -12,11 +12,18 @@ from crossdock.source import Edit, Source, Span
 
 
 def declare(project: Project, stage: Stage, name: str) -> Edit:
-    """``ARG name`` on a line of its own after the stage's FROM."""
+    """``ARG name`` on a line of its own after the stage's FROM.
+
+    It goes before what follows, not behind FROM: another fix may add ``AS name`` there.
+    """
     source = project.dockerfile.source
     end = stage.from_.span.end
     keyword = "arg" if source.text(stage.from_.keyword_span).islower() else "ARG"
-    return Edit(source.path, Span(end, end), source.newline + f"{keyword} {name}".encode())
+    line = f"{keyword} {name}".encode()
+    next_line = source.data.find(b"\n", end) + 1
+    if next_line == 0:
+        return Edit(source.path, Span(end, end), source.newline + line)
+    return Edit(source.path, Span(next_line, next_line), line + source.newline)
 
 
 def declared(project: Project, stage: Stage, name: str, instruction: Instruction) -> tuple[Edit, ...]:

@@ -126,3 +126,18 @@ def test_a_fix_that_leaves_its_finding_fails_and_writes_nothing(project: Path, m
     monkeypatch.setattr("crossdock.fixes.port.check_dockerfile", stubborn)
     with pytest.raises(CrossdockError, match="did not remove its finding"):
         ported(project, None)
+
+
+def test_a_stage_that_gets_a_name_and_an_argument_at_once(project: Path) -> None:
+    (project / "Dockerfile").write_text(
+        "FROM golang\n"
+        "RUN GOARCH=amd64 go build -o /app\n"
+        "ADD https://example.org/1/tool_x86_64 /tool\n"
+        "FROM scratch\n"
+        "COPY --from=0 /app /tool /\n"
+    )
+    result = ported(project, None, unsafe=True)
+    text = result.dockerfile.data.decode()
+    assert result.left == ()
+    assert "FROM golang AS stage-0\nARG TARGETARCH\n" in text
+    assert "COPY --from=stage-0 /app /tool /\n" in text
