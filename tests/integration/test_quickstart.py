@@ -78,8 +78,8 @@ def _build(clone: Clone, upstream: str, project: Path, archive: Path) -> subproc
     return clone.run(
         ".venv/bin/crossdock", "build", "--port", str(project), "--engine", "buildah", "--network", "host",
         "-t", "stationd", "-o", f"type=oci,dest={archive}", "--build-arg", f"GITHUB=http://{upstream}/github.com",
-        "--build-context", f"debian:12-slim=oci-layout://{images}/debian/12-slim",
-        "--build-context", f"buildpack-deps:bookworm=oci-layout://{images}/buildpack-deps/bookworm",
+        "--build-context", f"debian:12-slim=oci-layout://{images}/debian/12-slim:12-slim",
+        "--build-context", f"buildpack-deps:bookworm=oci-layout://{images}/buildpack-deps/bookworm:bookworm",
     )  # fmt: skip
 
 

@@ -67,9 +67,11 @@ def prepare(folder: Path, say: Callable[[str], None]) -> None:
         source = f"Debian {RELEASE}, unpacked from packages of {address}"
         base, toolchain = (f"{source}: {', '.join(names)}" for names in (BASE, TOOLCHAIN))
         slim = Layout(partial / "images/debian/12-slim")
-        slim.close([slim.image(one.architecture, {base: one.base}) for one in made])
+        slim.close([slim.image(one.architecture, {base: one.base}) for one in made], "12-slim")
         full = Layout(partial / "images/buildpack-deps/bookworm")
-        full.close([full.image(one.architecture, {base: one.base, toolchain: one.toolchain}) for one in made])
+        full.close(
+            [full.image(one.architecture, {base: one.base, toolchain: one.toolchain}) for one in made], "bookworm"
+        )
         shutil.rmtree(partial / "layers")
         shutil.rmtree(partial / "apt")
         (partial / "ready").write_text(stamp)

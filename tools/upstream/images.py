@@ -170,10 +170,10 @@ class Layout:
         descriptor = self.add("application/vnd.oci.image.manifest.v1+json", manifest)
         return {**descriptor, "platform": {"os": "linux", "architecture": architecture}}
 
-    def close(self, images: list[dict[str, object]]) -> None:
+    def close(self, images: list[dict[str, object]], tag: str) -> None:
         kind = "application/vnd.oci.image.index.v1+json"
         index = self.add(kind, {"schemaVersion": 2, "mediaType": kind, "manifests": images})
-        named = {**index, "annotations": {"org.opencontainers.image.ref.name": "latest"}}
+        named = {**index, "annotations": {"org.opencontainers.image.ref.name": tag}}
         self._index.write_text(json.dumps({"schemaVersion": 2, "mediaType": kind, "manifests": [named]}))
 
 
