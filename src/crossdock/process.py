@@ -26,12 +26,14 @@ _INTERRUPTS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 @dataclass(frozen=True)
 class Command:
-    """A program to run. ``secrets`` are strings that must not appear when the command or its output is shown."""
+    """A program to run. ``secrets`` are strings that must not appear when the command or its output is shown; ``grace``
+    are the seconds that it gets to end by itself when it has to be stopped, 0 to kill it at once."""
 
     argv: tuple[str, ...]
     env: Mapping[str, str] = field(default_factory=dict)
     cwd: Path | None = None
     secrets: tuple[str, ...] = field(default=(), repr=False)
+    grace: float | None = field(default=None, repr=False)
 
     def __str__(self) -> str:
         words = [f"{name}={value}" for name, value in self.env.items()] + list(self.argv)
@@ -173,7 +175,7 @@ class SystemRunner:
             yield process
         except BaseException:
             with uninterrupted():
-                _end_group(process)
+                _end_group(process, GRACE_SECONDS if command.grace is None else command.grace)
             raise
         finally:
             for pipe in (process.stdin, process.stdout, process.stderr):
@@ -186,9 +188,10 @@ def _timed_out(command: Command, timeout: float | None) -> CommandTimeout:
     return CommandTimeout(f"`{command.argv[0]}` did not end within {timeout or 0:.0f} s and was stopped")
 
 
-def _end_group(process: subprocess.Popen[bytes]) -> None:
+def _end_group(process: subprocess.Popen[bytes], grace: float) -> None:
     """End a program and everything it started that is still in its process group."""
-    for number, patience in ((signal.SIGINT, GRACE_SECONDS), (signal.SIGTERM, 2.0), (signal.SIGKILL, 5.0)):
+    steps = ((signal.SIGINT, grace), (signal.SIGTERM, min(2.0, grace)), (signal.SIGKILL, 5.0))
+    for number, patience in steps if grace else steps[-1:]:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, number)
         deadline = time.monotonic() + patience

@@ -395,6 +395,16 @@ def test_a_command_that_does_not_end_hangs(setup: Setup) -> None:
     assert not running(mark)
 
 
+def test_a_service_ends_with_its_smoke_run_also_outside_its_process_group(setup: Setup) -> None:
+    mark = f"4{secrets.randbelow(10**8):08}"
+    layout = setup.build(f'FROM %BASE%\nCMD ["sh", "-c", "busybox setsid sleep {mark} & sleep {mark}"]\n', (ARM64,))
+    began = time.monotonic()
+    assert setup.engine.smoke(layout, ARM64, None, 3).verdict is SmokeVerdict.RAN
+    assert time.monotonic() - began < 15
+    assert eventually(lambda: not running(mark))
+    assert list(setup.work.iterdir()) == [layout]
+
+
 def test_a_smoke_run_has_no_network(setup: Setup) -> None:
     layout = setup.build("FROM %BASE%\nRUN true\n", (AMD64,))
     result = setup.engine.smoke(layout, AMD64, ("ip", "-o", "link"), 30)

@@ -310,7 +310,8 @@ class Buildah:
                 self._buildah(
                     Command(make, store.environment, Path(folder)), "buildah could not make a container of the image"
                 )
-                run = Command((*_smoke_run(facts, self._runner), name, "--", *argv), store.environment)
+                # Killed at once when its time is over: its store is thrown away, and nothing in it is worth saving.
+                run = Command((*_smoke_run(facts, self._runner), name, "--", *argv), store.environment, grace=0)
                 result = self._run_container(run, platform, timeout, must_end=command is not None)
                 if result.verdict is SmokeVerdict.MISSING_LOADER and not self._has_file(store, name, argv[0]):
                     return replace(result, verdict=SmokeVerdict.FAILED)
@@ -410,11 +411,14 @@ def _write_inputs(work: Path, platform: Platform, prepared: Prepared) -> None:
 
 
 def _smoke_run(facts: BuildahFacts, runner: Runner) -> tuple[str, ...]:
-    """Without network: chroot isolation has none of its own to take away, so the command itself goes into an empty
-    network namespace where root may make one."""
+    """Without network, and so that everything ends with it. Chroot isolation has no namespaces, so where root may make
+    some, the command itself goes into an empty network and a new process namespace: what the image starts in process
+    groups of its own (tini, service managers) would otherwise outlive the run."""
     if facts.isolation != "chroot":
         return ("buildah", "run", "--network=none")
-    alone = ("unshare", "--net") if os.geteuid() == 0 and runner.which("unshare") else ()
+    alone: tuple[str, ...] = ()
+    if os.geteuid() == 0 and runner.which("unshare"):
+        alone = ("unshare", "--net", "--pid", "--fork", "--kill-child", "--mount-proc")
     return (*alone, "buildah", "run", "--isolation=chroot")
 
 
