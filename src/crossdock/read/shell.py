@@ -42,7 +42,7 @@ from crossdock.source import Span
 if TYPE_CHECKING:
     from tree_sitter import Node
 
-MOST_STEPS = 20_000
+MOST_STEPS = 5_000
 """Commands walked before evaluation gives up: functions and loops in a generated script could multiply without end."""
 MOST_ROUNDS_OF_LOOP = 24
 

@@ -39,14 +39,14 @@ def links(node: Node) -> list[Link]:
     """An and-or list in the shell's own shape. The grammar hangs a pipe or a redirection that follows ``a && b`` on the
     whole list; they belong to ``b``."""
     if node.type == "list":
-        tail: list[Link] = []
-        while node.type == "list" and node.named_children:
-            right = links(node.named_children[-1]) if len(node.named_children) > 1 else []
-            if right:
-                right[0].operator = next((c.type for c in reversed(node.children) if c.type in {"&&", "||"}), "&&")
-            tail = [*right, *tail]
-            node = node.named_children[0]
-        return [*links(node), *tail]
+        parts: list[list[Link]] = []
+        while node.type == "list" and (children := node.children):
+            if len(children) > 1:
+                right = links(children[-1])
+                right[0].operator = next((c.type for c in reversed(children) if c.type in {"&&", "||"}), "&&")
+                parts.append(right)
+            node = children[0]
+        return [*links(node), *(link for part in reversed(parts) for link in part)]
     if node.type == "pipeline":
         chain: list[Link] = []
         for child in node.named_children:

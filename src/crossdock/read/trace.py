@@ -40,6 +40,8 @@ PLATFORM_ARGUMENTS = frozenset(
 """The variables BuildKit sets by itself."""
 _SEARCH_PATH = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin")
 _MOST_NESTED_SCRIPTS = 4
+MOST_INSTRUCTIONS = 10_000
+"""Evaluated in one Dockerfile; a longer one was generated, and what follows is reported as skipped."""
 _WRAPPERS = frozenset(
     "tini dumb-init gosu su-exec exec env sudo nohup time setpriv catatonit /init with-contenv".split()
 )
@@ -165,6 +167,7 @@ class _Tracer:
         self.skipped: list[Skipped] = []
         self.global_scope: dict[str, Value] = {}
         self.done: list[_StageState] = []
+        self.evaluated = 0
         self.script_sources: dict[str, Source] = {}
 
     def run(self, wanted: str | None) -> Trace:
@@ -325,6 +328,12 @@ class _Tracer:
         return state
 
     def _step(self, instruction: Instruction, state: _StageState) -> Step:
+        self.evaluated += 1
+        if self.evaluated > MOST_INSTRUCTIONS:
+            self.skipped.append(
+                Skipped(f"the rest of {self.path}", f"only the first {MOST_INSTRUCTIONS} instructions are evaluated")
+            )
+            return Step(instruction, {})
         match instruction.keyword:
             case "ARG":
                 step = self._arguments(instruction, state.scope, self.global_scope, state.directory)

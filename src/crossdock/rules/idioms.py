@@ -26,6 +26,8 @@ from crossdock.rules.stages import stage_per_architecture
 from crossdock.source import Edit, Source, Span
 
 MOST_CANDIDATES = 5
+MOST_COMMANDS = 300
+"""Of a RUN that is mended; a longer one was generated, and its generator is what to mend."""
 _DIGEST = re.compile(
     r"(?<![0-9a-fA-F])(?:[0-9a-f]{32}|[0-9a-f]{40}|[0-9a-f]{64}|[0-9a-f]{96}|[0-9a-f]{128})(?![0-9a-fA-F])"
 )
@@ -37,7 +39,7 @@ _MULTIARCH = re.compile(rb"x86_64-(?:unknown-)?linux-(?:gnu|musl)")
 
 def fixes_for(project: Project, sink: Sink, marks: tuple[Mark, ...]) -> tuple[Fix, ...]:
     """Candidates for one place, best first; none where nothing is known to be right."""
-    if sink.kind in _NO_FIX or project.target.architecture != "arm64":
+    if sink.kind in _NO_FIX or project.target.architecture != "arm64" or len(sink.step.commands) > MOST_COMMANDS:
         return ()
     from_context = sink.instruction.keyword == "COPY" and sink.step.copied_from is None
     if from_context or (sink.kind is Kind.PACKAGE_FILE and "://" not in sink.text):

@@ -111,3 +111,8 @@ def test_the_same_file_for_amd64() -> None:
     source = Source("Dockerfile", text.encode())
     assert commands(trace(parse(source))) == [["c", "y"]]
     assert commands(trace(parse(source), target=AMD64)) == [["c", "x"]]
+
+
+def test_a_generated_file_without_end_is_cut_off_and_told() -> None:
+    result = traced("FROM a\n" + "ENV A=1\n" * 10_050)
+    assert [entry.why for entry in result.skipped] == ["only the first 10000 instructions are evaluated"]
