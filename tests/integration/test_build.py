@@ -178,6 +178,17 @@ def test_unported_it_is_stopped_before_anything_is_published(
     assert missing.returncode != 0
 
 
+def test_a_pinned_image_is_not_what_the_index_says(
+    engine: str, project: Path, base_layout: Path, base_image: str
+) -> None:
+    (project / "Dockerfile").write_text('FROM --platform=linux/amd64 base\nRUN true\nCMD ["true"]\n')
+    done = crossdock(*build(project, engine, base_layout, base_image, "--format", "json"))
+    assert done.returncode == 1, done.stdout + done.stderr
+    failed = [entry for entry in json.loads(done.stdout)["verified"]["results"] if entry["status"] == "failed"]
+    assert {entry["platform"] for entry in failed} == {"linux/arm64"}
+    assert {entry["check"] for entry in failed} >= {"config", "binaries"}
+
+
 def test_a_dry_run_prints_the_commands_and_runs_nothing(
     engine: str, project: Path, base_layout: Path, base_image: str
 ) -> None:

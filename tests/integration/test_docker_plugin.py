@@ -51,4 +51,3 @@ def test_exit_codes_come_through(docker, tmp_path: Path) -> None:
     assert docker("crossdock", "check", "--offline", ".").returncode == 0
     assert docker("crossdock", "check", "--no-such-option").returncode == 2
     assert docker("crossdock", "check", "nowhere").returncode == 3
-

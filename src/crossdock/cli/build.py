@@ -90,7 +90,7 @@ def _repeated(name: str, parameter: str, metavar: str, help: str) -> Callable[[F
     type=click.Choice(["auto", "tty", "plain", "quiet"]),
     default="auto",
     show_default=True,
-    help="tty redraws one line per platform; plain prints every line of output.",
+    help="tty redraws one line per platform; plain prints every line; quiet prints the digest alone.",
 )
 @offline_option
 @click.option("--plain-http", is_flag=True, help="Push by plain HTTP (localhost needs no asking).")

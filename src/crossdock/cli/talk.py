@@ -78,5 +78,7 @@ class Talk:
                     )
                 )
             )
-        elif not self._quiet or (built.verified and not built.verified.passed):
+        elif self._quiet and built.verified and built.verified.passed:
+            write(f"{built.verified.digest}\n")
+        else:
             write(built_text(built, style_of(sys.stdout)))

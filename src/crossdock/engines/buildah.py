@@ -249,7 +249,7 @@ class Buildah:
                     self._keep_docker_settings(store, layout, platform)
             tagged = [(platform, LayoutImage(layout, inputs.slug(platform))) for platform in request.platforms]
             images: list[tuple[Image, Descriptor, Platform]] = [(image, image.root(), p) for p, image in tagged]
-            assemble_index(LayoutWriter(layout), images)
+            assemble_index(LayoutWriter(layout), images, unverified=True)
             return layout
         except BaseException:
             with uninterrupted():

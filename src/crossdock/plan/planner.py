@@ -55,7 +55,8 @@ def _plan_stage(stage: StageTrace, platform: Platform, host: Platform, dockerfil
     if not running:
         return planned(Strategy.NEUTRAL, "runs no program: its files are only copied", runs_on)
     if _executes(host, runs_on):
-        return planned(Strategy.NATIVE, f"this machine is {host.architecture}", runs_on)
+        pinned = f" and FROM is pinned to {runs_on}, whatever the target" if runs_on != platform else ""
+        return planned(Strategy.NATIVE, f"this machine is {host.architecture}{pinned}", runs_on)
     first = dockerfile.source.position(running[0].span.start).line
     more = f" and {len(running) - 1} more" if len(running) > 1 else ""
     reason = f"RUN on line {first}{more}: {runs_on.architecture} programs on this {host.architecture} machine"

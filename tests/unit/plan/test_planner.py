@@ -77,6 +77,8 @@ def test_a_pinned_stage_runs_what_it_is_pinned_to() -> None:
     found = plan("FROM --platform=linux/arm64 a\nRUN x\n")
     assert [entry.strategy for entry in found.stages] == [Strategy.EMULATE, Strategy.EMULATE]
     assert found.emulated() == (ARM64,)
+    pinned = plan("FROM --platform=linux/amd64 a\nRUN x\n").stages[1]
+    assert pinned.reason == "this machine is amd64 and FROM is pinned to linux/amd64, whatever the target"
 
 
 def test_an_unknown_target_names_the_stages_there_are() -> None:
