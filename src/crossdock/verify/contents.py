@@ -5,7 +5,7 @@ from __future__ import annotations
 import bisect
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from posixpath import basename
 from typing import BinaryIO, cast
 
@@ -33,7 +33,7 @@ class File:
 
     ``script`` is the first line behind ``#!`` of an executable script, as bytes decode (a trailing carriage return is
     kept: the kernel keeps it too). ``text`` is the whole content of the loader's configuration files. ``trouble`` says
-    what could not be read.
+    what could not be read. ``fingerprint`` tells one binary from another by size and first bytes, within this process.
     """
 
     kind: Kind
@@ -45,6 +45,7 @@ class File:
     members: tuple[Member, ...] = ()
     text: str = ""
     trouble: tuple[str, ...] = ()
+    fingerprint: int = 0
 
 
 @dataclass(frozen=True)
@@ -94,11 +95,13 @@ def _file(name: str, mode: int, size: int, content: Content) -> File:
     head = content.take(HEAD_BYTES)
     binary = identify(head)
     if binary is not None:
+        fingerprint = hash((size, head))
         if binary.format is Format.STATIC_LIBRARY and not binary.architectures:
             binary = identify(head + content.take(LIBRARY_HEAD_BYTES)) or binary
+        file = File(Kind.FILE, mode, binary=binary, fingerprint=fingerprint)
         if binary.format is Format.ELF and binary.kind not in ("relocatable object", "core dump"):
-            return _elf(mode, binary, _Forward(head, content))
-        return File(Kind.FILE, mode, binary=binary)
+            return _with_dynamic(file, _Forward(head, content))
+        return file
     if head[:2] == b"#!" and mode & 0o111:
         line = head[2:SCRIPT_LINE_BYTES].partition(b"\n")[0]
         return File(Kind.FILE, mode, script=line.decode("utf-8", "surrogateescape"))
@@ -110,11 +113,11 @@ def _file(name: str, mode: int, size: int, content: Content) -> File:
     return File(Kind.FILE, mode)
 
 
-def _elf(mode: int, binary: Binary, forward: _Forward) -> File:
+def _with_dynamic(file: File, forward: _Forward) -> File:
     try:
-        return File(Kind.FILE, mode, binary=binary, dynamic=read_dynamic(forward.read))
+        return replace(file, dynamic=read_dynamic(forward.read))
     except CorruptElf as error:
-        return File(Kind.FILE, mode, binary=binary, trouble=(error.what,))
+        return replace(file, trouble=(error.what,))
 
 
 def _bundle(name: str, mode: int, size: int, head: bytes, content: Content) -> File:

@@ -154,6 +154,9 @@ class FileSystem:
             if isinstance(target, Missing) or isinstance(target.node, Folder):
                 return
             placed = target.node
+        elif isinstance(there, Placed) and file.fingerprint and file.fingerprint == there.file.fingerprint:
+            # A later RUN chmod carries the same program again; who looks for it wants the ADD that brought it.
+            placed = Placed(file, there.layer)
         else:
             placed = self._placed(file)
         if there is not None:

@@ -352,6 +352,13 @@ def test_broken_chains(files: dict[str, Content], words: tuple[str, ...], messag
     assert found[0].hint
 
 
+def test_a_program_that_a_later_layer_only_carries_again_is_blamed_on_the_first() -> None:
+    tool = {"bin/tool": elf("amd64")}
+    result = verify({"app": STATIC}, tool, tool, created_by=("FROM x", "ADD tool", "RUN chmod 755 tool"))
+    (failure,) = failures(result)
+    assert failure.created_by == "ADD tool"
+
+
 def test_instruction_of_a_broken_chain() -> None:
     result = entry({"app": program(needed=("libgone.so",))}, created_by=("FROM debian", "COPY app /"))
     assert failures(result)[0].created_by == "COPY app /"
