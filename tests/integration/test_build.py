@@ -7,13 +7,13 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from daemon import Daemon
 from registry import Registry
+from upstream import serving
 
 ROOT = Path(__file__).parents[2]
 EXAMPLE = ROOT / "examples/legacy-service"
@@ -39,17 +39,8 @@ def upstream_folder() -> Path:
 def upstream(upstream_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of a server that stands in for GitHub and Docker Hub."""
     announced = tmp_path_factory.mktemp("upstream") / "address"
-    argv = [sys.executable, "tools/upstream", "serve", str(upstream_folder), str(announced)]
-    with subprocess.Popen(argv, cwd=ROOT) as server:
-        try:
-            deadline = time.monotonic() + 30
-            while not announced.exists():
-                assert server.poll() is None
-                assert time.monotonic() < deadline
-                time.sleep(0.05)
-            yield announced.read_text().strip()
-        finally:
-            server.terminate()
+    with serving(ROOT, sys.executable, upstream_folder, announced) as address:
+        yield address
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from upstream import serving
 
 ROOT = Path(__file__).parents[2]
 
@@ -55,22 +56,10 @@ def _quickstart(folder: Path) -> Clone:
 @pytest.fixture
 def upstream(clone: Clone) -> Iterator[str]:
     """The address of the local upstream that quickstart prepared."""
-    folder = clone.folder / ".work/quickstart"
-    announced = folder / "address"
-    announced.unlink(missing_ok=True)
-    server = subprocess.Popen(
-        [clone.folder / ".venv/bin/python", "tools/upstream", "serve", folder / "upstream", announced], cwd=clone.folder
-    )
-    try:
-        deadline = time.monotonic() + 20
-        while not announced.exists():
-            assert server.poll() is None
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
-        yield announced.read_text().strip()
-    finally:
-        server.terminate()
-        server.wait(10)
+    work = clone.folder / ".work/quickstart"
+    python = str(clone.folder / ".venv/bin/python")
+    with serving(clone.folder, python, work / "upstream", work / "address") as address:
+        yield address
 
 
 def _build(clone: Clone, upstream: str, project: Path, archive: Path) -> subprocess.CompletedProcess[str]:
