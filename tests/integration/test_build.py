@@ -95,7 +95,7 @@ def test_the_example_is_pushed_as_one_index_that_everyone_agrees_about(
     files = {path: path.read_bytes() for path in EXAMPLE.rglob("*") if path.is_file()}
     done = crossdock(
         "build", "--port", str(EXAMPLE), "--engine", engine, "--network", "host", "-t", reference, "--push",
-        "--build-arg", f"GITHUB=http://{upstream}/github.com", "--format", "json", *contexts,
+        "--build-arg", f"GITHUB=http://{upstream}/github.com", "--format", "json", "--smoke-timeout", "4", *contexts,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-6000:]
     report = json.loads(done.stdout)
@@ -111,7 +111,9 @@ def test_the_example_is_pushed_as_one_index_that_everyone_agrees_about(
     seen_by_buildx = docker_daemon.docker("buildx", "imagetools", "inspect", "--raw", reference)
     assert seen_by_buildx.encode() == raw.strip()
 
-    checked = crossdock("verify", "--require", ",".join(BOTH), "--engine", engine, "--format", "json", reference)
+    checked = crossdock(
+        "verify", "--require", ",".join(BOTH), "--engine", engine, "--format", "json", "--smoke-timeout", "4", reference
+    )
     assert checked.returncode == 0, checked.stdout + checked.stderr
     seen = json.loads(checked.stdout)
     assert seen["digest"] == report["digest"]
