@@ -179,7 +179,8 @@ def test_a_pinned_image_is_not_what_the_index_says(
     assert done.returncode == 1, done.stdout + done.stderr
     failed = [entry for entry in json.loads(done.stdout)["verified"]["results"] if entry["status"] == "failed"]
     assert {entry["platform"] for entry in failed} == {"linux/arm64"}
-    assert {entry["check"] for entry in failed} >= {"config", "binaries"}
+    # BuildKit writes the target into the config, whatever the content is.
+    assert {entry["check"] for entry in failed} >= ({"binaries"} if engine == "buildx" else {"config", "binaries"})
 
 
 def test_a_dry_run_prints_the_commands_and_runs_nothing(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import email.utils
 import hashlib
+import socket
 import time
 from collections.abc import Iterator
 
@@ -70,8 +71,9 @@ def test_waits_as_long_as_retry_after_asks(server: Server, http: Http) -> None:
     assert time.monotonic() - began >= 1.0
 
 
-@pytest.mark.parametrize("value", ["3600", email.utils.formatdate(time.time() + 3600, usegmt=True)])
-def test_does_not_wait_for_an_hour(server: Server, http: Http, value: str) -> None:
+@pytest.mark.parametrize("as_date", [False, True])
+def test_does_not_wait_for_an_hour(server: Server, http: Http, as_date: bool) -> None:
+    value = email.utils.formatdate(time.time() + 3600, usegmt=True) if as_date else "3600"
     server.on("GET", "/a", Answer(429, headers={"Retry-After": value}), Answer(200))
     answer = http.fetch("GET", f"{server.url}/a", limit=LIMIT)
     assert answer.status == 429
@@ -215,10 +217,9 @@ class TestExists:
 
     def test_a_large_file_is_not_downloaded(self, server: Server, http: Http) -> None:
         server.on("HEAD", "/tool", Answer(405))
-        server.on("GET", "/tool", Answer(200, b"x" * (50 << 20)))
-        began = time.monotonic()
+        # Whoever reads this body meets the limits of FAST, and then it is not FOUND.
+        server.on("GET", "/tool", Answer(200, b"x" * 100, drip=0.2))
         assert http.exists(f"{server.url}/tool").status is EvidenceStatus.FOUND
-        assert time.monotonic() - began < 2
 
     def test_a_page_that_says_not_found_with_200_is_no_file(self, server: Server, http: Http) -> None:
         server.on("HEAD", "/tool.tar.gz", Answer(200, headers={"Content-Type": "text/html; charset=utf-8"}))
@@ -227,10 +228,9 @@ class TestExists:
     def test_trouble_is_unknown_and_the_host_is_not_asked_again(self, http: Http) -> None:
         port = closed_port()
         assert http.exists(f"http://127.0.0.1:{port}/a").status is EvidenceStatus.UNKNOWN
-        began = time.monotonic()
-        second = http.exists(f"http://127.0.0.1:{port}/b")
+        with socket.create_server(("127.0.0.1", port)):  # asked now, it would accept and say nothing
+            second = http.exists(f"http://127.0.0.1:{port}/b")
         assert (second.status, second.detail) == (EvidenceStatus.UNKNOWN, "the connection was refused")
-        assert time.monotonic() - began < 0.005 + FAST.backoff
 
     @pytest.mark.parametrize("url", ["ftp://host/file", "", "http://exa mple/", "http://\N{SNOWMAN}.invalid:x/"])
     def test_what_cannot_be_asked_is_unknown(self, http: Http, url: str) -> None:
