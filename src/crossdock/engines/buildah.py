@@ -71,8 +71,8 @@ def build_commands(
 ) -> tuple[Command, ...]:
     """The commands of a build, in order: per platform a build, and a push into the common OCI layout.
 
-    Pure but for reading secrets (only kept for redaction) and the index.json of ``oci-layout://`` contexts. Raises
-    EngineError for what buildah cannot do, UsageError for what has no meaning.
+    Pure but for reading secrets, which are only kept for redaction. Raises EngineError for what buildah cannot do,
+    UsageError for what has no meaning.
     """
     store = PrivateStore(work / "storage", facts.store)
     commands: list[Command] = []
@@ -155,6 +155,7 @@ def _cache(flag: str, text: str) -> str:
 
 
 _CONTEXTS = "contexts"
+_CONTEXT_TAG = "base"
 _OCI_CONTEXT = re.compile(r"oci-layout://(?P<path>[^@]*?)(?::(?P<tag>[\w][\w.-]*))?(?:@(?P<digest>\w+:[0-9a-f]+))?")
 
 
@@ -168,44 +169,24 @@ def _context(text: str, number: int) -> str:
     """``--build-context NAME=VALUE`` as buildah says it; a relative folder is meant from here, as with Docker.
 
     buildah names an image after the path of its layout, and refuses a path that is no image name (``/home/Me/.work``).
-    So it gets the path of a link instead, relative to the work folder that it is started in.
+    So it gets a layout of links instead, by a path relative to the work folder that it is started in.
     """
     name, equals, value = text.partition("=")
     if not name or not equals or not value:
         raise UsageError(f"--build-context {text!r} is not understood", hint="Write --build-context NAME=FOLDER.")
-    if layout := _OCI_CONTEXT.fullmatch(value):
-        tag = layout["tag"] if not layout["digest"] else _tag_of(Path(layout["path"]).absolute(), layout["digest"])
-        return f"{name}=container-image://oci:{_CONTEXTS}/{number}{f':{tag}' if tag else ''}"
+    if _OCI_CONTEXT.fullmatch(value):
+        return f"{name}=container-image://oci:{_CONTEXTS}/{number}:{_CONTEXT_TAG}"
     if "://" in value or value.startswith("git@"):
         return text
     return f"{name}={Path(value).absolute()}"
 
 
-def _link_contexts(request: BuildRequest, work: Path) -> None:
-    """Make the links that ``_context`` names."""
-    (work / _CONTEXTS).mkdir()
+def _write_contexts(request: BuildRequest, work: Path) -> None:
+    """Make the layouts that ``_context`` names. Raises InputError for what is none."""
     for number, text in enumerate(request.build_contexts):
         if layout := _OCI_CONTEXT.fullmatch(text.partition("=")[2]):
-            (work / _CONTEXTS / str(number)).symlink_to(Path(layout["path"]).absolute())
-
-
-def _tag_of(folder: Path, digest: str) -> str:
-    """buildah finds an image in a layout by tag only."""
-    try:
-        entries = json.loads((folder / "index.json").read_text())["manifests"]
-        matching = [entry for entry in entries if entry["digest"] == digest]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise EngineError("is no OCI layout", where=str(folder), hint="Check --build-context.") from error
-    if not matching:
-        raise EngineError(f"there is no {digest} in this OCI layout", where=str(folder), hint="Check --build-context.")
-    tag = (matching[0].get("annotations") or {}).get("org.opencontainers.image.ref.name", "")
-    if not tag and len(entries) > 1:
-        raise EngineError(
-            "buildah finds one of several images in an OCI layout only by its tag",
-            where=str(folder),
-            hint="Give it a tag, and name that in --build-context.",
-        )
-    return str(tag)
+            folder = work / _CONTEXTS / str(number)
+            layouts.one_image(Path(layout["path"]).absolute(), layout["digest"] or layout["tag"], folder, _CONTEXT_TAG)
 
 
 class Buildah:
@@ -239,7 +220,7 @@ class Buildah:
         try:
             with store.open(self._runner):
                 inputs.write(request, work)
-                _link_contexts(request, work)
+                _write_contexts(request, work)
                 for platform, entry in prepared.items():
                     _write_inputs(work, platform, entry)
                     for note in entry.notes:

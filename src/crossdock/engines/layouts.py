@@ -68,6 +68,25 @@ def one_platform(layout: Path, platform: Platform, folder: Path, tag: str, *, tr
         link = blob_path(folder, layer.digest)
         if not link.exists():
             link.symlink_to(blob_path(layout, layer.digest).absolute())
+    _finish(folder, root, tag)
+
+
+def one_image(layout: Path, name: str | None, folder: Path, tag: str) -> None:
+    """Make ``folder`` a layout whose only image, tagged ``tag``, is the one that ``name`` (a tag or a digest) chooses
+    in ``layout``; blobs are links. This is how buildah gets a base: it finds an image by its tag only, and 1.39 mixes
+    up the platforms of one without. Raises InputError."""
+    image = LayoutImage(layout, name)
+    root = image.root()
+    for blob in (layout / "blobs").glob("*/*"):
+        link = folder / blob.relative_to(layout)
+        link.parent.mkdir(parents=True, exist_ok=True)
+        link.symlink_to(blob.absolute())
+    LayoutWriter(folder).add_document(image.read(root), root.media_type)
+    _finish(folder, root, tag)
+
+
+def _finish(folder: Path, root: Descriptor, tag: str) -> None:
+    """index.json with the short tag alone: by a full reference, as others write it, buildah finds nothing."""
     annotations = {REFERENCE_NAME: tag}
     descriptor = {"mediaType": root.media_type, "digest": root.digest, "size": root.size, "annotations": annotations}
     (folder / "oci-layout").write_text('{"imageLayoutVersion": "1.0.0"}')

@@ -144,12 +144,13 @@ def _is_one_image(entries: Sequence[Descriptor]) -> bool:
 
 
 def _names(entry: Descriptor) -> tuple[str, ...]:
-    """What a tag may be written as: the tag, or the full reference."""
-    return tuple(entry.annotations[key] for key in (REFERENCE_NAME, CONTAINERD_NAME) if key in entry.annotations)
+    """What a tag may be written as: the tag, the full reference, or the digest."""
+    named = (entry.annotations[key] for key in (REFERENCE_NAME, CONTAINERD_NAME) if key in entry.annotations)
+    return (*named, entry.digest)
 
 
 def _listed(entries: Iterable[Descriptor]) -> str:
-    shown = [next(iter(_names(entry)), "") or f"{entry.digest[:19]}…" for entry in entries]
+    shown = [name if (name := _names(entry)[0]) != entry.digest else f"{name[:19]}…" for entry in entries]
     return ", ".join(dict.fromkeys(shown))
 
 

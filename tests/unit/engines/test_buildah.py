@@ -11,8 +11,11 @@ from scripted import ScriptedRunner
 
 from crossdock.engines.buildah import Buildah, BuildahFacts, ask_buildah, build_commands, choose_isolation
 from crossdock.engines.buildah_store import PrivateStore, StoreFacts, file_system_of, limits, mounts_below
+from crossdock.engines.layouts import one_image
 from crossdock.engines.model import BuildRequest
-from crossdock.errors import EngineError, UsageError
+from crossdock.errors import EngineError, InputError, UsageError
+from crossdock.image.layout import LayoutImage, LayoutWriter
+from crossdock.image.model import OCI_MANIFEST
 from crossdock.platforms import AMD64, ARM64, DEFAULT_TARGETS
 
 STORE = StoreFacts("overlay", "/var/lib/containers/storage", "")
@@ -95,7 +98,7 @@ def test_every_flag_is_said_as_buildah_says_it(tmp_path: Path, monkeypatch: pyte
         f"--build-context=one={tmp_path / 'folder'}",
         "--build-context=two=docker-image://i",
         "--build-context=three=https://e/x.tar",
-        "--build-context=four=container-image://oci:contexts/3:v1",
+        "--build-context=four=container-image://oci:contexts/3:base",
     )
     assert command.secrets == ("from outside", "the secret")
 
@@ -121,22 +124,25 @@ def test_what_has_no_meaning_is_a_usage_error(fields: dict[str, object]) -> None
         build_commands(FACTS, replace(REQUEST, **fields), WORK, {})  # type: ignore[arg-type]
 
 
-def test_a_layout_named_by_digest_is_found_by_its_tag(tmp_path: Path) -> None:
-    digest = f"sha256:{'a' * 64}"
-
-    def context(entries: list[dict[str, object]]) -> str:
-        (tmp_path / "index.json").write_text(json.dumps({"manifests": entries}))
-        request = replace(REQUEST, platforms=(ARM64,), build_contexts=(f"b=oci-layout://{tmp_path}@{digest}",))
-        return build_commands(FACTS, request, WORK, {})[0].argv[-4]
-
-    entry: dict[str, object] = {"digest": digest}
-    named = {**entry, "annotations": {"org.opencontainers.image.ref.name": "v2"}}
-    assert context([entry]) == "--build-context=b=container-image://oci:contexts/0"
-    assert context([named, {"digest": "x"}]) == "--build-context=b=container-image://oci:contexts/0:v2"
-    with pytest.raises(EngineError, match="only by its tag"):
-        context([entry, {"digest": "x"}])
-    with pytest.raises(EngineError, match="there is no sha256"):
-        context([{"digest": "x"}])
+def test_a_layout_is_handed_over_as_one_tagged_image(tmp_path: Path) -> None:
+    """By tag, by digest, or as the only one; buildah itself finds images by tag only."""
+    source = tmp_path / "source"
+    writer = LayoutWriter(source)
+    roots = [writer.add_document(f'{{"number": {number}}}'.encode(), OCI_MANIFEST) for number in (1, 2)]
+    entries = [
+        {"mediaType": root.media_type, "digest": root.digest, "size": root.size,
+         "annotations": {"org.opencontainers.image.ref.name": f"v{number}"}}
+        for number, root in enumerate(roots)
+    ]  # fmt: skip
+    (source / "index.json").write_text(json.dumps({"schemaVersion": 2, "manifests": entries}))
+    (source / "oci-layout").write_text('{"imageLayoutVersion": "1.0.0"}')
+    for number, name in enumerate((roots[1].digest, "v1")):
+        one_image(source, name, tmp_path / str(number), "base")
+        assert LayoutImage(tmp_path / str(number), "base").root().digest == roots[1].digest
+    with pytest.raises(InputError, match="several images"):
+        one_image(source, None, tmp_path / "none", "base")
+    with pytest.raises(InputError, match="there is no image"):
+        one_image(source, f"sha256:{'0' * 64}", tmp_path / "none", "base")
 
 
 @pytest.mark.parametrize(
