@@ -13,12 +13,11 @@ from crossdock.rules.names import Token
 
 @dataclass(frozen=True)
 class Project:
-    """How one project names arm64. ``url`` finds it in a download's URL; ``names`` maps its amd64 word to its arm64
-    word. Listed versions only: ``versions`` is searched in the URL as well."""
+    """How one project names arm64. ``url`` finds it in a download's URL; ``names`` maps its amd64 words to its arm64
+    words: of several versions with different names, the one that is written decides."""
 
     url: str
     names: tuple[tuple[str, str], ...]
-    versions: str = ""
 
 
 PROJECTS: tuple[Project, ...] = (
@@ -51,17 +50,19 @@ PROJECTS: tuple[Project, ...] = (
 
 @dataclass(frozen=True)
 class Suffixless:
-    """Assets whose amd64 name says nothing: the pattern's group 1 is what changes, ``arm64`` how (see
-    ``suffixless_arm64``); empty where there is nothing for arm64."""
+    """Assets whose amd64 name says nothing: the pattern's group 1 is what changes, and ``arm64`` the template (as of
+    ``re.Match.expand``) of what it becomes; empty where there is nothing for arm64."""
 
     pattern: str
     arm64: str
 
 
 SUFFIXLESS: tuple[Suffixless, ...] = (
-    Suffixless(r"krallin/tini/releases/download/[^/]+/(tini(?:-static|-muslc)?(?:\.asc|\.sha\w+)?)$", r"tini"),
-    Suffixless(r"krallin/tini/releases/download/[^/]+/tini_[^/]*?(?<!-arm64)(\.(?:deb|rpm))$", r"package"),
-    Suffixless(r"ninja-build/ninja/releases/download/[^/]+/(ninja-linux\.zip)$", r"ninja"),
+    Suffixless(
+        r"krallin/tini/releases/download/[^/]+/((tini(?:-static|-muslc)?)((?:\.asc|\.sha\w+)?))$", r"\2-arm64\3"
+    ),
+    Suffixless(r"krallin/tini/releases/download/[^/]+/tini_[^/]*?(?<!-arm64)(\.(?:deb|rpm))$", r"-arm64\1"),
+    Suffixless(r"ninja-build/ninja/releases/download/[^/]+/(ninja-linux\.zip)$", r"ninja-linux-aarch64.zip"),
     Suffixless(r"(steamcmd_linux\.tar\.gz)$", ""),
 )
 _COMPILED = tuple((re.compile(entry.pattern), entry) for entry in SUFFIXLESS)
@@ -78,18 +79,8 @@ def suffixless(url: str) -> Token | None:
 def suffixless_arm64(url: str) -> str | None:
     """What the suffix-less file is called for arm64; None where there is none."""
     for pattern, entry in _COMPILED:
-        match = pattern.search(url)
-        if not match:
-            continue
-        name = match[1]
-        if entry.arm64 == "package":
-            return f"-arm64{name}"
-        if entry.arm64 == "tini":
-            stem, dot, suffix = name.partition(".")
-            return f"{stem}-arm64{dot}{suffix}"
-        if entry.arm64 == "ninja":
-            return "ninja-linux-aarch64.zip"
-        return None
+        if match := pattern.search(url):
+            return match.expand(entry.arm64) or None
     return None
 
 

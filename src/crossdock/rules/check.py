@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from crossdock.errors import InputError
 from crossdock.findings import Finding, Skipped
-from crossdock.image.binary import Binary, identify
+from crossdock.image.binary import HEAD_BYTES, Binary, identify
 from crossdock.platforms import ARM64, Platform
 from crossdock.read.context import Context
 from crossdock.read.dockerfile import parse
@@ -20,8 +20,6 @@ from crossdock.rules.base import Project
 from crossdock.rules.collect import collect
 from crossdock.source import Source, Span
 
-HEADER = 4096
-"""Bytes of a file that tell what it is compiled for."""
 MOST_FILES = 20_000
 """Files of a context whose headers are read; a bigger context is reported as skipped."""
 _IGNORE = re.compile(r"#\s*crossdock:\s*ignore\s*=\s*([\w-]+(?:\s*,\s*[\w-]+)*)\s*(.*)")
@@ -84,7 +82,7 @@ def _binaries(traced: Trace, context: Context | None) -> tuple[dict[str, Binary]
         )
     for path in paths[:MOST_FILES]:
         try:
-            head = context.read(path, HEADER)
+            head = context.read(path, HEAD_BYTES)
         except InputError as error:
             skipped.append(Skipped(path, error.what))
             continue
