@@ -59,9 +59,3 @@ class EngineError(CrossdockError):
 
 class RegistryError(CrossdockError):
     """A registry or web server did not give what was asked for."""
-
-
-class VerificationError(CrossdockError):
-    """What was built is not what was asked for, so nothing was published."""
-
-    exit_code = ExitCode.FINDINGS

@@ -136,9 +136,3 @@ MULTIARCH: dict[str, str] = {
     "loong64": "loongarch64-linux-gnu",
 }
 """Debian's multiarch tuples, the directory below /usr/lib."""
-
-AMD64_WORDS = ("amd64", "x86_64", "x86-64", "x64", "linux64", "64bit")
-"""What upstream projects write for amd64, most common first."""
-
-ARM64_WORDS = ("arm64", "aarch64", "aarch_64", "arm64v8", "armv8")
-"""What upstream projects write for arm64, most common first."""
