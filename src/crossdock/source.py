@@ -8,10 +8,11 @@ import difflib
 import os
 import re
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import BinaryIO
 
 from crossdock.errors import CrossdockError
 
@@ -130,18 +131,22 @@ def unified_diff(before: Source, after: Source) -> str:
     return "".join(out)
 
 
-def write_atomically(path: Path, data: bytes) -> None:
-    """Replace a file in one step, its mode kept: readers see the old or the new bytes, never half of them.
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[BinaryIO]:
+    """A file that takes the place of ``path`` when the block ends well, and vanishes otherwise.
 
-    A symbolic link is followed, so that the file it points to is replaced and the link stays.
-    Raises CrossdockError when the folder is read-only or the disk is full; the old file is then unharmed.
+    Its mode is kept; a symbolic link is followed, so that the file it points to is replaced and the link stays.
+    Raises CrossdockError when the folder is read-only, the disk is full, or something that is no regular file is in
+    the place: to replace a device such as /dev/null would work, and harm the machine. What was there is unharmed then.
     """
     target = path.resolve()
+    if target.exists() and not target.is_file():
+        raise CrossdockError("is no regular file", where=str(path), hint="Name a file that can be replaced.")
     try:
         handle, temporary = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
         try:
             with os.fdopen(handle, "wb") as file:
-                file.write(data)
+                yield file
                 file.flush()
                 os.fsync(file.fileno())
             if target.exists():
@@ -163,3 +168,9 @@ def write_atomically(path: Path, data: bytes) -> None:
             where=str(path),
             hint="Nothing was changed. Make the file and its folder writable, or free some space, and run again.",
         ) from error
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Replace a file in one step: readers see the old or the new bytes, never half of them. Raises as ``replacing``."""
+    with replacing(path) as file:
+        file.write(data)

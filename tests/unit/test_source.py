@@ -111,3 +111,12 @@ def test_a_diff_has_the_lines_that_git_sees() -> None:
     after = apply_edits(before, [Edit("x", Span(0, 1), b"A")])
     assert unified_diff(before, after).splitlines(keepends=False)[0] == "--- a/x"
     assert unified_diff(before, after).count("\n") == 5
+
+
+def test_a_device_is_not_replaced(tmp_path: Path) -> None:
+    """Root could put a file in the place of /dev/null, and harm the machine."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with pytest.raises(CrossdockError, match="no regular file"):
+        write_atomically(pipe, b"x")
+    assert stat.S_ISFIFO(pipe.stat().st_mode)

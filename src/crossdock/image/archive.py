@@ -39,6 +39,7 @@ from crossdock.image.layout import (
 )
 from crossdock.image.model import OCI_CONFIG, OCI_LAYER, OCI_LAYER_GZIP, OCI_MANIFEST, Descriptor
 from crossdock.image.stream import CheckedStream, check_bytes, digest_of
+from crossdock.source import replacing
 
 DOCKER_MANIFEST_FILE = "manifest.json"
 _GZIP = b"\x1f\x8b"
@@ -333,7 +334,7 @@ def write_oci_archive(layout: Path, destination: Path, tags: Sequence[str] = ())
     """
     image = LayoutImage(layout)
     parts = contents(image)
-    with _appearing(destination) as file, tarfile.open(fileobj=file, mode="w", format=tarfile.PAX_FORMAT) as tar:
+    with replacing(destination) as file, tarfile.open(fileobj=file, mode="w", format=tarfile.PAX_FORMAT) as tar:
         found = {descriptor.digest: descriptor for descriptor in (*parts.blobs, *parts.documents)}
         paths = {f"blobs/{digest.replace(':', '/')}": descriptor for digest, descriptor in found.items()}
         for folder in sorted({"blobs", *(posixpath.dirname(path) for path in paths)}):
@@ -355,33 +356,3 @@ def _entry(name: str, size: int, *, folder: bool = False) -> tarfile.TarInfo:
     entry.type, entry.mode = (tarfile.DIRTYPE, 0o755) if folder else (tarfile.REGTYPE, 0o644)
     entry.size = size
     return entry
-
-
-@contextmanager
-def _appearing(destination: Path) -> Iterator[BinaryIO]:
-    """A file that takes its name when the block ends well, and vanishes otherwise."""
-    destination = destination.resolve()
-    if destination.exists() and not destination.is_file():
-        # Taking the place of a folder fails; of a device such as /dev/null it would work, and harm the machine.
-        raise CrossdockError("is no regular file", where=str(destination), hint="Name a file that can be replaced.")
-    try:
-        handle, name = tempfile.mkstemp(prefix=f".{destination.name}.", dir=destination.parent)
-        try:
-            with os.fdopen(handle, "wb") as file:
-                yield file
-                file.flush()
-                os.fsync(file.fileno())
-            umask = os.umask(0)
-            os.umask(umask)
-            Path(name).chmod(0o666 & ~umask)
-            Path(name).replace(destination)
-        except BaseException:
-            with contextlib.suppress(FileNotFoundError):
-                Path(name).unlink()
-            raise
-    except OSError as error:
-        raise CrossdockError(
-            f"cannot write: {error.strerror or error}",
-            where=str(destination),
-            hint="Free some space or choose another folder, and run again.",
-        ) from error
