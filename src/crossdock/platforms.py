@@ -45,6 +45,13 @@ class Platform:
             return False
         return self._level() <= wanted._level()
 
+    def runs_natively_on(self, host: Platform) -> bool:
+        """Whether ``host``'s processor runs such programs itself. (An Arm server may not run 32-bit ones, so ``arm`` on
+        arm64 is not counted on.)"""
+        if self.os != host.os:
+            return False
+        return self.architecture == host.architecture or (self.architecture, host.architecture) == ("386", "amd64")
+
     def _level(self) -> int:
         digits = self.variant.lstrip("v").split(".")[0]
         default = 8 if self.architecture == "arm64" else 1

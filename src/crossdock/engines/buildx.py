@@ -24,6 +24,7 @@ from crossdock.engines.secrets import hidden_values, parse_secret
 from crossdock.engines.smoke import OUTPUT_LINES, judge
 from crossdock.engines.trouble import daemon_trouble, failed_step, failure
 from crossdock.errors import EngineError
+from crossdock.image.archive import write_oci_archive
 from crossdock.platforms import Platform, host_platform, normalise
 from crossdock.process import Command, CommandTimeout, Runner, uninterrupted
 
@@ -253,7 +254,7 @@ class Buildx:
             if len(chosen) == 1:
                 write_docker_archive(image, chosen[0], tags, archive)
             else:
-                layouts.write_archive(layout, archive, tags)
+                write_oci_archive(layout, archive, tags)
             self._docker(Command(("docker", "load", "--input", str(archive))), "Docker could not load the image")
         return chosen
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from crossdock.errors import EngineError
-from crossdock.image.archive import ArchiveImage, write_oci_archive
+from crossdock.image.archive import ArchiveImage
 from crossdock.image.layout import LayoutImage, LayoutWriter, assemble_index, blob_path
 from crossdock.image.model import INDEX_TYPES, REFERENCE_NAME, Descriptor, Image
 from crossdock.platforms import Platform
@@ -102,10 +102,6 @@ def unpack(archive: Path, folder: Path) -> None:
         raise EngineError(f"the engine's archive cannot be unpacked: {error}", where=str(archive)) from error
     finally:
         archive.unlink(missing_ok=True)
-
-
-def write_archive(folder: Path, destination: Path, tags: tuple[str, ...]) -> None:
-    write_oci_archive(folder, destination, tags)
 
 
 def remove(folder: Path) -> None:

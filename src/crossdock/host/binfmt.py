@@ -162,14 +162,6 @@ def is_mounted(root: Path = BINFMT) -> bool:
     return (root / "register").exists()
 
 
-def runs_natively(platform: Platform, host: Platform) -> bool:
-    """Whether the processor runs these programs itself. (An Arm server may not run 32-bit ones, so ``arm`` on arm64 is
-    not counted on.)"""
-    if platform.os != host.os:
-        return False
-    return platform.architecture == host.architecture or (platform.architecture, host.architecture) == ("386", "amd64")
-
-
 def check_emulation(
     platforms: Iterable[Platform], runner: Runner, *, root: Path = BINFMT, host: Platform | None = None
 ) -> tuple[Problem, ...]:
@@ -177,7 +169,7 @@ def check_emulation(
     host = host or host_platform()
     problems: list[Problem] = []
     for platform in dict.fromkeys(platforms):
-        if runs_natively(platform, host):
+        if platform.runs_natively_on(host):
             continue
         problem = _check(platform, runner, root)
         if problem:

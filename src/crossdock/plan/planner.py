@@ -54,7 +54,7 @@ def _plan_stage(stage: StageTrace, platform: Platform, host: Platform, dockerfil
     running = [step.instruction for step in stage.steps if step.instruction.keyword == "RUN"]
     if not running:
         return planned(Strategy.NEUTRAL, "runs no program: its files are only copied", runs_on)
-    if _executes(host, runs_on):
+    if runs_on.runs_natively_on(host):
         pinned = f" and FROM is pinned to {runs_on}, whatever the target" if runs_on != platform else ""
         return planned(Strategy.NATIVE, f"this machine is {host.architecture}{pinned}", runs_on)
     first = dockerfile.source.position(running[0].span.start).line
@@ -72,9 +72,3 @@ def _pinned(stage: StageTrace) -> Platform | None:
         return parse_platform(text)
     except CrossdockError:
         return None
-
-
-def _executes(host: Platform, runs_on: Platform) -> bool:
-    """Whether the processor runs such programs by itself: its own architecture, and 386 on amd64."""
-    same = (host.os, host.architecture) == (runs_on.os, runs_on.architecture)
-    return same or (host.architecture == "amd64" and runs_on.architecture == "386")
