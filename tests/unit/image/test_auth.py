@@ -5,12 +5,11 @@ from __future__ import annotations
 import base64
 import json
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import parse_qs
 
 import pytest
-from faulty import FAST, Answer, Server
+from faulty import Answer, Server
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -213,18 +212,6 @@ class TestChallenges:
     @given(st.text(max_size=80) | st.text(alphabet='Bearer =",\\ \t', max_size=60))
     def test_any_header(self, header: str) -> None:
         assert isinstance(parse_challenges(header), tuple)
-
-
-@pytest.fixture
-def server() -> Iterator[Server]:
-    with Server() as running:
-        yield running
-
-
-@pytest.fixture
-def http() -> Iterator[Http]:
-    with Http(patience=FAST) as client:
-        yield client
 
 
 def token(text: str = "t1", **more: object) -> Answer:

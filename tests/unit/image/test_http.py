@@ -6,7 +6,6 @@ import email.utils
 import hashlib
 import socket
 import time
-from collections.abc import Iterator
 
 import pytest
 from faulty import FAST, Answer, Server, closed_port
@@ -23,18 +22,6 @@ from crossdock.http import (
 )
 
 LIMIT = 1 << 20
-
-
-@pytest.fixture
-def server() -> Iterator[Server]:
-    with Server() as running:
-        yield running
-
-
-@pytest.fixture
-def http() -> Iterator[Http]:
-    with Http(patience=FAST) as client:
-        yield client
 
 
 def test_gives_status_headers_and_body(server: Server, http: Http) -> None:

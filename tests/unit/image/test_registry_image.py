@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -24,18 +23,6 @@ from crossdock.platforms import AMD64, ARM64
 REPOSITORY = "/v2/team/app"
 TAG = f"{REPOSITORY}/manifests/1"
 SECRET = "geheim-4711"
-
-
-@pytest.fixture
-def server() -> Iterator[Server]:
-    with Server() as running:
-        yield running
-
-
-@pytest.fixture
-def http() -> Iterator[Http]:
-    with Http(patience=FAST) as client:
-        yield client
 
 
 @pytest.fixture
