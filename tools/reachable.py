@@ -7,6 +7,7 @@ import sys
 from crossdock.errors import CrossdockError
 from crossdock.http import EvidenceStatus, Http, Patience
 from crossdock.image.locate import open_image
+from crossdock.image.registry import Registries
 
 IMAGE = "docker://debian:12-slim"
 FILE = "https://github.com/krallin/tini/releases/download/v0.19.0/tini-arm64"
@@ -17,7 +18,7 @@ def main() -> int:
         if http.exists(FILE).status is not EvidenceStatus.FOUND:
             return 1
         try:
-            open_image(IMAGE, http=http).root()
+            open_image(IMAGE, Registries(http)).root()
         except CrossdockError:
             return 1
     return 0

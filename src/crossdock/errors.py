@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from enum import IntEnum
+from enum import IntEnum, StrEnum
 
 
 class ExitCode(IntEnum):
@@ -57,5 +57,33 @@ class EngineError(CrossdockError):
         self.log = log
 
 
+class Kind(StrEnum):
+    """What a program can tell apart when a registry did not answer as hoped (``platforms --format json``)."""
+
+    UNAUTHORIZED = "unauthorized"
+    FORBIDDEN = "forbidden"
+    NO_TAG = "no-such-tag"
+    NO_REPOSITORY = "no-such-repository"
+    RATE_LIMIT = "rate-limit"
+    SERVER = "server-error"
+    UNREACHABLE = "unreachable"
+    TIMEOUT = "timeout"
+    DNS = "dns"
+    TLS = "tls"
+    REDIRECT = "redirect"
+    DIGEST = "wrong-digest"
+    TOO_LARGE = "too-large"
+    NO_IMAGE = "not-an-image"
+    OFFLINE = "offline"
+    REFERENCE = "not-a-reference"
+    OTHER = "other"
+
+
 class RegistryError(CrossdockError):
-    """A registry or web server did not give what was asked for."""
+    """A registry or web server did not give what was asked for. ``kind`` is the same in a form for programs."""
+
+    def __init__(
+        self, what: str, *, where: str | None = None, hint: str | None = None, kind: Kind = Kind.OTHER
+    ) -> None:
+        super().__init__(what, where=where, hint=hint)
+        self.kind = kind

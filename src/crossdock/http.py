@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, TypeVar
 from urllib.parse import urljoin, urlsplit, urlunsplit
@@ -56,6 +57,20 @@ class Patience:
     backoff: float = 0.5
     retry_after: float = 60.0
     """A longer ``Retry-After`` than this is not waited for but reported."""
+
+
+@dataclass(frozen=True)
+class Trust:
+    """Whom to believe when one server speaks TLS, and who we say we are. Files are PEM.
+
+    ``authorities`` are added to the system's store; ``certificate`` and ``key`` are the client's own; with ``insecure``
+    the server's certificate is not verified.
+    """
+
+    authorities: tuple[Path, ...] = ()
+    certificate: Path | None = None
+    key: Path | None = None
+    insecure: bool = False
 
 
 class Reason(StrEnum):

@@ -29,7 +29,7 @@ from crossdock.image.locate import open_image
 from crossdock.image.model import OCI_CONFIG, OCI_LAYER_GZIP, OCI_MANIFEST, Image
 from crossdock.image.publish import push
 from crossdock.image.reference import Reference, parse_reference
-from crossdock.image.registry import RegistryImage
+from crossdock.image.registry import Registries
 from crossdock.image.stream import digest_of
 from crossdock.platforms import AMD64, ARM64, Platform
 
@@ -117,7 +117,9 @@ def test_what_is_pushed_is_what_skopeo_and_crossdock_pull(
     registry: Registry, http: Http, layout: LayoutImage, tmp_path: Path
 ) -> None:
     progress: list[tuple[int, int]] = []
-    pushed = push(layout, reference(registry), http, tags=["2"], on_progress=lambda *step: progress.append(step))
+    pushed = push(
+        layout, reference(registry), Registries(http), tags=["2"], on_progress=lambda *step: progress.append(step)
+    )
     assert pushed == layout.root()
     assert progress[-1][0] == progress[-1][1] > 6 << 20
     for tag in ("1", "2"):
@@ -126,23 +128,23 @@ def test_what_is_pushed_is_what_skopeo_and_crossdock_pull(
     source, copy = f"docker://{registry.host}/team/app:1", tmp_path / "copy"
     skopeo("copy", "--all", "--src-tls-verify=false", source, f"oci:{copy}:1")
     assert everything(LayoutImage(copy)) == everything(layout)
-    remote = open_image(f"{registry.host}/team/app:1", http=http)
+    remote = open_image(f"{registry.host}/team/app:1", Registries(http))
     assert [entry.platform for entry in remote.index().images] == [AMD64, ARM64]
     assert everything(remote) == everything(layout)
-    by_digest = open_image(f"{registry.host}/team/app@{pushed.digest}", http=http)
+    by_digest = open_image(f"{registry.host}/team/app@{pushed.digest}", Registries(http))
     assert by_digest.root() == layout.root()
 
 
 def test_what_skopeo_pushes_is_what_crossdock_pulls(registry: Registry, http: Http, layout: LayoutImage) -> None:
     target = f"docker://{registry.host}/team/app:1"
     skopeo("copy", "--all", "--dest-tls-verify=false", f"oci:{layout.folder}", target)
-    assert everything(open_image(target, http=http)) == everything(layout)
+    assert everything(open_image(target, Registries(http))) == everything(layout)
 
 
 def test_docker_media_types(registry: Registry, http: Http, layout: LayoutImage) -> None:
     target = f"docker://{registry.host}/team/app:1"
     skopeo("copy", "--all", "--format=v2s2", "--dest-tls-verify=false", f"oci:{layout.folder}", target)
-    remote = open_image(target, http=http)
+    remote = open_image(target, Registries(http))
     assert "docker.distribution.manifest.list" in remote.root().media_type
     for entry in remote.index().images:
         assert remote.config(remote.manifest(entry)).platform == entry.platform
@@ -150,9 +152,9 @@ def test_docker_media_types(registry: Registry, http: Http, layout: LayoutImage)
 
 
 def test_a_second_push_sends_nothing(registry: Registry, http: Http, layout: LayoutImage) -> None:
-    push(layout, reference(registry), http)
+    push(layout, reference(registry), Registries(http))
     before = registry.log().count("/blobs/uploads/")
-    push(layout, reference(registry, "again"), http)
+    push(layout, reference(registry, "again"), Registries(http))
     assert before >= 4
     assert registry.log().count("/blobs/uploads/") == before
 
@@ -163,9 +165,9 @@ def test_archives_that_skopeo_reads(registry: Registry, http: Http, layout: Layo
     assert digest_of(skopeo("inspect", "--raw", f"oci-archive:{path}")) == layout.root().digest
     target = f"docker://{registry.host}/team/app:from-archive"
     skopeo("copy", "--all", "--dest-tls-verify=false", f"oci-archive:{path}", target)
-    assert open_image(target, http=http).root() == layout.root()
-    push(open_image(str(path), http=http), reference(registry, "again"), http)
-    assert everything(open_image(f"{registry.host}/team/app:again", http=http)) == everything(layout)
+    assert open_image(target, Registries(http)).root() == layout.root()
+    push(open_image(str(path), Registries(http)), reference(registry, "again"), Registries(http))
+    assert everything(open_image(f"{registry.host}/team/app:again", Registries(http))) == everything(layout)
 
 
 @pytest.mark.parametrize("platform", [AMD64, ARM64])
@@ -198,8 +200,8 @@ class TestPassword:
 
     def test_the_right_one(self, guarded: Registry, http: Http, layout: LayoutImage, tmp_path: Path) -> None:
         keychain = logged_in(tmp_path / "home", guarded.host, "user", PASSWORD)
-        push(layout, reference(guarded), http, keychain=keychain)
-        remote = RegistryImage(reference(guarded), http, keychain=keychain)
+        push(layout, reference(guarded), Registries(http, keychain=keychain))
+        remote = Registries(http, keychain=keychain).image(reference(guarded))
         assert everything(remote) == everything(layout)
 
     def test_what_skopeo_stored(
@@ -209,7 +211,7 @@ class TestPassword:
         login = ["skopeo", "login", "--tls-verify=false", f"--authfile={file}", "-u=user", "--password-stdin"]
         subprocess.run([*login, guarded.host], input=PASSWORD.encode(), check=True, capture_output=True)
         monkeypatch.setenv("REGISTRY_AUTH_FILE", str(file))
-        assert push(layout, reference(guarded), http) == layout.root()
+        assert push(layout, reference(guarded), Registries(http)) == layout.root()
 
     def test_the_wrong_one_or_none(self, guarded: Registry, http: Http, layout: LayoutImage, tmp_path: Path) -> None:
         for keychain in (
@@ -217,8 +219,8 @@ class TestPassword:
             Keychain(environ={}, home=tmp_path / "none"),
         ):
             for attempt in (
-                lambda keychain=keychain: RegistryImage(reference(guarded), http, keychain=keychain).root(),
-                lambda keychain=keychain: push(layout, reference(guarded), http, keychain=keychain),
+                lambda keychain=keychain: Registries(http, keychain=keychain).image(reference(guarded)).root(),
+                lambda keychain=keychain: push(layout, reference(guarded), Registries(http, keychain=keychain)),
             ):
                 with pytest.raises(RegistryError, match="HTTP 401") as caught:
                     attempt()
@@ -230,7 +232,7 @@ class TestPassword:
         answer = json.dumps({"ServerURL": guarded.host, "Username": "user", "Secret": PASSWORD})
         script = f"#!/bin/sh\n[ \"$1\" = get ] && read -r server; cat <<'END'\n{answer}\nEND\n"
         with helper(tmp_path, script) as keychain:
-            push(layout, reference(guarded), http, keychain=keychain)
+            push(layout, reference(guarded), Registries(http, keychain=keychain))
 
     def test_a_helper_that_hangs(
         self, guarded: Registry, http: Http, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -238,7 +240,7 @@ class TestPassword:
         monkeypatch.setattr("crossdock.image.auth.HELPER_SECONDS", 0.5)
         began = time.monotonic()
         with helper(tmp_path, "#!/bin/sh\nexec sleep 60\n") as keychain, pytest.raises(RegistryError) as caught:
-            RegistryImage(reference(guarded), http, keychain=keychain).root()
+            Registries(http, keychain=keychain).image(reference(guarded)).root()
         assert time.monotonic() - began < 10
         assert "docker-credential-crossdock-test" in str(caught.value)
 
@@ -246,8 +248,8 @@ class TestPassword:
         self, guarded: Registry, http: Http, large: LayoutImage, tmp_path: Path, capfd: pytest.CaptureFixture[str]
     ) -> None:
         keychain = logged_in(tmp_path / "home", guarded.host, "user", PASSWORD)
-        push(large, reference(guarded), http, keychain=keychain)
-        remote = RegistryImage(reference(guarded), http, keychain=keychain)
+        push(large, reference(guarded), Registries(http, keychain=keychain))
+        remote = Registries(http, keychain=keychain).image(reference(guarded))
         shown = [repr(remote), repr(vars(remote)), repr(remote.root()), repr(keychain.find(guarded.host))]
         write_oci_archive(large.folder, tmp_path / "image.tar", [str(reference(guarded))])
         shown.append((tmp_path / "image.tar").read_bytes().decode("latin-1"))
@@ -259,7 +261,7 @@ class TestPassword:
                 list(iter(lambda: stream.read(1 << 20), b""))
         shown.append(describe(caught.value))
         with pytest.raises(RegistryError) as caught:
-            push(large, reference(guarded), http, keychain=keychain)
+            push(large, reference(guarded), Registries(http, keychain=keychain))
         shown.append(describe(caught.value))
         shown += [guarded.log(), *capfd.readouterr()]
         secrets = [PASSWORD, base64.b64encode(f"user:{PASSWORD}".encode()).decode()]
@@ -291,8 +293,8 @@ def describe(error: BaseException | None) -> str:
 
 class TestFaults:
     def test_a_registry_that_goes_away_in_the_middle(self, registry: Registry, http: Http, large: LayoutImage) -> None:
-        push(large, reference(registry), http)
-        remote = RegistryImage(reference(registry), http)
+        push(large, reference(registry), Registries(http))
+        remote = Registries(http).image(reference(registry))
         layer = remote.manifest(remote.index().images[0]).layers[0]
         with remote.open(layer) as stream:
             stream.read(1000)
@@ -304,23 +306,23 @@ class TestFaults:
     def test_a_tag_and_a_repository_that_are_not_there(
         self, registry: Registry, http: Http, layout: LayoutImage
     ) -> None:
-        push(layout, reference(registry), http)
+        push(layout, reference(registry), Registries(http))
         for text in (f"{registry.host}/team/app:none", f"{registry.host}/none/app:1"):
             with pytest.raises(RegistryError, match="there is no") as caught:
-                open_image(text, http=http).root()
+                open_image(text, Registries(http)).root()
             assert text in str(caught.value)
 
     def test_a_layer_that_was_damaged_in_the_registry(
         self, registry: Registry, http: Http, layout: LayoutImage
     ) -> None:
-        push(layout, reference(registry), http)
+        push(layout, reference(registry), Registries(http))
         layer = layout.manifest(layout.index().images[1]).layers[0]
         value = layer.digest.removeprefix("sha256:")
         (data,) = (registry.folder / "data").rglob(f"blobs/sha256/{value[:2]}/{value}/data")
         content = bytearray(data.read_bytes())
         content[len(content) // 2] ^= 1
         data.write_bytes(content)
-        remote = open_image(f"{registry.host}/team/app:1", http=http)
+        remote = open_image(f"{registry.host}/team/app:1", Registries(http))
         with remote.open(layer) as stream, pytest.raises(RegistryError, match=f"{layer.digest} has the digest"):
             stream.read()
 
@@ -336,8 +338,8 @@ class TestTls:
     ) -> None:
         monkeypatch.setenv("SSL_CERT_FILE", str(secure.certificate))
         with Http(patience=PATIENT) as http:
-            assert push(layout, reference(secure), http) == layout.root()
-            assert everything(open_image(f"{secure.host}/team/app:1", http=http)) == everything(layout)
+            assert push(layout, reference(secure), Registries(http)) == layout.root()
+            assert everything(open_image(f"{secure.host}/team/app:1", Registries(http))) == everything(layout)
 
     def test_uploads_stay_protected_when_the_registry_says_http(
         self, tmp_path: Path, layout: LayoutImage, monkeypatch: pytest.MonkeyPatch
@@ -345,15 +347,15 @@ class TestTls:
         with Registry(tmp_path / "misled", tls=True, misled=True) as misled:
             monkeypatch.setenv("SSL_CERT_FILE", str(misled.certificate))
             with Http(patience=PATIENT) as http:
-                assert push(layout, reference(misled), http) == layout.root()
+                assert push(layout, reference(misled), Registries(http)) == layout.root()
 
     def test_one_that_is_not(self, secure: Registry, http: Http, layout: LayoutImage) -> None:
         with pytest.raises(RegistryError, match="certificate is not trusted") as caught:
-            push(layout, reference(secure), http)
+            push(layout, reference(secure), Registries(http))
         assert "SSL_CERT_FILE" in str(caught.value)
 
     def test_one_for_another_name(self, secure: Registry, layout: LayoutImage, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("SSL_CERT_FILE", str(secure.certificate))
         other = parse_reference(f"127.0.0.1:{secure.host.partition(':')[2]}/team/app:1")
         with Http(patience=PATIENT) as http, pytest.raises(CrossdockError, match="certificate is not trusted"):
-            push(layout, other, http)
+            push(layout, other, Registries(http))

@@ -21,6 +21,7 @@ from crossdock.cli.options import (
     format_option,
     locate_dockerfile,
     offline_option,
+    plain_http_option,
     platform_option,
     prober,
     read_source,
@@ -93,7 +94,7 @@ def _repeated(name: str, parameter: str, metavar: str, help: str) -> Callable[[F
     help="tty redraws one line per platform; plain prints every line; quiet prints the digest alone.",
 )
 @offline_option
-@click.option("--plain-http", is_flag=True, help="Push by plain HTTP (localhost needs no asking).")
+@plain_http_option
 @format_option
 def command(
     *,

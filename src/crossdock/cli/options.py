@@ -17,6 +17,7 @@ from crossdock.source import Source
 
 if TYPE_CHECKING:
     from crossdock.http import Http
+    from crossdock.image.registry import Registries
 
 _REMOTE = re.compile(r"-$|https?:/|git:/|ssh:/|git@")
 """Contexts that docker build takes and that are no folder: standard input, archives and repositories elsewhere."""
@@ -52,6 +53,9 @@ engine_option = click.option(
 )
 
 
+plain_http_option = click.option(
+    "--plain-http", is_flag=True, help="Speak plain HTTP with the registry (localhost needs no asking)."
+)
 smoke_timeout_option = click.option(
     "--smoke-timeout",
     type=click.FloatRange(min=0.1),
@@ -146,3 +150,14 @@ def prober(offline: bool) -> Iterator[Http | None]:
 
     with Http() as http:
         yield http
+
+
+@contextlib.contextmanager
+def registries(plain_http: bool = False) -> Iterator[Registries]:
+    """All registries, as this machine's configuration says they are reached."""
+    from crossdock.http import Http
+    from crossdock.image.registry import Registries
+    from crossdock.image.settings import read_settings
+
+    with Http() as http:
+        yield Registries(http, settings=read_settings(), plain_http=plain_http)

@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from crossdock.cli.options import registries
 from crossdock.cli.outputs import Destination, Output
 from crossdock.errors import CrossdockError, UsageError
 
@@ -89,18 +90,15 @@ def load_warning(info: EngineInfo, platforms: Sequence[Platform], outputs: Seque
 
 
 def _push(layout: Path, names: Sequence[str], *, plain_http: bool, on_bytes: BytesHandler) -> tuple[str, ...]:
-    from crossdock.http import Http
     from crossdock.image.layout import LayoutImage
     from crossdock.image.publish import push
     from crossdock.image.reference import parse_reference
 
     pushed = []
-    with Http() as http:
+    with registries(plain_http) as reached:
         for name in names:
             reference = parse_reference(name)
-            descriptor = push(
-                LayoutImage(layout), reference, http, plain_http=plain_http, on_progress=partial(on_bytes, name)
-            )
+            descriptor = push(LayoutImage(layout), reference, reached, on_progress=partial(on_bytes, name))
             pushed.append(f"{reference.familiar}@{descriptor.digest}")
     return tuple(pushed)
 

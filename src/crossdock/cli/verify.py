@@ -9,13 +9,19 @@ from pathlib import Path
 
 import click
 
-from crossdock.cli.options import engine_option, format_option, platform_option, smoke_timeout_option
+from crossdock.cli.options import (
+    engine_option,
+    format_option,
+    plain_http_option,
+    platform_option,
+    registries,
+    smoke_timeout_option,
+)
 from crossdock.cli.output import style_of, write
 from crossdock.engines.choose import choose
 from crossdock.engines.model import Engine, SmokeResult
 from crossdock.errors import EngineError, ExitCode
 from crossdock.host.binfmt import check_emulation
-from crossdock.http import Http
 from crossdock.image.layout import LayoutWriter, assemble_index
 from crossdock.image.locate import open_image
 from crossdock.image.model import Image
@@ -33,7 +39,7 @@ from crossdock.verify.smoke import with_smoke_runs
 @click.option("--no-smoke", is_flag=True, help="Do not start the images.")
 @smoke_timeout_option
 @engine_option
-@click.option("--plain-http", is_flag=True, help="Ask the registry by plain HTTP (localhost needs no asking).")
+@plain_http_option
 @format_option
 def command(
     *,
@@ -62,8 +68,8 @@ def command(
       crossdock verify --no-smoke app.tar
       crossdock verify --format json ./layout > verified.json
     """
-    with Http() as http:
-        found = open_image(image, http=http, plain_http=plain_http)
+    with registries(plain_http) as reached:
+        found = open_image(image, reached)
         result = verify_image(found, require=_wanted(found, require, platform))
         if not no_smoke:
             result = _smoke(found, result, engine, smoke_timeout, SystemRunner())

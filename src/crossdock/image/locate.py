@@ -5,19 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 
 from crossdock.errors import CrossdockError, InputError, UsageError
-from crossdock.http import Http
 from crossdock.image.archive import ArchiveImage
-from crossdock.image.auth import Keychain
 from crossdock.image.documents import ImageDocuments
 from crossdock.image.layout import LAYOUT_FILE, LayoutImage
 from crossdock.image.reference import parse_reference
-from crossdock.image.registry import RegistryImage
+from crossdock.image.registry import Registries
 
 _PATH_STARTS = ("/", "./", "../", "~")
 _ARCHIVE_ENDS = (".tar", ".tar.gz", ".tgz", ".oci", ".tar.zst")
 
 
-def open_image(text: str, *, http: Http, plain_http: bool = False, keychain: Keychain | None = None) -> ImageDocuments:
+def open_image(text: str, registries: Registries) -> ImageDocuments:
     """The image that ``text`` names; an ``image.model.Image``. Nothing is read from a registry yet.
 
     An existing folder is an OCI layout and an existing file an archive, so a path wins over a reference. skopeo's
@@ -27,7 +25,7 @@ def open_image(text: str, *, http: Http, plain_http: bool = False, keychain: Key
     if not text.strip():
         raise UsageError("an image has no name", hint="Name a folder, an archive or a reference such as alpine:3.20.")
     if text.startswith("docker://"):
-        return _remote(text.removeprefix("docker://"), http, plain_http, keychain)
+        return registries.image(parse_reference(text.removeprefix("docker://")))
     for prefix in ("oci:", "oci-archive:", "docker-archive:"):
         if text.startswith(prefix):
             path, tag = _path_and_tag(text.removeprefix(prefix))
@@ -38,15 +36,11 @@ def open_image(text: str, *, http: Http, plain_http: bool = False, keychain: Key
     if text.startswith(_PATH_STARTS) or text.endswith(_ARCHIVE_ENDS):
         raise InputError("there is no such file or folder", where=text, hint="Check the path.")
     try:
-        return _remote(text, http, plain_http, keychain)
+        return registries.image(parse_reference(text))
     except UsageError as error:
         raise UsageError(
             error.what, where=error.where, hint=f"There is no file or folder of that name either. {error.hint}"
         ) from None
-
-
-def _remote(text: str, http: Http, plain_http: bool, keychain: Keychain | None) -> RegistryImage:
-    return RegistryImage(parse_reference(text), http, plain_http, keychain=keychain)
 
 
 def _local(path: Path, tag: str | None) -> ImageDocuments:

@@ -8,12 +8,11 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from urllib.parse import urlencode, urljoin, urlsplit, urlunsplit
 
 from crossdock.errors import RegistryError
-from crossdock.http import CHUNK, Http, Response, Unreachable, public_url
-from crossdock.image.auth import Keychain
+from crossdock.http import CHUNK, Response, Unreachable, public_url
 from crossdock.image.documents import Contents, contents
 from crossdock.image.model import Descriptor, Image
 from crossdock.image.reference import Reference
-from crossdock.image.registry import ACCEPT, Registry
+from crossdock.image.registry import ACCEPT, Registries, Registry
 from crossdock.image.stream import digest_of
 
 Progress = Callable[[int, int], None]
@@ -29,11 +28,9 @@ _WORTH_REPEATING = frozenset({404, 408, 416, 429, 500, 502, 503, 504})
 def push(
     image: Image,
     destination: Reference,
-    http: Http,
+    registries: Registries,
     *,
     tags: Sequence[str] = (),
-    plain_http: bool = False,
-    keychain: Keychain | None = None,
     on_progress: Progress | None = None,
 ) -> Descriptor:
     """Push ``image`` to ``destination`` and under further ``tags`` of that repository; returns its root as pushed.
@@ -50,7 +47,7 @@ def push(
             hint="Push to a tag.",
         )
     parts = contents(image)
-    registry = Registry(destination.host, http, keychain=keychain, plain_http=plain_http)
+    registry = registries.registry(destination.host)
     pushing = _Push(image, destination, registry, parts, on_progress)
     pushing.blobs()
     pushing.documents()

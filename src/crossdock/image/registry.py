@@ -23,6 +23,7 @@ from crossdock.image.model import (
     Descriptor,
 )
 from crossdock.image.reference import DOCKER_HUB, Reference
+from crossdock.image.settings import Settings
 from crossdock.image.stream import CheckedStream, check_bytes, digest_of
 
 ACCEPT = ", ".join((OCI_INDEX, DOCKER_LIST, OCI_MANIFEST, DOCKER_MANIFEST))
@@ -36,17 +37,48 @@ _RESUME_WINDOW = 16 << 20
 Answer = TypeVar("Answer", Document, Response)
 
 
+class Registries:
+    """All registries as this machine reaches them. Made once per run and handed to whatever reads or pushes images, so
+    that connections, tokens and what was learnt are shared. Threads may share it."""
+
+    def __init__(
+        self,
+        http: Http,
+        *,
+        keychain: Keychain | None = None,
+        settings: Settings | None = None,
+        plain_http: bool = False,
+    ) -> None:
+        self.http = http
+        self._keychain = keychain or Keychain()
+        self._settings = settings or Settings()
+        self._plain_http = plain_http
+        self._known: dict[str, Registry] = {}
+        self._lock = threading.Lock()
+
+    def registry(self, host: str) -> Registry:
+        """The registry that a reference names by ``host``."""
+        with self._lock:
+            if host not in self._known:
+                self._known[host] = Registry(host, self.http, self._keychain, plain_http=self._plain_http)
+            return self._known[host]
+
+    def image(self, reference: Reference) -> RegistryImage:
+        """The image that a reference names. Nothing is asked yet."""
+        return RegistryImage(reference, self.registry(reference.host))
+
+
 class Registry:
     """One registry: its address, its authorization, and what its refusals mean. Threads may share it.
 
     Plain HTTP is spoken only where ``plain_http`` asks for it, and to this machine when it does not speak TLS.
     """
 
-    def __init__(self, host: str, http: Http, *, keychain: Keychain | None = None, plain_http: bool = False) -> None:
+    def __init__(self, host: str, http: Http, keychain: Keychain, *, plain_http: bool) -> None:
         self.host = host
         self.http = http
         self._plain_http = plain_http
-        self._authorizer = Authorizer(host, http, keychain or Keychain())
+        self._authorizer = Authorizer(host, http, keychain)
         self._base = ""
         self._lock = threading.Lock()
 
@@ -187,18 +219,10 @@ class Registry:
 class RegistryImage(ImageDocuments):
     """An image in a registry, as ``image.model.Image``."""
 
-    def __init__(
-        self,
-        reference: Reference,
-        http: Http,
-        plain_http: bool = False,
-        *,
-        keychain: Keychain | None = None,
-        registry: Registry | None = None,
-    ) -> None:
+    def __init__(self, reference: Reference, registry: Registry) -> None:
         self.name = reference.familiar
         self.reference = reference
-        self.registry = registry or Registry(reference.host, http, keychain=keychain, plain_http=plain_http)
+        self.registry = registry
         self._scopes = (f"repository:{reference.repository}:pull",)
         self._root: Descriptor | None = None
         self._documents: dict[str, bytes] = {}

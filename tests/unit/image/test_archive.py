@@ -24,7 +24,7 @@ from crossdock.image.documents import contents
 from crossdock.image.layout import LayoutImage, blob_path
 from crossdock.image.locate import open_image
 from crossdock.image.model import OCI_LAYER, OCI_LAYER_GZIP, Image
-from crossdock.image.registry import RegistryImage
+from crossdock.image.registry import Registries, RegistryImage
 from crossdock.image.stream import digest_of
 from crossdock.platforms import AMD64, ARM64
 
@@ -283,12 +283,12 @@ class TestOpening:
         monkeypatch.chdir(tmp_path)
         with Http(offline=True) as http:
             for text in ("both", str(image.folder), "oci:both", "oci:both:1", "oci-archive:app:2.tar"):
-                assert open_image(text, http=http).root() == image.root(), text
+                assert open_image(text, Registries(http)).root() == image.root(), text
             for text in ("app:2.tar", "oci-archive:app:2.tar:1", f"oci-archive:{tmp_path}/app:2.tar:1"):
-                assert open_image(text, http=http).root() == image.root(), text
+                assert open_image(text, Registries(http)).root() == image.root(), text
             for text in ("docker://both", "alpine:3.20", "quay.io/a/b@sha256:" + "0" * 64):
-                assert isinstance(open_image(text, http=http), RegistryImage), text
-            assert isinstance(open_image("both", http=http), LayoutImage)
+                assert isinstance(open_image(text, Registries(http)), RegistryImage), text
+            assert isinstance(open_image("both", Registries(http)), LayoutImage)
 
     @pytest.mark.parametrize(
         "text",
@@ -297,14 +297,14 @@ class TestOpening:
     def test_a_path_that_is_none(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str) -> None:
         monkeypatch.chdir(tmp_path)
         with pytest.raises(InputError, match="no such file or folder"), Http(offline=True) as http:
-            open_image(text, http=http)
+            open_image(text, Registries(http))
 
     def test_a_folder_that_is_no_image(self, tmp_path: Path) -> None:
         with pytest.raises(InputError, match="no OCI layout"), Http(offline=True) as http:
-            open_image(str(tmp_path), http=http)
+            open_image(str(tmp_path), Registries(http))
 
     @pytest.mark.parametrize("text", ["", " ", "What is this?", "a" * 5000, "docker://UPPER CASE", "nul\0byte"])
     def test_what_is_nothing(self, text: str) -> None:
         with pytest.raises(CrossdockError) as caught, Http(offline=True) as http:
-            open_image(text, http=http)
+            open_image(text, Registries(http))
         assert caught.value.hint

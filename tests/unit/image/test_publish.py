@@ -19,6 +19,7 @@ from crossdock.image.layout import LayoutImage, blob_path
 from crossdock.image.model import OCI_INDEX
 from crossdock.image.publish import push
 from crossdock.image.reference import parse_reference
+from crossdock.image.registry import Registries
 
 REPOSITORY = "/v2/team/app"
 UPLOADS = f"{REPOSITORY}/blobs/uploads/"
@@ -55,10 +56,8 @@ def send(layout: LayoutImage, server: Server, home: Path, *, tags: tuple[str, ..
         root = push(
             layout,
             parse_reference(f"{server.host}/team/app:1"),
-            http,
+            Registries(http, keychain=Keychain(environ={}, home=home), plain_http=True),
             tags=tags,
-            plain_http=True,
-            keychain=Keychain(environ={}, home=home),
             on_progress=lambda done, total: progress.append((done, total)),
         )
     assert root == layout.root()
@@ -172,14 +171,19 @@ def test_an_interruption_stops_the_push(empty: Server, layout: LayoutImage, tmp_
         raise KeyboardInterrupt
 
     with Http(patience=FAST) as http, pytest.raises(KeyboardInterrupt):
-        push(layout, parse_reference(f"{empty.host}/team/app:1"), http, plain_http=True, on_progress=interrupt)
+        push(
+            layout,
+            parse_reference(f"{empty.host}/team/app:1"),
+            Registries(http, plain_http=True),
+            on_progress=interrupt,
+        )
     assert not [seen for seen in empty.seen if "manifests" in seen.path]
 
 
 def test_another_digest_cannot_be_pushed(empty: Server, layout: LayoutImage) -> None:
     reference = parse_reference(f"{empty.host}/team/app@sha256:{'0' * 64}")
     with Http(patience=FAST) as http, pytest.raises(RegistryError, match="cannot be pushed as"):
-        push(layout, reference, http, plain_http=True)
+        push(layout, reference, Registries(http, plain_http=True))
     assert empty.seen == []
 
 

@@ -17,7 +17,7 @@ from crossdock.image.documents import MAX_DOCUMENT, contents
 from crossdock.image.layout import LayoutImage
 from crossdock.image.model import DOCKER_LIST, OCI_INDEX, OCI_LAYER, Descriptor
 from crossdock.image.reference import parse_reference
-from crossdock.image.registry import RegistryImage
+from crossdock.image.registry import Registries, RegistryImage
 from crossdock.platforms import AMD64, ARM64
 
 REPOSITORY = "/v2/team/app"
@@ -44,7 +44,7 @@ def serve(server: Server, layout: LayoutImage) -> None:
 
 def image(server: Server, http: Http, home: Path, text: str = "team/app:1") -> RegistryImage:
     reference = parse_reference(f"{server.host}/{text}")
-    return RegistryImage(reference, http, plain_http=True, keychain=Keychain(environ={}, home=home))
+    return Registries(http, plain_http=True, keychain=Keychain(environ={}, home=home)).image(reference)
 
 
 def fails(image: RegistryImage, message: str) -> RegistryError:
@@ -82,28 +82,28 @@ def test_plain_http_is_found_out_on_this_machine(
 ) -> None:
     serve(server, layout)
     reference = parse_reference(f"{server.host}/team/app:1")
-    remote = RegistryImage(reference, http, keychain=Keychain(environ={}, home=tmp_path))
+    remote = Registries(http, keychain=Keychain(environ={}, home=tmp_path)).image(reference)
     assert remote.root() == layout.root()
 
 
 def test_elsewhere_plain_http_is_not_tried(http: Http, tmp_path: Path) -> None:
-    remote = RegistryImage(parse_reference("r.invalid/a:1"), http, keychain=Keychain(environ={}, home=tmp_path))
+    remote = Registries(http, keychain=Keychain(environ={}, home=tmp_path)).image(parse_reference("r.invalid/a:1"))
     assert remote.registry.base == "https://r.invalid"
-    asked = RegistryImage(parse_reference("r.invalid/a:1"), http, plain_http=True)
+    asked = Registries(http, plain_http=True).image(parse_reference("r.invalid/a:1"))
     assert asked.registry.base == "http://r.invalid"
-    hub = RegistryImage(parse_reference("alpine"), http)
+    hub = Registries(http).image(parse_reference("alpine"))
     assert hub.registry.base == "https://registry-1.docker.io"
 
 
 def test_offline(tmp_path: Path) -> None:
     with Http(offline=True) as http, pytest.raises(Offline):
-        RegistryImage(parse_reference("alpine"), http).root()
+        Registries(http).image(parse_reference("alpine")).root()
 
 
 class TestFaults:
     def test_nothing_listens(self, http: Http, tmp_path: Path) -> None:
         reference = parse_reference(f"127.0.0.1:{closed_port()}/team/app:1")
-        fails(RegistryImage(reference, http, keychain=Keychain(environ={}, home=tmp_path)), "connection was refused")
+        fails(Registries(http, keychain=Keychain(environ={}, home=tmp_path)).image(reference), "connection was refused")
 
     def test_too_slow(self, server: Server, http: Http, tmp_path: Path) -> None:
         server.on("GET", TAG, Answer(200, b"{}", wait=1.5))
