@@ -13,7 +13,7 @@ from crossdock.findings import Skipped, locate
 from crossdock.read.dotenv import with_dotenv
 from crossdock.read.images import ImagesFound, ImageUse, in_order
 from crossdock.read.interpolate import InterpolationError, interpolate
-from crossdock.read.yaml_tree import YamlMapping, YamlNode, YamlScalar, YamlSequence, describe, is_template, place
+from crossdock.read.yaml_model import YamlMapping, YamlNode, YamlScalar, YamlSequence, describe, is_template, place
 from crossdock.source import Source
 
 _TOP = frozenset("version name services networks volumes secrets configs include models".split())
@@ -28,7 +28,7 @@ def is_compose(document: YamlNode) -> bool:
         return isinstance(services, YamlMapping) or (isinstance(services, YamlScalar) and services.null)
     values = list(_first_format(document).values())
     if not values:
-        return bool(document.pairs)
+        return any(document.entries())
     return all(isinstance(value, YamlMapping) for value in values) and any(
         isinstance(value, YamlMapping) and (value.text("image") or value.get("build")) for value in values
     )

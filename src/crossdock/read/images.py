@@ -74,10 +74,10 @@ def find_images(source: Source, *, build_args: Mapping[str, str], environ: Mappi
 def _yaml_images(source: Source, environ: Mapping[str, str]) -> ImagesFound:
     # Not at the top of the module: importing ruamel.yaml takes longer than reading a Dockerfile.
     from crossdock.read.compose import compose_images, is_compose
-    from crossdock.read.kubernetes import is_kubernetes, kubernetes_images
+    from crossdock.read.kubernetes import is_kubernetes, kubernetes_images, without_podless
     from crossdock.read.yaml_tree import read_yaml
 
-    documents = read_yaml(source)
+    documents = read_yaml(without_podless(source))
     if any(is_kubernetes(document) for document in documents):
         return kubernetes_images(source, documents)
     if any(is_compose(document) for document in documents):

@@ -6,18 +6,43 @@ Kustomization (images). Kinds are not listed: custom resources hold pods in the 
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterator, Sequence
 
 from crossdock.findings import Skipped, locate
 from crossdock.read.images import ImagesFound, ImageUse, in_order
-from crossdock.read.yaml_tree import YamlMapping, YamlNode, YamlScalar, YamlSequence, describe, is_template
+from crossdock.read.yaml_model import YamlMapping, YamlNode, YamlScalar, YamlSequence, describe, is_template
 from crossdock.source import Source
 
 _CONTAINERS = ("initContainers", "containers", "ephemeralContainers")
 _KUSTOMIZE = ("Kustomization", "Component")
+_DOCUMENT = re.compile(rb"^---(?=\s|\Z)", re.MULTILINE)
+_HEAD = re.compile(rb"^(?:apiVersion|kind):[ \t]*+[\"']?([\w./-]*).*", re.MULTILINE)
 _PLACEHOLDER = re.compile(r"[${}<>%]")
 _RENDER = "`kubectl kustomize . | crossdock platforms -f -`"
+
+
+def without_podless(source: Source) -> Source:
+    """The source with blanks in the place of documents that hold no pod: those without an image, and schemas (custom
+    resource definitions). Charts have megabytes of them, and YAML takes long to read. Their apiVersion and kind stay,
+    and so does every offset."""
+    starts = [0, *(match.start() for match in _DOCUMENT.finditer(source.data)), len(source.data)]
+    documents = (source.data[start:end] for start, end in itertools.pairwise(starts))
+    return Source(source.path, b"".join(map(_without_podless, documents)))
+
+
+def _without_podless(document: bytes) -> bytes:
+    heads = {match.start(): match for match in _HEAD.finditer(document)}
+    schema = any(head[1] == b"CustomResourceDefinition" for head in heads.values())
+    if len(heads) != 2 or (not schema and (b"image" in document or b"{{" in document)):
+        return document
+    first, second = (head.span() for head in heads.values())
+    gaps = (document[: first[0]], document[first[1] : second[0]], document[second[1] :])
+    before, between, after = (re.sub(rb"[^\r\n]", b" ", gap) for gap in gaps)
+    # The marker of its beginning stays as well.
+    before = document[:3] + before[3:] if _DOCUMENT.match(document) else before
+    return before + document[slice(*first)] + between + document[slice(*second)] + after
 
 
 def is_kubernetes(document: YamlNode) -> bool:
@@ -73,7 +98,7 @@ def _pods(document: YamlNode, source: Source) -> Iterator[ImageUse | Skipped]:
                 name = key.text if isinstance(key, YamlScalar) else ""
                 if name == "image" and isinstance(value, YamlScalar) and not value.null:
                     others.append(value)
-                elif name != "metadata":  # labels and annotations may have any name
+                elif name not in ("metadata", "status"):  # labels of any name; what runs, said once more
                     todo.append(value)
     for image in others:
         if id(image) not in taken:

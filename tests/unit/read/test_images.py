@@ -432,6 +432,37 @@ spec:
     ]
 
 
+def test_documents_without_pods_are_not_read() -> None:
+    head = "---\r\napiVersion: v1\r\nkind: Service\r\nspec: {ports: [[[\r\n--- # é\n"
+    schema = "kind: CustomResourceDefinition\nspec: {containers: [{image: none}]}\napiVersion: x/v1\n--- \n"
+    pod = "apiVersion: v1\nkind: Pod\nspec:\n  containers: [{image: a}]\n"
+    (image,) = find(head + schema + pod).images
+    assert (image.text, image.location.line, image.location.column) == ("a", 13, 24)
+    assert texts(head) == texts(schema) == texts(head + schema) == []
+    assert texts("apiVersion: v1\nkind: Service\n") == []
+    with pytest.raises(InputError, match="not valid YAML"):
+        find(head + pod + "  [")
+
+
+def test_what_the_cluster_says_of_itself_is_passed_over() -> None:
+    pod = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"managedFields": [{"containers": [{"image": "m"}]}]},
+        "spec": {"containers": [{"image": "a:1"}]},
+        "status": {"containerStatuses": [{"image": "docker.io/library/a:1", "imageID": "x"}]},
+    }
+    assert texts(json.dumps({"apiVersion": "v1", "kind": "List", "items": [pod]})) == ["a:1"]
+
+
+def test_a_template_is_told_from_braces_in_quotes() -> None:
+    with pytest.raises(InputError, match="this is not valid YAML"):
+        find("services:\n  a: {image: a, hostname: '{{.Node.Hostname}}'\n", "stack.yml")
+    for line in ("{{ if x }}", "  - {{ x }}: b", "image: {{ a }}:{{ b }}", "{% if x %}"):
+        with pytest.raises(InputError, match="this is a template"):
+            find(f"services:\n{line}\n]", "stack.yml")
+
+
 def test_a_helm_template_says_how_to_render_it() -> None:
     text = "{{- if .Values.on }}\napiVersion: v1\nkind: Pod\n{{- end }}\n"
     with pytest.raises(InputError, match=r"helm template \. \| crossdock platforms -f -"):
@@ -489,6 +520,8 @@ def test_keys_that_look_like_instructions() -> None:
         ("hello\n", "notes.txt", "no Dockerfile"),
         ("a: b\n", "a.yaml", "services"),
         ("- a\n- b\n", "a.yaml", "no compose file"),
+        ('{{ include "chart.pod" . }}\n', "a.yaml", "template"),
+        ("{{ pod }}\n", "a.yaml", "no compose file"),
         ("services: [a]\n", "a.yaml", "no compose file"),
         ("services: {\n", "a.yaml", r"a\.yaml:\d:\d: this is not valid YAML"),
         ("services:\n\tweb: {image: a}\n", "a.yaml", r"a\.yaml:2:1: .*\n.*spaces"),
