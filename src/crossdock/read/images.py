@@ -75,6 +75,7 @@ def _yaml_images(source: Source, environ: Mapping[str, str]) -> ImagesFound:
     # Not at the top of the module: importing ruamel.yaml takes longer than reading a Dockerfile.
     from crossdock.read.compose import compose_images, is_compose
     from crossdock.read.kubernetes import is_kubernetes, kubernetes_images, without_podless
+    from crossdock.read.yaml_model import is_template, template_error
     from crossdock.read.yaml_tree import read_yaml
 
     documents = read_yaml(without_podless(source))
@@ -82,6 +83,8 @@ def _yaml_images(source: Source, environ: Mapping[str, str]) -> ImagesFound:
         return kubernetes_images(source, documents)
     if any(is_compose(document) for document in documents):
         return compose_images(source, documents, environ)
+    if any(is_template(source, document) for document in documents):
+        raise template_error(source.path)
     raise _none_of_them(source)
 
 

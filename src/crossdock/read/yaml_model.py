@@ -116,9 +116,13 @@ class YamlText:
         """The bytes of the characters ``start:end``."""
         return Span(self._byte(start), self._byte(max(start, end)))
 
+    def where(self, index: int) -> str:
+        """``path:line:column`` of a character."""
+        return str(locate(self.source, self.span(index, index)))
+
     def fail(self, index: int, what: str, hint: str) -> InputError:
         """An error that points at a character."""
-        return InputError(what, where=str(locate(self.source, self.span(index, index))), hint=hint)
+        return InputError(what, where=self.where(index), hint=hint)
 
     def _byte(self, index: int) -> int:
         index = min(index, len(self.text))
@@ -137,6 +141,15 @@ def is_template(source: Source, node: YamlNode) -> bool:
     """Whether a node is what a template engine (Helm's, Jinja) would replace, which can look like YAML."""
     written = source.slice(node.span)
     return b"{{" in written if isinstance(node, YamlScalar) else written.startswith(b"{{")
+
+
+def template_error(where: str) -> InputError:
+    """What is said of a file that becomes YAML only when it is rendered."""
+    return InputError(
+        "this is a template, not YAML",
+        where=where,
+        hint="Render it first: for Helm `helm template . | crossdock platforms -f -`.",
+    )
 
 
 def describe(source: Source, node: YamlNode) -> str:

@@ -24,7 +24,15 @@ from ruamel.yaml.scanner import Scanner
 
 from crossdock.errors import InputError
 from crossdock.read.json_tree import read_json
-from crossdock.read.yaml_model import YamlMapping, YamlNode, YamlScalar, YamlSequence, YamlText, well_formed
+from crossdock.read.yaml_model import (
+    YamlMapping,
+    YamlNode,
+    YamlScalar,
+    YamlSequence,
+    YamlText,
+    template_error,
+    well_formed,
+)
 from crossdock.source import Source
 
 MAX_SIZE = 10 << 20
@@ -162,10 +170,6 @@ class _Reader:
         index = mark.index if mark is not None else getattr(error, "position", 0)
         why = getattr(error, "problem", None) or getattr(error, "reason", None) or str(error)
         if self._text.template:
-            return self._text.fail(
-                index,
-                "this is a template, not YAML",
-                "Render it first: for Helm `helm template . | crossdock platforms -f -`.",
-            )
+            return template_error(self._text.where(index))
         hint = "Indent with spaces; YAML takes no tabs there." if "'\\t'" in why else "Correct it there or just above."
         return self._text.fail(index, f"this is not valid YAML: {why}", hint)
