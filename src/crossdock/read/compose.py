@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from posixpath import dirname, join, normpath
 
 from crossdock.findings import Skipped, locate
 from crossdock.read.dotenv import with_dotenv
@@ -77,7 +78,7 @@ def _service(name: str, service: YamlNode, source: Source, environ: Mapping[str,
         return
     image, build = service.get("image"), service.get("build")
     if build is not None and not (isinstance(build, YamlScalar) and build.null):
-        yield Skipped(what, _built_from(build))
+        yield Skipped(what, _built_from(build, dirname(source.path)))
     elif image is None or (isinstance(image, YamlScalar) and image.null):
         why = _without_image(service)
         if why:
@@ -105,20 +106,18 @@ def _image(node: YamlNode, source: Source, environ: Mapping[str, str]) -> ImageU
     return ImageUse(text, locate(source, node.span)) if text else Skipped(what, "it is empty")
 
 
-def _built_from(build: YamlNode) -> str:
-    context, dockerfile = "", ""
+def _built_from(build: YamlNode, folder: str) -> str:
+    """Where the Dockerfile of a service is, as whoever names ``folder``'s compose file would name it."""
+    context, dockerfile = ".", "Dockerfile"
     if isinstance(build, YamlScalar):
         context = build.text
     elif isinstance(build, YamlMapping):
         if build.get("dockerfile_inline") is not None:
             return "built here from a Dockerfile inside the compose file; save that as a file and name it"
-        context, dockerfile = build.text("context") or "", build.text("dockerfile") or ""
+        context, dockerfile = build.text("context") or context, build.text("dockerfile") or dockerfile
     if "://" in context or context.startswith("git@"):
         return f"built from {context}; name a copy of its Dockerfile"
-    path = f"{context.rstrip('/') or '.'}/{dockerfile or 'Dockerfile'}".removeprefix("./")
-    if dockerfile.startswith("/"):
-        path = dockerfile
-    return f"built here from {path}; name its Dockerfile"
+    return f"built here from {normpath(join(folder, context, dockerfile))}; name its Dockerfile"
 
 
 def _without_image(service: YamlMapping) -> str:

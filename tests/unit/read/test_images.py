@@ -251,6 +251,11 @@ def test_services_without_an_image(service: str, reason: str) -> None:
     assert reason in said
 
 
+def test_a_service_that_is_built_names_its_dockerfile_as_seen_from_here() -> None:
+    said = why("services: {a: {build: {context: ../web, dockerfile: Dockerfile.dev}}}", "deploy/compose.yaml")
+    assert said == "service a in deploy/compose.yaml:1: built here from web/Dockerfile.dev; name its Dockerfile"
+
+
 def test_variables_from_the_file_beside_it(tmp_path: Path) -> None:
     (tmp_path / ".env").write_bytes(
         b"\xef\xbb\xbf# comment\r\n"
