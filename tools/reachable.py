@@ -5,7 +5,9 @@ from __future__ import annotations
 import sys
 
 from crossdock.errors import CrossdockError
-from crossdock.http import EvidenceStatus, Http, Patience
+from crossdock.http.client import Http
+from crossdock.http.evidence import EvidenceStatus, WebProber
+from crossdock.http.model import Patience
 from crossdock.image.locate import open_image
 from crossdock.image.registry import Registries
 
@@ -15,7 +17,7 @@ FILE = "https://github.com/krallin/tini/releases/download/v0.19.0/tini-arm64"
 
 def main() -> int:
     with Http(patience=Patience(connect=5, read=10, document=10, attempts=1)) as http:
-        if http.exists(FILE).status is not EvidenceStatus.FOUND:
+        if WebProber(http).exists(FILE).status is not EvidenceStatus.FOUND:
             return 1
         try:
             open_image(IMAGE, Registries(http)).root()

@@ -20,7 +20,8 @@ import pytest
 from registry import Registry
 
 from crossdock.errors import CrossdockError, RegistryError
-from crossdock.http import Http, Patience
+from crossdock.http.client import Http
+from crossdock.http.model import Patience
 from crossdock.image.archive import ArchiveImage, write_oci_archive
 from crossdock.image.auth import Keychain
 from crossdock.image.documents import contents, descriptor_json, to_json

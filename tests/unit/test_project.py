@@ -89,7 +89,7 @@ def test_programs_start_and_requests_go_out_in_one_place(path: Path) -> None:
     for line, module in _imports(path):
         top = module.split(".")[0]
         assert top != "subprocess" or _name(path) == "process", f"{path}:{line}: programs start in crossdock.process"
-        assert top not in {"httpx2", "urllib3", "http", "requests"} or _name(path) == "http", (
+        assert top not in {"pycurl", "httpx", "urllib3", "http", "requests"} or _name(path) == "http", (
             f"{path}:{line}: requests go out through crossdock.http"
         )
         assert module != "urllib.request", f"{path}:{line}: requests go out through crossdock.http"
@@ -105,7 +105,7 @@ def test_every_module_says_first_what_it_does(path: Path) -> None:
 def test_help_imports_nothing_heavy() -> None:
     code = (
         "import sys; from crossdock.cli.main import main; main(['--help']);"
-        "heavy = {'click', 'rich', 'httpx2', 'msgspec', 'tree_sitter', 'isal', 'zstandard', 'asyncio', 'pathspec'};"
+        "heavy = {'click', 'rich', 'pycurl', 'msgspec', 'tree_sitter', 'isal', 'zstandard', 'asyncio', 'pathspec'};"
         "sys.exit(', '.join(heavy & set(sys.modules)) or 0)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30, check=False)
@@ -122,7 +122,7 @@ def _pins(name: str) -> dict[str, str]:
 
 
 def _plain(requirement: object) -> str:
-    return re.split(r"[^\w.-]", str(requirement), maxsplit=1)[0].lower().replace("_", "-")
+    return re.split(r"[^\w.-]", str(requirement), maxsplit=1)[0].lower().replace("_", "-").replace(".", "-")
 
 
 def test_lock_holds_every_dependency() -> None:

@@ -16,7 +16,7 @@ from crossdock.platforms import Platform, parse_platforms
 from crossdock.source import Source
 
 if TYPE_CHECKING:
-    from crossdock.http import Http
+    from crossdock.http.evidence import WebProber
     from crossdock.image.registry import Registries
 
 _REMOTE = re.compile(r"-$|https?:/|git:/|ssh:/|git@")
@@ -141,21 +141,22 @@ def locate_dockerfile(path: Path, file: Path | None) -> tuple[Path, Path]:
 
 
 @contextlib.contextmanager
-def prober(offline: bool) -> Iterator[Http | None]:
+def prober(offline: bool) -> Iterator[WebProber | None]:
     """What looks up whether files exist upstream; None when nothing may be looked up."""
     if offline:
         yield None
         return
-    from crossdock.http import Http
+    from crossdock.http.client import Http
+    from crossdock.http.evidence import WebProber
 
     with Http() as http:
-        yield http
+        yield WebProber(http)
 
 
 @contextlib.contextmanager
 def registries(plain_http: bool = False) -> Iterator[Registries]:
     """All registries, as this machine's configuration says they are reached."""
-    from crossdock.http import Http
+    from crossdock.http.client import Http
     from crossdock.image.registry import Registries
     from crossdock.image.settings import read_settings
 

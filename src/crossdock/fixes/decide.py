@@ -9,7 +9,7 @@ from typing import Protocol
 
 from crossdock.errors import CrossdockError
 from crossdock.findings import Claim, Finding, Fix, Safety
-from crossdock.http import Evidence, EvidenceStatus
+from crossdock.http.evidence import Evidence, EvidenceStatus
 from crossdock.source import Edit
 
 CONCURRENT_PROBES = 8
@@ -19,7 +19,7 @@ NO_FIX = "there is no automatic fix for this"
 
 
 class Prober(Protocol):
-    """What asks the outside world. ``http.HttpClient`` is the real one."""
+    """What asks the outside world. ``http.evidence.WebProber`` is the real one."""
 
     def exists(self, url: str) -> Evidence:
         """Whether the URL answers with a file. Never raises for network trouble: that is EvidenceStatus.UNKNOWN."""

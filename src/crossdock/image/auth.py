@@ -5,6 +5,7 @@ Nothing here shows a secret: passwords and tokens are kept out of every repr, an
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import binascii
 import json
@@ -12,14 +13,17 @@ import os
 import re
 import threading
 import time
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote_plus, urlencode, urlsplit
 
-from crossdock.errors import CrossdockError, EngineError, RegistryError
-from crossdock.http import Http, is_loopback, public_url
+from crossdock.errors import CrossdockError, EngineError, Kind, RegistryError
+from crossdock.http.client import Http
+from crossdock.http.model import Document, Trust
+from crossdock.http.urls import is_loopback, public_url
 from crossdock.image.reference import DOCKER_HUB
 from crossdock.process import Command, Runner, SystemRunner
 
@@ -60,23 +64,32 @@ class Login:
 
 class Keychain:
     """Finds stored credentials, in this order: REGISTRY_AUTH_FILE, Docker's config.json (DOCKER_CONFIG), podman's
-    auth.json. Files are read when first needed; answers are remembered."""
+    auth.json. Files are read when first needed; a credential helper is asked once for each registry.
+
+    ``given`` are logins by host that come before everything stored. Threads may share a keychain.
+    """
 
     def __init__(
-        self, *, runner: Runner | None = None, environ: Mapping[str, str] | None = None, home: Path | None = None
+        self,
+        *,
+        given: Mapping[str, Credential] | None = None,
+        runner: Runner | None = None,
+        environ: Mapping[str, str] | None = None,
+        home: Path | None = None,
     ) -> None:
+        self._given = given or {}
         self._runner = runner or SystemRunner()
         self._environ = os.environ if environ is None else environ
         self._home = home
-        self._found: dict[tuple[str, str], Login] = {}
-        self._lock = threading.Lock()
+        self._helped: dict[tuple[str, str], Credential | _Problem | None] = {}
+        self._locks: dict[str, threading.Lock] = defaultdict(threading.Lock)
 
     def find(self, host: str, repository: str = "") -> Login:
-        """The login for a registry. podman keeps entries by repository too; the most specific one wins."""
-        with self._lock:
-            if (host, repository) not in self._found:
-                self._found[host, repository] = self._look(host, repository)
-            return self._found[host, repository]
+        """The login for a registry. podman keeps entries by repository too; the most specific one wins. May take as
+        long as a credential helper takes."""
+        if host in self._given:
+            return Login(self._given[host])
+        return self._look(host, repository)
 
     def _look(self, host: str, repository: str) -> Login:
         problem = ""
@@ -123,10 +136,22 @@ class Keychain:
         return None
 
     def _ask_helper(self, name: object, server: str) -> Credential | None:
-        """docker-credential-helpers' protocol: the server's name in, JSON out."""
         if not isinstance(name, str) or not _HELPER_NAME.fullmatch(name):
             raise _Problem("names a credential helper that cannot be one")
         program = f"docker-credential-{name}"
+        with self._locks[server]:
+            if (program, server) not in self._helped:
+                try:
+                    self._helped[program, server] = self._answer_of(program, server)
+                except _Problem as problem:
+                    self._helped[program, server] = problem
+            found = self._helped[program, server]
+        if isinstance(found, _Problem):
+            raise found
+        return found
+
+    def _answer_of(self, program: str, server: str) -> Credential | None:
+        """docker-credential-helpers' protocol: the server's name in, JSON out."""
         try:
             done = self._runner.run(
                 Command((program, "get")), input=server.encode(), timeout=HELPER_SECONDS, check=False
@@ -240,52 +265,69 @@ class _Token:
 class Authorizer:
     """Keeps one registry's authorization: finds out what it asks for, fetches tokens, one per set of scopes.
 
-    Threads may share it. A token is fetched once, however many threads wait for it.
+    Lives on the HTTP client's event loop. A token is fetched once, however many requests wait for it.
     """
 
     def __init__(self, host: str, http: Http, keychain: Keychain) -> None:
         self.host = host
-        self._http = http
+        self.http = http
         self._keychain = keychain
         self._tokens: dict[tuple[str, ...], _Token] = {}
-        self._lock = threading.Lock()
+        self._logins: dict[str, Login] = {}
+        self._asking: dict[tuple[str, ...], asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._looking = asyncio.Lock()
 
     def header(self, scopes: tuple[str, ...]) -> str | None:
         """The Authorization header to send at once, if one is known and has not expired."""
-        with self._lock:
-            token = self._tokens.get(scopes)
-            return token.header if token and token.expires > time.monotonic() else None
+        token = self._tokens.get(scopes)
+        return token.header if token and token.expires > time.monotonic() else None
 
-    def answer(self, www_authenticate: str, scopes: tuple[str, ...], url: str, sent: str | None) -> str | None:
+    async def answer(
+        self, www_authenticate: str, scopes: tuple[str, ...], url: str, sent: str | None, trust: Trust | None = None
+    ) -> str | None:
         """The Authorization header that answers a 401 from ``url``, or None when there is nothing (new) to answer with.
 
-        ``sent`` is the header that was refused. Raises RegistryError when a token cannot be had.
+        ``sent`` is the header that was refused; ``trust`` holds for a token service at the registry's own address.
+        Raises RegistryError when a token cannot be had.
         """
-        with self._lock:
+        async with self._asking[scopes]:
             known = self._tokens.get(scopes)
             if known and known.header != sent and known.expires > time.monotonic():
                 return known.header
-            token = self._ask(parse_challenges(www_authenticate), scopes, url)
+            token = await self._ask(parse_challenges(www_authenticate), scopes, url, trust)
             if token is None or token.header == sent:
                 return None
             self._tokens[scopes] = token
             return token.header
 
-    def login(self, scopes: tuple[str, ...]) -> Login:
-        return self._keychain.find(self.host, _repository(scopes))
+    async def login(self, scopes: tuple[str, ...]) -> Login:
+        repository = _repository(scopes)
+        async with self._looking:  # one thread at a time waits for a slow credential helper
+            if repository not in self._logins:
+                self._logins[repository] = await asyncio.to_thread(self._keychain.find, self.host, repository)
+            return self._logins[repository]
 
-    def _ask(self, challenges: tuple[Challenge, ...], scopes: tuple[str, ...], url: str) -> _Token | None:
-        credential = self.login(scopes).credential
+    async def _ask(
+        self, challenges: tuple[Challenge, ...], scopes: tuple[str, ...], url: str, trust: Trust | None
+    ) -> _Token | None:
+        credential = (await self.login(scopes)).credential
         if credential and credential.registry_token:
             return _Token(f"Bearer {credential.registry_token}", float("inf"))
         for challenge in challenges:
             if challenge.scheme == "bearer":
-                return self._bearer(challenge, scopes, credential, url)
+                return await self._bearer(challenge, scopes, credential, url, trust)
             if challenge.scheme == "basic" and credential and credential.username:
                 return _Token(credential.basic, float("inf"))
         return None
 
-    def _bearer(self, challenge: Challenge, scopes: tuple[str, ...], credential: Credential | None, url: str) -> _Token:
+    async def _bearer(
+        self,
+        challenge: Challenge,
+        scopes: tuple[str, ...],
+        credential: Credential | None,
+        url: str,
+        trust: Trust | None,
+    ) -> _Token:
         """distribution's token specification: GET with Basic, or POST with a refresh token."""
         realm = challenge.parameters.get("realm", "")
         where = public_url(realm)
@@ -294,18 +336,22 @@ class Authorizer:
         if service := challenge.parameters.get("service"):
             query.insert(0, ("service", service))
         accept = {"Accept": "application/json"}
+        if urlsplit(realm).hostname != urlsplit(url).hostname:
+            trust = None
         if credential and credential.identity_token:
             form = [("grant_type", "refresh_token"), ("client_id", "crossdock"), *_joined(query)]
             form.append(("refresh_token", credential.identity_token))
             content = urlencode(form, quote_via=quote_plus).encode()
             headers = {**accept, "Content-Type": "application/x-www-form-urlencoded"}
-            answer = self._http.fetch("POST", realm, limit=_TOKEN_LIMIT, headers=headers, body=content)
+            answer = await self.http.fetch(
+                "POST", realm, limit=_TOKEN_LIMIT, headers=headers, body=content, trust=trust
+            )
         else:
             headers = {**accept, "Authorization": credential.basic} if credential and credential.username else accept
             address = f"{realm}{'&' if urlsplit(realm).query else '?'}{urlencode(query)}" if query else realm
-            answer = self._http.fetch("GET", address, limit=_TOKEN_LIMIT, headers=headers)
+            answer = await self.http.fetch("GET", address, limit=_TOKEN_LIMIT, headers=headers, trust=trust)
         if answer.status != 200:
-            raise self._refused(answer.status, where, scopes)
+            raise await self._refused(answer, where, scopes)
         try:
             document = json.loads(answer.body)
             token = document.get("token") or document.get("access_token")
@@ -322,22 +368,32 @@ class Authorizer:
             raise RegistryError("the token service gave no usable token", where=where, hint="Ask its operator.")
         return _Token(f"Bearer {token}", time.monotonic() + max(0.0, seconds - _CLOCK_SLACK))
 
-    def _refused(self, status: int, where: str, scopes: tuple[str, ...]) -> CrossdockError:
+    async def _refused(self, answer: Document, where: str, scopes: tuple[str, ...]) -> CrossdockError:
+        status = answer.status
         if status == 429:
             return RegistryError(
-                "too many requests: the token service asks to wait", where=where, hint="Wait, and run again."
+                "too many requests: the token service asks to wait",
+                where=where,
+                hint="Wait, and run again.",
+                kind=Kind.RATE_LIMIT,
             )
         if status in (400, 401, 403):
             return RegistryError(
-                f"the token service refused the login (HTTP {status})", where=where, hint=self.login_hint(scopes)
+                f"the token service refused the login (HTTP {status})",
+                where=where,
+                hint=await self.login_hint(scopes),
+                kind=Kind.UNAUTHORIZED,
             )
         return RegistryError(
-            f"the token service answered HTTP {status}", where=where, hint="Run again later, or ask its operator."
+            f"the token service answered HTTP {status}",
+            where=where,
+            hint="Run again later, or ask its operator.",
+            kind=Kind.SERVER if status >= 500 else Kind.OTHER,
         )
 
-    def login_hint(self, scopes: tuple[str, ...]) -> str:
+    async def login_hint(self, scopes: tuple[str, ...]) -> str:
         """What someone who was refused should do next."""
-        login = self.login(scopes)
+        login = await self.login(scopes)
         name = "" if self.host == DOCKER_HUB else f" {self.host}"
         if login.problem:
             return f"The stored login could not be used ({login.problem}). Mend that, or run `docker login{name}`."

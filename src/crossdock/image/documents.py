@@ -25,7 +25,7 @@ from crossdock.platforms import Platform, normalise
 
 MAX_DOCUMENT = 8 << 20
 """Bytes. No real index, manifest or config comes near it; a larger one is a mistake or an attack."""
-_MAX_NESTING = 4
+MAX_NESTING = 4
 _DIGEST = re.compile(r"sha256:[a-f0-9]{64}|sha512:[a-f0-9]{128}")
 _MALFORMED_HINT = "The image is not what the OCI image specification describes. Build it again with a current tool."
 
@@ -82,7 +82,7 @@ class ImageDocuments(ABC):
 
     def _entries(self, descriptor: Descriptor, depth: int) -> tuple[Descriptor, ...]:
         """The manifests of an index and of the indexes in it."""
-        if depth >= _MAX_NESTING:
+        if depth >= MAX_NESTING:
             raise self.fault("its indexes are nested too deeply", "Build the image again as one index of manifests.")
         found: list[Descriptor] = []
         for entry in self._parsed(parse_index, descriptor).manifests:
@@ -119,7 +119,7 @@ def contents(image: Image) -> Contents:
         if descriptor.media_type in MANIFEST_TYPES:
             manifest = image.manifest(descriptor)
             blobs.update({blob.digest: blob for blob in (manifest.config, *manifest.layers)})
-        elif descriptor.media_type in INDEX_TYPES and depth < _MAX_NESTING:
+        elif descriptor.media_type in INDEX_TYPES and depth < MAX_NESTING:
             for entry in parse_index(descriptor, image.read(descriptor)).manifests:
                 visit(entry, depth + 1)
         else:

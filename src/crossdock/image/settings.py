@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from crossdock.http import Trust
+from crossdock.http.model import Trust
 
 HUB_API = "registry-1.docker.io"
 """Where Docker Hub, ``docker.io`` in a reference, answers."""

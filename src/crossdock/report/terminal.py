@@ -11,7 +11,7 @@ from rich.console import RenderableType
 from rich.text import Text
 
 from crossdock.findings import Finding, Safety, Severity
-from crossdock.http import EvidenceStatus
+from crossdock.http.evidence import EvidenceStatus
 from crossdock.plan.model import BuildPlan, Strategy
 from crossdock.report.canvas import Cell, hanging, indented, render, table, text
 from crossdock.report.excerpt import excerpt

@@ -3,7 +3,7 @@
 from crossdock.errors import RegistryError
 from crossdock.findings import Claim, Confidence, Finding, Fix, Safety, Severity, locate
 from crossdock.fixes.decide import Decision, decide
-from crossdock.http import Evidence, EvidenceStatus
+from crossdock.http.evidence import Evidence, EvidenceStatus
 from crossdock.source import Edit, Source, Span
 
 SOURCE = Source("Dockerfile", b"ADD http://x/tool-amd64 /bin/tool\n")

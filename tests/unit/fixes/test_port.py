@@ -7,7 +7,7 @@ import pytest
 from crossdock.errors import CrossdockError
 from crossdock.findings import Confidence, Finding, Fix, Safety, Severity, locate
 from crossdock.fixes.port import PortResult, port, write_changes
-from crossdock.http import Evidence, EvidenceStatus
+from crossdock.http.evidence import Evidence, EvidenceStatus
 from crossdock.read.context import load_context
 from crossdock.rules.check import CheckReport
 from crossdock.source import Edit, Source, Span, write_atomically

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 from faulty import FAST, Server
 
-from crossdock.http import Http
+from crossdock.http.client import Http
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Self
 from urllib.parse import urlsplit
 
-from crossdock.http import Patience
+from crossdock.http.model import Patience
 
 FAST = Patience(connect=2.0, read=1.0, document=1.0, stall=0.5, attempts=3, backoff=0.01, retry_after=2.0)
 

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from samples import config, layer, write_image, write_index
 
 from crossdock.errors import CrossdockError, InputError
-from crossdock.http import Http
+from crossdock.http.client import Http
 from crossdock.image.archive import ArchiveImage, write_oci_archive
 from crossdock.image.documents import contents
 from crossdock.image.layout import LayoutImage, blob_path

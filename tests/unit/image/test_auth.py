@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crossdock.errors import EngineError, RegistryError
-from crossdock.http import Http
+from crossdock.http.client import Http
 from crossdock.image.auth import Authorizer, Challenge, Credential, Keychain, parse_challenges
 from crossdock.process import Command, Completed, LineHandler
 
@@ -222,13 +222,13 @@ class TestTokens:
     def challenge(self, server: Server) -> str:
         return f'Bearer realm="{server.url}/token",service="the registry"'
 
-    def answer(self, authorizer: Authorizer, server: Server, sent: str | None = None) -> str | None:
-        return authorizer.answer(self.challenge(server), SCOPES, f"{server.url}/v2/", sent)
+    def answer(self, authorizer: Authorizer, http: Http, server: Server, sent: str | None = None) -> str | None:
+        return http.run(authorizer.answer(self.challenge(server), SCOPES, f"{server.url}/v2/", sent))
 
     def test_anonymous(self, tmp_path: Path, server: Server, http: Http) -> None:
         server.on("GET", "/token", token(expires_in=300))
         authorizer = Authorizer(server.host, http, keychain(tmp_path, {}))
-        assert self.answer(authorizer, server) == "Bearer t1"
+        assert self.answer(authorizer, http, server) == "Bearer t1"
         assert authorizer.header(SCOPES) == "Bearer t1"
         assert authorizer.header(("repository:other:pull",)) is None
         assert parse_qs(server.seen[0].query) == {"service": ["the registry"], "scope": [*SCOPES]}
@@ -237,13 +237,13 @@ class TestTokens:
     def test_with_a_password(self, tmp_path: Path, server: Server, http: Http) -> None:
         server.on("GET", "/token", token())
         authorizer = Authorizer(server.host, http, keychain(tmp_path, {"auths": {server.host: basic()}}))
-        assert self.answer(authorizer, server) == "Bearer t1"
+        assert self.answer(authorizer, http, server) == "Bearer t1"
         assert server.seen[0].headers["authorization"] == f"Basic {basic()['auth']}"
 
     def test_with_an_identity_token(self, tmp_path: Path, server: Server, http: Http) -> None:
         server.on("POST", "/token", Answer(200, b'{"access_token": "t2"}'))
         config = {"auths": {server.host: {"identitytoken": SECRET}}}
-        assert self.answer(Authorizer(server.host, http, keychain(tmp_path, config)), server) == "Bearer t2"
+        assert self.answer(Authorizer(server.host, http, keychain(tmp_path, config)), http, server) == "Bearer t2"
         form = parse_qs(server.seen[0].body.decode())
         assert form["grant_type"] == ["refresh_token"]
         assert form["refresh_token"] == [SECRET]
@@ -253,40 +253,40 @@ class TestTokens:
     def test_it_is_fetched_once_and_again_when_refused(self, tmp_path: Path, server: Server, http: Http) -> None:
         server.on("GET", "/token", token("t1"), token("t2"))
         authorizer = Authorizer(server.host, http, keychain(tmp_path, {}))
-        assert self.answer(authorizer, server) == "Bearer t1"
-        assert self.answer(authorizer, server) == "Bearer t1"
-        assert self.answer(authorizer, server, sent="Bearer t1") == "Bearer t2"
-        assert self.answer(authorizer, server, sent="Bearer t2") is None
+        assert self.answer(authorizer, http, server) == "Bearer t1"
+        assert self.answer(authorizer, http, server) == "Bearer t1"
+        assert self.answer(authorizer, http, server, sent="Bearer t1") == "Bearer t2"
+        assert self.answer(authorizer, http, server, sent="Bearer t2") is None
 
     def test_one_that_expired_is_not_used(
         self, tmp_path: Path, server: Server, http: Http, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         server.on("GET", "/token", token("t1", expires_in=100), token("t2"))
         authorizer = Authorizer(server.host, http, keychain(tmp_path, {}))
-        assert self.answer(authorizer, server) == "Bearer t1"
+        assert self.answer(authorizer, http, server) == "Bearer t1"
         now = time.monotonic()
         monkeypatch.setattr(time, "monotonic", lambda: now + 101)
         assert authorizer.header(SCOPES) is None
-        assert self.answer(authorizer, server) == "Bearer t2"
+        assert self.answer(authorizer, http, server) == "Bearer t2"
 
     def test_basic(self, tmp_path: Path, server: Server, http: Http) -> None:
         config = {"auths": {server.host: basic()}}
         authorizer = Authorizer(server.host, http, keychain(tmp_path, config))
-        sent = authorizer.answer('Basic realm="x"', SCOPES, f"{server.url}/v2/", None)
+        sent = http.run(authorizer.answer('Basic realm="x"', SCOPES, f"{server.url}/v2/", None))
         assert sent == f"Basic {basic()['auth']}"
-        assert authorizer.answer('Basic realm="x"', SCOPES, f"{server.url}/v2/", sent) is None
+        assert http.run(authorizer.answer('Basic realm="x"', SCOPES, f"{server.url}/v2/", sent)) is None
 
     def test_basic_without_a_login(self, tmp_path: Path, server: Server, http: Http) -> None:
         authorizer = Authorizer(server.host, http, keychain(tmp_path, {}))
-        assert authorizer.answer('Basic realm="x"', SCOPES, f"{server.url}/v2/", None) is None
-        assert "docker login" in authorizer.login_hint(SCOPES)
+        assert http.run(authorizer.answer('Basic realm="x"', SCOPES, f"{server.url}/v2/", None)) is None
+        assert "docker login" in http.run(authorizer.login_hint(SCOPES))
 
     @pytest.mark.parametrize("status", [400, 401, 403, 404, 429, 500])
     def test_refused(self, tmp_path: Path, server: Server, http: Http, status: int) -> None:
         server.on("GET", "/token", Answer(status, SECRET.encode()))
         authorizer = Authorizer(server.host, http, keychain(tmp_path, {"auths": {server.host: basic()}}))
         with pytest.raises(RegistryError) as caught:
-            self.answer(authorizer, server)
+            self.answer(authorizer, http, server)
         assert caught.value.hint
         assert SECRET not in str(caught.value)
 
@@ -296,13 +296,13 @@ class TestTokens:
     def test_an_answer_without_a_token(self, tmp_path: Path, server: Server, http: Http, body: bytes) -> None:
         server.on("GET", "/token", Answer(200, body))
         with pytest.raises(RegistryError, match="token"):
-            self.answer(Authorizer(server.host, http, keychain(tmp_path, {})), server)
+            self.answer(Authorizer(server.host, http, keychain(tmp_path, {})), http, server)
 
     @pytest.mark.parametrize("realm", ["http://auth.example/token", "", "ftp://x", "/token", "file:///etc/passwd"])
     def test_a_password_does_not_go_unprotected(self, tmp_path: Path, http: Http, realm: str) -> None:
         authorizer = Authorizer("r.example", http, keychain(tmp_path, {"auths": {"r.example": basic()}}))
         with pytest.raises(RegistryError, match="not safe"):
-            authorizer.answer(f'Bearer realm="{realm}"', SCOPES, "https://r.example/v2/", None)
+            http.run(authorizer.answer(f'Bearer realm="{realm}"', SCOPES, "https://r.example/v2/", None))
 
 
 def test_no_repr_shows_a_secret(tmp_path: Path) -> None:

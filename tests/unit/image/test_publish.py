@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import signal
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import parse_qs
@@ -12,7 +15,7 @@ from faulty import FAST, Answer, Server
 from samples import write_index
 
 from crossdock.errors import InputError, RegistryError
-from crossdock.http import Http
+from crossdock.http.client import Http
 from crossdock.image.auth import Keychain
 from crossdock.image.documents import contents
 from crossdock.image.layout import LayoutImage, blob_path
@@ -168,7 +171,8 @@ def test_a_damaged_layout_is_not_published(empty: Server, layout: LayoutImage, t
 
 def test_an_interruption_stops_the_push(empty: Server, layout: LayoutImage, tmp_path: Path) -> None:
     def interrupt(done: int, total: int) -> None:
-        raise KeyboardInterrupt
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+        time.sleep(0.2)
 
     with Http(patience=FAST) as http, pytest.raises(KeyboardInterrupt):
         push(

@@ -11,7 +11,8 @@ from faulty import FAST, Answer, Server, closed_port
 from samples import write_index
 
 from crossdock.errors import RegistryError
-from crossdock.http import Http, Offline
+from crossdock.http.client import Http
+from crossdock.http.model import Offline
 from crossdock.image.auth import Keychain
 from crossdock.image.documents import MAX_DOCUMENT, contents
 from crossdock.image.layout import LayoutImage
@@ -88,11 +89,11 @@ def test_plain_http_is_found_out_on_this_machine(
 
 def test_elsewhere_plain_http_is_not_tried(http: Http, tmp_path: Path) -> None:
     remote = Registries(http, keychain=Keychain(environ={}, home=tmp_path)).image(parse_reference("r.invalid/a:1"))
-    assert remote.registry.base == "https://r.invalid"
+    assert http.run(remote.registry.itself(remote.reference).base()) == "https://r.invalid"
     asked = Registries(http, plain_http=True).image(parse_reference("r.invalid/a:1"))
-    assert asked.registry.base == "http://r.invalid"
+    assert http.run(asked.registry.itself(asked.reference).base()) == "http://r.invalid"
     hub = Registries(http).image(parse_reference("alpine"))
-    assert hub.registry.base == "https://registry-1.docker.io"
+    assert http.run(hub.registry.itself(hub.reference).base()) == "https://registry-1.docker.io"
 
 
 def test_offline(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 from crossdock.findings import Confidence, Finding, Fix, Safety, Severity, Skipped, locate
 from crossdock.fixes.decide import NO_FIX, Decision
 from crossdock.fixes.port import Change, PortResult
-from crossdock.http import Evidence, EvidenceStatus
+from crossdock.http.evidence import Evidence, EvidenceStatus
 from crossdock.plan.model import BuildPlan, StagePlan, Strategy
 from crossdock.platforms import AMD64, ARM64
 from crossdock.report.checked import Checked

@@ -1,0 +1,83 @@
+"""A cache of indexes, manifests and configs on disk, by digest: what has a digest never changes.
+
+It is a convenience: what cannot be read or written is as good as not there, and what is damaged is not used.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from crossdock.image.reference import Reference
+from crossdock.image.stream import digest_of
+
+_LARGEST = 1 << 20
+"""Bytes. Larger documents are rare, and not worth the space."""
+
+
+@dataclass(frozen=True)
+class Cached:
+    media_type: str
+    data: bytes
+
+
+class DocumentCache:
+    """Documents by digest, and which digest a tag had when it was last asked. Threads and processes may share it."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def document(self, digest: str) -> Cached | None:
+        raw = self._read(self._document_path(digest))
+        media_type, separator, data = raw.partition(b"\n")
+        if not separator or digest_of(data, digest.partition(":")[0]) != digest:
+            return None
+        return Cached(media_type.decode("latin-1"), data)
+
+    def keep(self, digest: str, media_type: str, data: bytes) -> None:
+        if len(data) <= _LARGEST:
+            self._write(self._document_path(digest), media_type.encode("latin-1", "replace") + b"\n" + data)
+
+    def tagged(self, reference: Reference) -> str | None:
+        """The digest that a tag had."""
+        return self._read(self._tag_path(reference)).decode("latin-1") or None
+
+    def keep_tag(self, reference: Reference, digest: str) -> None:
+        self._write(self._tag_path(reference), digest.encode())
+
+    def _document_path(self, digest: str) -> Path:
+        algorithm, _, value = digest.partition(":")
+        return self._folder / algorithm / value[:2] / value[2:]
+
+    def _tag_path(self, reference: Reference) -> Path:
+        value = hashlib.sha256(f"{reference.host}/{reference.repository}:{reference.tag}".encode()).hexdigest()
+        return self._folder / "tags" / value[:2] / value[2:]
+
+    def _read(self, path: Path) -> bytes:
+        with contextlib.suppress(OSError):
+            return path.read_bytes()
+        return b""
+
+    def _write(self, path: Path, data: bytes) -> None:
+        """Whole or not at all, as ``source.write_atomically``, but without waiting for the disk."""
+        temporary = path.with_name(f".{path.name}.{os.getpid()}")
+        try:
+            try:
+                temporary.write_bytes(data)
+            except FileNotFoundError:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                temporary.write_bytes(data)
+            temporary.replace(path)
+        except OSError:
+            with contextlib.suppress(OSError):
+                temporary.unlink()
+
+
+def default_cache(environ: Mapping[str, str]) -> DocumentCache | None:
+    """The user's cache below XDG_CACHE_HOME, else ~/.cache (XDG base directory specification); None without a home."""
+    base = environ.get("XDG_CACHE_HOME") or (f"{environ['HOME']}/.cache" if environ.get("HOME") else "")
+    return DocumentCache(Path(base) / "crossdock" / "images") if base else None
