@@ -52,22 +52,21 @@ def environment(home: Path, source: dict[str, str]) -> dict[str, str]:
     }
 
 
-def find(name: str, version: list[str], package: str, *command: str) -> Program:
-    """A program on PATH. ``version`` are the arguments that make it say its version; ``package`` is Debian's."""
-    command = command or (name,)
-    label = " ".join(command)
+def find(command: list[str], version: str, package: str) -> Program:
+    """A program on PATH. ``version`` is the argument that makes it say its version; ``package`` is Debian's."""
+    name = " ".join(command)
     if not shutil.which(command[0]):
-        return Program(label, missing=f"not installed; run: apt-get install {package}")
-    said = subprocess.run([*command, *version], capture_output=True, text=True, check=False)
+        return Program(name, missing=f"not installed; run: apt-get install {package}")
+    said = subprocess.run([*command, version], capture_output=True, text=True, check=False)
     if said.returncode:
-        return Program(label, missing=f"does not start ({said.stderr.strip()}); run: apt-get install {package}")
-    return Program(label, command, said.stdout.strip().partition("\n")[0])
+        return Program(name, missing=f"does not start ({said.stderr.strip()}); run: apt-get install {package}")
+    return Program(name, tuple(command), said.stdout.strip().partition("\n")[0][:60])
 
 
 def find_crane(folder: Path) -> Program:
     """crane from PATH, else built in ``folder`` from Debian's sources: as a program it is not packaged."""
     if shutil.which("crane"):
-        return find("crane", ["version"], "")
+        return find(["crane"], "version", "golang-github-google-go-containerregistry-dev")
     if not shutil.which("go") or not (GO_SOURCES / "src" / CRANE).is_dir():
         packages = "golang-go golang-github-google-go-containerregistry-dev"
         return Program(
