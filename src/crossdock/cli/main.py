@@ -21,6 +21,10 @@ VERBS: dict[str, tuple[str, str]] = {
     "plan": ("crossdock.cli.plan", "show how each stage would be built for each platform, and why"),
     "build": ("crossdock.cli.build", "check, port, build, verify, then load, export or push"),
     "verify": ("crossdock.cli.verify", "prove that an image really is what its labels say"),
+    "platforms": ("crossdock.cli.platforms", "show which platforms images have, and what to use instead"),
+    "push": ("crossdock.cli.push", "push an archive or a layout, or several as one index"),
+    "pull": ("crossdock.cli.pull", "copy an image into a file, to carry it into a closed network"),
+    "index": ("crossdock.cli.index", "join images that were built separately into one index"),
     "arch": ("crossdock.cli.arch", "tell which architecture binary files are for"),
 }
 """Verb → the module that holds its click command as ``command``, and one line about it."""
@@ -45,6 +49,7 @@ Examples:
   {program} build --port --push -t HOST/app:1 .       and push one image index
   {program} check .                                   what breaks on arm64
   {program} port --write .                            rewrite it, in place
+  {program} platforms --require linux/arm64 -f compose.yaml
   {program} verify --require linux/amd64,linux/arm64 HOST/app:1
   {program} arch ./lib/*.so
 

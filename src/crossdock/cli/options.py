@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-from collections.abc import Callable, Iterator, Sequence
+import sys
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -153,12 +155,70 @@ def prober(offline: bool) -> Iterator[WebProber | None]:
         yield WebProber(http)
 
 
+@dataclass(frozen=True)
+class GivenLogin:
+    """What ``--username`` and ``--password-stdin`` say."""
+
+    username: str
+    password: str = field(repr=False)
+
+
+def login_options(command: F) -> F:
+    """``--username`` and ``--password-stdin``; the verb's parameters are ``username`` and ``password_stdin``."""
+    for option in (
+        click.option("--password-stdin", is_flag=True, help="Read the password (or token) from standard input."),
+        click.option("--username", metavar="NAME", help="Log in to the registry by this name, for this command only."),
+    ):
+        command = option(command)
+    return command
+
+
+def read_login(username: str | None, password_stdin: bool) -> GivenLogin | None:
+    """The login that the command line gives. Raises UsageError for half of one."""
+    if bool(username) != password_stdin:
+        raise UsageError(
+            "--username and --password-stdin belong together",
+            hint="Write: --username NAME --password-stdin < FILE. Without them the stored login is used (docker login).",
+        )
+    if not username:
+        return None
+    password = sys.stdin.read().removesuffix("\n").removesuffix("\r")
+    if not password:
+        raise UsageError("there is no password on standard input", hint="Pipe it in, as in: --password-stdin < FILE")
+    return GivenLogin(username, password)
+
+
 @contextlib.contextmanager
-def registries(plain_http: bool = False) -> Iterator[Registries]:
-    """All registries, as this machine's configuration says they are reached."""
+def registries(
+    plain_http: bool = False, *, login: GivenLogin | None = None, hosts: Collection[str] = ()
+) -> Iterator[Registries]:
+    """All registries, as this machine's configuration says they are reached.
+
+    A ``login`` is for the one registry that the command is about: UsageError when ``hosts`` names several.
+    """
+    from crossdock.cli.messages import say
     from crossdock.http.client import Http
+    from crossdock.image.auth import Credential, Keychain
+    from crossdock.image.cache import default_cache
     from crossdock.image.registry import Registries
     from crossdock.image.settings import read_settings
 
+    given: dict[str, Credential] = {}
+    if login:
+        if len(set(hosts)) != 1:
+            raise UsageError(
+                f"--username is for one registry, and here are several: {', '.join(sorted(set(hosts)))}",
+                hint="Use `docker login` for each of them, or run the command once for each.",
+            )
+        given = {host: Credential(login.username, login.password) for host in hosts}
+    settings = read_settings()
+    for problem in settings.problems:
+        say(f"crossdock: note: {problem}")
     with Http() as http:
-        yield Registries(http, settings=read_settings(), plain_http=plain_http)
+        yield Registries(
+            http,
+            keychain=Keychain(given=given),
+            settings=settings,
+            cache=default_cache(os.environ),
+            plain_http=plain_http,
+        )

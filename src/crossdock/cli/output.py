@@ -5,12 +5,14 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
+import time
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TextIO
 
 from crossdock.report.style import GLYPHS, NARROWEST, Style
 
+REDRAW_SECONDS = 0.1
 WITHOUT_TERMINAL = 100
 """Columns when nobody says how wide the output is."""
 
@@ -35,6 +37,27 @@ def waiting_for(what: str) -> Iterator[None]:
     write(f"{what} ...", sys.stderr)
     try:
         yield
+    finally:
+        write("\r\x1b[2K", sys.stderr)
+
+
+@contextlib.contextmanager
+def counting(what: str) -> Iterator[Callable[[int, int], None]]:
+    """As ``waiting_for``, with how many of how many are done; hands over what is to be told so."""
+    if not is_live(sys.stderr):
+        yield lambda done, total: None
+        return
+    shown = 0.0
+
+    def show(done: int, total: int) -> None:
+        nonlocal shown
+        now = time.monotonic()
+        if now - shown >= REDRAW_SECONDS or done == total:
+            shown = now
+            write(f"\r\x1b[2K{what}: {done} of {total}", sys.stderr)
+
+    try:
+        yield show
     finally:
         write("\r\x1b[2K", sys.stderr)
 

@@ -409,6 +409,10 @@ class RegistryImage(ImageDocuments):
         answers without asking. Raises RegistryError."""
         await self._fetch_platforms(await self._fetch_root())
 
+    async def fetch_manifest(self, descriptor: Descriptor) -> None:
+        """One platform's manifest, so that ``manifest`` answers without asking. Raises RegistryError."""
+        await self._fetch(descriptor)
+
     async def _fetch_platforms(self, descriptor: Descriptor, depth: int = 0) -> None:
         data = await self._fetch(descriptor)
         try:

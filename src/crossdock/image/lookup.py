@@ -1,0 +1,222 @@
+"""Which platforms images have, many at once, and what could be used instead of those that lack one."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Callable, Coroutine, Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
+
+from crossdock.errors import CrossdockError, Kind, RegistryError, UsageError
+from crossdock.image.alternatives import architecture_tags, compatible_tags, is_older, successors
+from crossdock.image.documents import MalformedError, load_object
+from crossdock.image.model import MANIFEST_TYPES
+from crossdock.image.reference import Reference, parse_reference
+from crossdock.image.registry import Registries
+from crossdock.image.tags import matching_tags
+from crossdock.platforms import Platform
+
+T = TypeVar("T")
+
+CANDIDATES = 6
+"""Other tags of a repository that are looked at, at most, to find one with the platforms that are missing."""
+ALTERNATIVES = 2
+"""So many are named, of other tags and of other images each."""
+_STEP = 3
+_PAGE = 1000
+_MOST_PAGES = 50
+_LINK = re.compile(r'<([^<>]*)>\s*;[^,]*\brel="?next\b')
+
+
+@dataclass(frozen=True)
+class PlatformImage:
+    """One platform of an image: its manifest, and the bytes that pulling it takes, where that is known."""
+
+    platform: Platform
+    digest: str
+    size: int | None = None
+
+
+@dataclass(frozen=True)
+class Alternative:
+    """An image that has what another lacks. ``reference`` ends with the digest, to be pinned."""
+
+    reference: str
+    digest: str
+    reason: str
+    source: str = ""
+
+
+@dataclass(frozen=True)
+class ImagePlatforms:
+    """What is known of one image, ``asked`` for as somebody wrote it. With an ``error`` nothing else is."""
+
+    asked: str
+    digest: str | None = None
+    platforms: tuple[PlatformImage, ...] = ()
+    alternatives: tuple[Alternative, ...] = ()
+    error: CrossdockError | None = None
+
+    def lacks(self, wanted: Iterable[Platform]) -> tuple[Platform, ...]:
+        """Those of ``wanted`` that the image, as far as it could be looked up, does not have."""
+        if self.error:
+            return ()
+        return tuple(
+            platform for platform in wanted if not any(have.platform.satisfies(platform) for have in self.platforms)
+        )
+
+
+def error_kind(error: CrossdockError) -> Kind:
+    """The kind of any error that a look-up can end with."""
+    if isinstance(error, RegistryError):
+        return error.kind
+    return Kind.REFERENCE if isinstance(error, UsageError) else Kind.OTHER
+
+
+def look_up(
+    asked: Sequence[str],
+    registries: Registries,
+    *,
+    wanted: Sequence[Platform] = (),
+    sizes: bool = False,
+    on_done: Callable[[int, int], None] = lambda done, total: None,
+) -> tuple[ImagePlatforms, ...]:
+    """The platforms of each image, in the order asked for; what fails for one is told with it and stops no other.
+
+    For an image without one of ``wanted``, alternatives are looked for. ``sizes`` asks for the size of each platform
+    as well, a further request for each. ``on_done`` hears how many of how many images are done.
+    """
+    return registries.run(_Lookup(registries, tuple(wanted), sizes).all(asked, on_done))
+
+
+def find_tags(repository: Reference, pattern: str, registries: Registries) -> tuple[str, ...]:
+    """The tags of a repository that match a glob pattern, newest version first. Raises RegistryError."""
+    return matching_tags(pattern, registries.run(_tags(repository, registries)))
+
+
+class _Lookup:
+    """Everything is asked for once, however many need it."""
+
+    def __init__(self, registries: Registries, wanted: tuple[Platform, ...], sizes: bool) -> None:
+        self._registries = registries
+        self._wanted = wanted
+        self._sizes = sizes
+        self._found: dict[Reference, asyncio.Task[ImagePlatforms]] = {}
+        self._tag_lists: dict[tuple[str, str], asyncio.Task[tuple[str, ...]]] = {}
+
+    async def all(self, asked: Sequence[str], on_done: Callable[[int, int], None]) -> tuple[ImagePlatforms, ...]:
+        done = 0
+
+        async def one(text: str) -> ImagePlatforms:
+            nonlocal done
+            found = await self._one(text)
+            done += 1
+            on_done(done, len(asked))
+            return found
+
+        return tuple(await asyncio.gather(*map(one, asked)))
+
+    async def _one(self, text: str) -> ImagePlatforms:
+        try:
+            reference = parse_reference(text)
+        except UsageError as error:
+            return ImagePlatforms(text, error=error)
+        found = replace(await self._platforms(reference), asked=text)
+        if found.lacks(self._wanted):
+            return replace(found, alternatives=await self._alternatives(reference))
+        return found
+
+    async def _platforms(self, reference: Reference) -> ImagePlatforms:
+        return await _once(self._found, reference, lambda: self._ask(reference))
+
+    async def _ask(self, reference: Reference) -> ImagePlatforms:
+        image = self._registries.image(reference)
+        try:
+            await image.fetch()
+            index = image.index()
+            platforms = []
+            for entry in index.images:
+                if entry.platform is None:
+                    continue
+                single = entry.digest == index.descriptor.digest
+                if self._sizes and not single and entry.media_type in MANIFEST_TYPES:
+                    await image.fetch_manifest(entry)
+                manifest = image.manifest(entry) if single or self._sizes else None
+                size = sum(blob.size for blob in (manifest.config, *manifest.layers)) if manifest else None
+                platforms.append(PlatformImage(entry.platform, entry.digest, size))
+            if not platforms:
+                raise image.fault("there is no platform in it: it is an artifact, no image", "Name a container image.")
+        except CrossdockError as error:
+            return ImagePlatforms(str(reference), error=error)
+        return ImagePlatforms(str(reference), index.descriptor.digest, tuple(platforms))
+
+    async def _alternatives(self, reference: Reference) -> tuple[Alternative, ...]:
+        """Other tags that have the platforms, then other images; only what was seen to have them."""
+        own: list[tuple[Reference, str, str]] = []
+        if reference.tag:
+            try:
+                tags = await self._tags(reference)
+            except CrossdockError:
+                tags = ()  # a registry without a list of tags; successors may still be known
+            own += [(replace(reference, tag=tag, digest=None), "the same for one platform", "")
+                    for tag in architecture_tags(reference.tag, tags)]  # fmt: skip
+            for tag in compatible_tags(reference.tag, tags, limit=CANDIDATES):
+                reason = "an older tag" if is_older(tag, reference.tag) else "another tag of the same repository"
+                own.append((replace(reference, tag=tag, digest=None), reason, ""))
+        others = [(parse_reference(other.reference), other.reason, other.source) for other in successors(reference)]
+        return (*await self._usable(own), *await self._usable(others))
+
+    async def _usable(self, candidates: Sequence[tuple[Reference, str, str]]) -> tuple[Alternative, ...]:
+        """The first candidates that have what is wanted; a few are asked at a time, so that few are asked for nothing."""
+        usable: list[Alternative] = []
+        for start in range(0, len(candidates), _STEP):
+            step = candidates[start : start + _STEP]
+            results = await asyncio.gather(*(self._platforms(reference) for reference, _, _ in step))
+            for (reference, reason, source), found in zip(step, results, strict=True):
+                if found.digest and not found.lacks(self._wanted):
+                    pinned = replace(reference, digest=found.digest).familiar
+                    usable.append(Alternative(pinned, found.digest, reason, source))
+            if len(usable) >= ALTERNATIVES:
+                break
+        return tuple(usable[:ALTERNATIVES])
+
+    async def _tags(self, reference: Reference) -> tuple[str, ...]:
+        key = (reference.host, reference.repository)
+        return await _once(self._tag_lists, key, lambda: _tags(reference, self._registries))
+
+
+async def _tags(repository: Reference, registries: Registries) -> tuple[str, ...]:
+    """All tags of a repository (distribution-spec, listing tags), page by page. Raises RegistryError."""
+    registry = registries.registry(repository.host)
+    found: dict[str, None] = {}
+    tail = f"tags/list?n={_PAGE}"
+    for _ in range(_MOST_PAGES):
+        answer = await registry.get(repository, tail)
+        if answer.status != 200:
+            raise await registry.refusal(answer, repository, "the list of tags")
+        try:
+            tags = load_object(answer.body).get("tags") or []
+        except MalformedError:
+            tags = None
+        if not isinstance(tags, list) or not all(isinstance(tag, str) for tag in tags):
+            raise RegistryError(
+                f"{repository.host} sent something else than a list of tags",
+                where=repository.familiar,
+                hint="Is this the registry you mean? A proxy or login page may have answered in its place.",
+                kind=Kind.NO_IMAGE,
+            )
+        found |= dict.fromkeys(tags)
+        following = _LINK.search(answer.headers.get("link", ""))
+        _, _, query = following[1].partition("?") if following else ("", "", "")
+        if not query or tail == (tail := f"tags/list?{query}"):
+            break
+    return tuple(found)
+
+
+async def _once(
+    known: dict[Any, asyncio.Task[T]], key: object, work: Callable[[], Coroutine[Any, Any, T]]
+) -> T:
+    if key not in known:
+        known[key] = asyncio.ensure_future(work())
+    return await known[key]
