@@ -155,7 +155,8 @@ _ARCHITECTURE = re.compile(
 _MENTIONS_ARCHITECTURE = re.compile(r"64|86|390|arm|mips", re.IGNORECASE)
 _TOKEN = re.compile(
     r"""
-      (?P<date> (?<![0-9]) (?:19|20)[0-9]{2} - [0-9]{2} - [0-9]{2} (?: t [0-9]{2} - [0-9]{2} - [0-9]{2} z? )? (?![0-9]) )
+      (?P<date> (?<![0-9]) (?:19|20)[0-9]{2} - [0-9]{2} - [0-9]{2} (?: t [0-9]{2} - [0-9]{2} - [0-9]{2} z? )?
+                (?![0-9]) )
     | (?P<commit> (?<![0-9a-z.]) g? (?=[0-9a-f]*[0-9]) (?=[0-9]*[a-f]) [0-9a-f]{7,} (?![0-9a-z])
                 | (?<=sha-) [0-9a-f]{4,} (?![0-9a-z]) )
     | (?P<number> [0-9]+ )
@@ -333,7 +334,8 @@ class _Sifted:
     def of(cls, words: Iterable[Word]) -> _Sifted:
         kept: list[Word] = []
         style: list[str] = []
-        stage, stage_numbers = RELEASE, ()
+        stage = RELEASE
+        stage_numbers: tuple[int, ...] = ()
         for word in words:
             found = 2 if word.text == "m" and word.numbers else _STAGES.get(word.text)
             if found is not None:
