@@ -178,7 +178,7 @@ def read_login(username: str | None, password_stdin: bool) -> GivenLogin | None:
     if bool(username) != password_stdin:
         raise UsageError(
             "--username and --password-stdin belong together",
-            hint="Write: --username NAME --password-stdin < FILE. Without them the stored login is used (docker login).",
+            hint="Write --username NAME --password-stdin < FILE, or neither to use the stored login (docker login).",
         )
     if not username:
         return None

@@ -45,7 +45,7 @@ def waiting_for(what: str) -> Iterator[None]:
 def counting(what: str) -> Iterator[Callable[[int, int], None]]:
     """As ``waiting_for``, with how many of how many are done; hands over what is to be told so."""
     if not is_live(sys.stderr):
-        yield lambda done, total: None
+        yield lambda _done, _total: None
         return
     shown = 0.0
 

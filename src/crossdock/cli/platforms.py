@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 import click
 
-from crossdock.cli.messages import say_error
 from crossdock.cli.options import (
     build_arg_option,
     build_arguments,
@@ -45,7 +44,9 @@ if TYPE_CHECKING:
     help="A Dockerfile, compose file or Kubernetes manifest whose images are meant (- for standard input). Repeatable.",
 )
 @platform_option("--require", help="Exit with 1 unless every image has these.")
-@click.option("--tags", "pattern", metavar="PATTERN", help="All tags of the one IMAGE that match, such as '16*-alpine'.")
+@click.option(
+    "--tags", "pattern", metavar="PATTERN", help="All tags of the one IMAGE that match, such as '16*-alpine'."
+)
 @click.option("--sizes", is_flag=True, help="Also ask for each platform's download size: one more request for each.")
 @build_arg_option
 @login_options
@@ -84,7 +85,9 @@ def command(
     login = read_login(username, password_stdin)
     asked, skipped = _asked(images, files, build_arguments(build_args))
     if not asked and not skipped:
-        raise UsageError("no image is named", hint="Name images, or a file with -f FILE. See crossdock platforms --help")
+        raise UsageError(
+            "no image is named", hint="Name images, or a file with -f FILE. See crossdock platforms --help"
+        )
     from crossdock.image.lookup import look_up
     from crossdock.report.looked import Looked
 
@@ -101,11 +104,9 @@ def command(
 
         write(encode(platforms_report(looked)))
     else:
-        from crossdock.report.looked import looked_text
+        from crossdock.report.looked_text import looked_text
 
         write(looked_text(looked, style_of(sys.stdout)))
-        for failure in looked.failures:
-            say_error(failure)
     if looked.failures:
         return ExitCode.CANNOT
     return ExitCode.FINDINGS if looked.lacking else ExitCode.DONE
@@ -151,7 +152,9 @@ def _tags(asked: Sequence[str], pattern: str, reached: Registries) -> list[str]:
     from crossdock.image.reference import parse_reference
 
     if len(asked) != 1:
-        raise UsageError("--tags is for one repository", hint="Name one image: crossdock platforms --tags '16*' postgres")
+        raise UsageError(
+            "--tags is for one repository", hint="Name one image: crossdock platforms --tags '16*' postgres"
+        )
     repository = parse_reference(asked[0])
     found = find_tags(repository, pattern, reached)
     if not found:

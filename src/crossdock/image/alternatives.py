@@ -13,7 +13,7 @@ from functools import cache
 from importlib.resources import files
 
 from crossdock.image.reference import DOCKER_HUB, Reference, parse_reference
-from crossdock.image.tags import Architecture, Kind, Tag, read_tag, without_zeros
+from crossdock.image.tags import Architecture, Kind, Tag, read_tag
 
 _OFFICIAL = "Docker publishes official images for each architecture by itself too; this one is for arm64 alone"
 _OFFICIAL_SOURCE = "https://github.com/docker-library/official-images#architectures-other-than-amd64"
@@ -82,12 +82,11 @@ def is_older(tag: str, asked: str) -> bool:
 
 
 def _is_older(other: Tag, asked: Tag) -> bool:
-    length = min(len(other.numbers), len(asked.numbers))
-    ours, theirs = without_zeros(other.numbers[:length]), without_zeros(asked.numbers[:length])
-    if ours != theirs:
-        return ours < theirs
+    for ours, theirs in zip(other.numbers, asked.numbers, strict=False):
+        if ours != theirs:
+            return ours < theirs
     if not other.numbers and not asked.numbers:  # bullseye against bookworm
-        pairs = zip(_variant_numbers(other), _variant_numbers(asked), strict=False)
+        pairs = zip(other.variant_numbers, asked.variant_numbers, strict=False)
         return other.stage < asked.stage or any(mine and mine < its for mine, its in pairs)
     return (other.stage, other.stage_numbers) < (asked.stage, asked.stage_numbers)
 
@@ -97,7 +96,7 @@ def _same_variant(asked: Tag, other: Tag) -> bool:
         return False  # latest says nothing of its version, and 20230101 beside 1.2.3 counts something else
     if asked.has_place and other.has_place and len(asked.before) != len(other.before):
         return False
-    return [word.text for word in asked.words] == [word.text for word in other.words]
+    return asked.variant == other.variant
 
 
 def _distance(asked: Tag, other: Tag) -> tuple[bool, bool, bool, int, bool, bool]:
@@ -108,13 +107,9 @@ def _distance(asked: Tag, other: Tag) -> tuple[bool, bool, bool, int, bool, bool
         has_major and other.numbers[:1] != asked.numbers[:1],
         not other.is_release,
         abs(len(other.numbers) - len(asked.numbers)) if asked.numbers else 0,
-        _variant_numbers(asked) != _variant_numbers(other),
+        asked.variant_numbers != other.variant_numbers,
         bool(asked.numbers) and other.style != asked.style,
     )
-
-
-def _variant_numbers(tag: Tag) -> tuple[tuple[int, ...], ...]:
-    return tuple(word.numbers for word in tag.words)
 
 
 def _spread(ordered: Sequence[Tag], limit: int) -> Iterator[Tag]:

@@ -80,7 +80,7 @@ def look_up(
     *,
     wanted: Sequence[Platform] = (),
     sizes: bool = False,
-    on_done: Callable[[int, int], None] = lambda done, total: None,
+    on_done: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> tuple[ImagePlatforms, ...]:
     """The platforms of each image, in the order asked for; what fails for one is told with it and stops no other.
 
@@ -168,7 +168,7 @@ class _Lookup:
         return (*await self._usable(own), *await self._usable(others))
 
     async def _usable(self, candidates: Sequence[tuple[Reference, str, str]]) -> tuple[Alternative, ...]:
-        """The first candidates that have what is wanted; a few are asked at a time, so that few are asked for nothing."""
+        """The first candidates that have what is wanted, a few at a time so that few are asked for nothing."""
         usable: list[Alternative] = []
         for start in range(0, len(candidates), _STEP):
             step = candidates[start : start + _STEP]
@@ -214,9 +214,7 @@ async def _tags(repository: Reference, registries: Registries) -> tuple[str, ...
     return tuple(found)
 
 
-async def _once(
-    known: dict[Any, asyncio.Task[T]], key: object, work: Callable[[], Coroutine[Any, Any, T]]
-) -> T:
+async def _once(known: dict[Any, asyncio.Task[T]], key: object, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
     if key not in known:
         known[key] = asyncio.ensure_future(work())
     return await known[key]

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import NamedTuple
 
 
@@ -85,11 +85,19 @@ class Tag:
     def is_release(self) -> bool:
         return self.stage == RELEASE
 
-    @property
+    @cached_property
     def words(self) -> tuple[Word, ...]:
         return (*self.before, *self.after)
 
-    @property
+    @cached_property
+    def variant(self) -> tuple[str, ...]:
+        return tuple(word.text for word in self.words)
+
+    @cached_property
+    def variant_numbers(self) -> tuple[tuple[int, ...], ...]:
+        return tuple(word.numbers for word in self.words)
+
+    @cached_property
     def key(self) -> VersionKey:
         return VersionKey(
             self.kind,
@@ -98,7 +106,7 @@ class Tag:
             self.stage_numbers,
             -len(self.words),
             len(self.numbers),
-            tuple(word.numbers for word in self.words),
+            self.variant_numbers,
             self.text,
         )
 

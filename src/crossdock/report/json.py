@@ -16,8 +16,10 @@ if TYPE_CHECKING:  # a verb needs the types of its own results only
     from crossdock.fixes.port import PortResult
     from crossdock.image.binary import Binary
     from crossdock.image.inspect import Inspection
+    from crossdock.image.lookup import ImagePlatforms
     from crossdock.plan.model import BuildPlan
     from crossdock.report.checked import Checked
+    from crossdock.report.looked import Looked
     from crossdock.verify.model import VerifyResult
 
 
@@ -169,12 +171,68 @@ class BuildReport(msgspec.Struct, frozen=True):
     published: tuple[str, ...]
 
 
+class PlatformObject(msgspec.Struct, frozen=True):
+    """One platform's manifest. ``size`` are the bytes that pulling it takes, null where that was not asked for."""
+
+    platform: str
+    digest: str
+    size: int | None
+
+
+class AlternativeObject(msgspec.Struct, frozen=True):
+    """An image that has the platforms that are missing; ``reference`` ends with its digest. ``source`` is the address
+    of a page about it, empty for tags of the same repository."""
+
+    reference: str
+    digest: str
+    reason: str
+    source: str
+
+
+class ErrorObject(msgspec.Struct, frozen=True):
+    """``kind`` is one of crossdock.errors.Kind; ``message`` and ``hint`` are for people."""
+
+    kind: str
+    message: str
+    hint: str
+
+
+class ImageObject(msgspec.Struct, frozen=True):
+    """``reference`` as it was asked for; ``digest`` of the index, or of the only manifest."""
+
+    reference: str
+    digest: str | None
+    platforms: tuple[str, ...]
+    manifests: tuple[PlatformObject, ...]
+    alternatives: tuple[AlternativeObject, ...]
+    error: ErrorObject | None
+
+
+class LimitObject(msgspec.Struct, frozen=True):
+    """How many pulls a registry allows in ``seconds``, and how many are left."""
+
+    registry: str
+    allowed: int
+    left: int
+    seconds: int | None
+
+
+class PlatformsReport(msgspec.Struct, frozen=True):
+    """What ``crossdock platforms --format json`` prints, images in the order asked for."""
+
+    schema: Literal["crossdock.platforms/v1"]
+    images: tuple[ImageObject, ...]
+    skipped: tuple[SkippedObject, ...]
+    limits: tuple[LimitObject, ...]
+
+
 REPORTS: dict[str, type[msgspec.Struct]] = {
     "check": CheckReport,
     "port": PortReport,
     "plan": PlanReport,
     "build": BuildReport,
     "verify": VerifyReport,
+    "platforms": PlatformsReport,
     "arch": ArchReport,
 }
 """Verb → the type of its report."""
@@ -269,6 +327,32 @@ def build_report(
         digest=digest,
         verified=verify_report(verified) if verified else None,
         published=tuple(map(_text, published)),
+    )
+
+
+def platforms_report(looked: Looked) -> PlatformsReport:
+    return PlatformsReport(
+        "crossdock.platforms/v1",
+        tuple(map(_image, looked.images)),
+        tuple(SkippedObject(_text(item.what), _text(item.why)) for item in looked.skipped),
+        tuple(LimitObject(host, limit.allowed, limit.left, limit.seconds) for host, limit in looked.limits),
+    )
+
+
+def _image(image: ImagePlatforms) -> ImageObject:
+    from crossdock.image.lookup import error_kind
+
+    error = image.error
+    return ImageObject(
+        reference=_text(image.asked),
+        digest=image.digest,
+        platforms=tuple(dict.fromkeys(str(entry.platform) for entry in image.platforms)),
+        manifests=tuple(PlatformObject(str(entry.platform), entry.digest, entry.size) for entry in image.platforms),
+        alternatives=tuple(
+            AlternativeObject(other.reference, other.digest, _text(other.reason), other.source)
+            for other in image.alternatives
+        ),
+        error=ErrorObject(error_kind(error).value, _text(error.what), _text(error.hint or "")) if error else None,
     )
 
 
