@@ -22,6 +22,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "build": ("crossdock.cli.build", "check, port, build, verify, then load, export or push"),
     "verify": ("crossdock.cli.verify", "prove that an image really is what its labels say"),
     "arch": ("crossdock.cli.arch", "tell which architecture binary files are for"),
+    "registry": ("crossdock.cli.registry", "run a registry on this machine, for a test or a closed network"),
 }
 """Verb → the module that holds its click command as ``command``, and one line about it."""
 
