@@ -114,8 +114,8 @@ def test_images_survive_and_nothing_else_does(image: str, tmp_path: Path, number
     with served(tmp_path, "--listen", ":0") as again:
         assert digest(f"{again.address}/app:1") == before
     with served(tmp_path, "--listen", "[::1]:0") as other:
-        with urllib.request.urlopen(f"{other.ready['url']}/v2/app/tags/list") as answer:
-            assert json.load(answer) == {"name": "app", "tags": ["1"]}
+        answer = urllib.request.urlopen(f"{other.ready['url']}/v2/app/tags/list").read()
+        assert json.loads(answer) == {"name": "app", "tags": ["1"]}
 
 
 def test_it_ends_while_someone_is_connected(tmp_path: Path) -> None:
@@ -197,3 +197,19 @@ def test_a_mirror_keeps_what_was_fetched(image: str, tmp_path: Path) -> None:
             assert refused("copy", "--all", "--dest-tls-verify=false", image, pushed)
             first.end()
             skopeo(*copy, f"oci:{tmp_path / 'again'}")
+
+
+def test_what_people_are_told(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "crossdock", "registry", "serve", "--verbose", "--listen", "0.0.0.0:0"]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen([*command, str(tmp_path / "images")], **pipes) as process:
+        first = process.stdout.readline()
+        process.terminate()
+        rest, said = process.stdout.read(), process.stderr.read()
+    assert first.startswith("registry  http://localhost:")
+    port = first.strip().rpartition(":")[2]
+    assert f"crossdock push app.tar localhost:{port}/app:1" in rest
+    assert "Ctrl-C" in rest
+    assert "warning: anyone who reaches this registry may push to it" in said
+    assert f"listening on [::]:{port}" in said
+    assert process.returncode == 130

@@ -33,6 +33,7 @@ START_SECONDS = 30.0
 DRAIN_SECONDS = 5
 """How long a transfer may still go on once the registry is asked to end."""
 _POLL_SECONDS = 0.2
+_LONGEST_ANSWER = 65536
 _LISTENING = re.compile(r"listening on ([^\s\"]+:\d+)")
 _FATAL = re.compile(r'level=(?:fatal|panic) msg="((?:[^"\\]|\\.)*)"|^(?:panic|configuration error): (.*)')
 _ADDRESS = re.compile(r"(?:\[(?P<six>[^\[\]\s]+)\]|(?P<host>[^\[\]:/@\s]*)):(?P<port>[0-9]{1,5})")
@@ -349,7 +350,8 @@ def _answers(listen: Listen, *, secure: bool) -> bool:
                 context.verify_mode = ssl.CERT_NONE
                 connection = stack.enter_context(context.wrap_socket(connection))
             connection.sendall(request.encode())
-            return connection.recv(16).startswith(b"HTTP/1.")
+            answer = connection.makefile("rb").read(_LONGEST_ANSWER)  # all of it, so that the other side can finish
+            return answer.startswith(b"HTTP/1.")
     except OSError:
         return False
 

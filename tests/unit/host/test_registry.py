@@ -36,8 +36,11 @@ shutil.copy(sys.argv[2], {folder!r} + "/seen.yml")
 open({folder!r} + "/environment", "w").write(repr(dict(os.environ)))
 def say(text):
     print(text, file=sys.stderr, flush=True)
+class Handler(http.server.BaseHTTPRequestHandler):
+    do_GET = lambda self: self.send_error(401)
+    log_message = lambda *_: None
 def answer():
-    server = http.server.HTTPServer(("127.0.0.1", 0), http.server.SimpleHTTPRequestHandler)
+    server = http.server.HTTPServer(("127.0.0.1", 0), Handler)
     say('time="2026" level=info msg="listening on 127.0.0.1:%d" version=2.8.2' % server.server_port)
     server.serve_forever()
 {work}
