@@ -113,9 +113,19 @@ def verbs_index() -> str:
 def verb_page(verb: str) -> str:
     module, summary = VERBS[verb]
     command: click.Command = importlib.import_module(module).command
-    context = click.Context(command, info_name=f"crossdock {verb}", terminal_width=80)
     title = f"{summary[:1].upper()}{summary[1:]}."
-    return f"{NOTE}# crossdock {verb}\n\n{title}\n\n```text\n{command.get_help(context)}\n```\n"
+    return f"{NOTE}# crossdock {verb}\n\n{title}\n\n" + "\n".join(helps(command, f"crossdock {verb}"))
+
+
+def helps(command: click.Command, name: str, parent: click.Context | None = None) -> Iterator[str]:
+    """What ``--help`` says, of a command and of each command below it."""
+    context = click.Context(command, parent=parent, info_name=name, terminal_width=80)
+    if parent:
+        yield f"## {context.command_path}\n"
+    yield f"```text\n{command.get_help(context)}\n```\n"
+    if isinstance(command, click.Group):
+        for below in command.list_commands(context):
+            yield from helps(command.commands[below], below, context)
 
 
 def main() -> int:

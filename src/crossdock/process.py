@@ -11,7 +11,9 @@ import signal
 import subprocess
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Protocol
@@ -21,19 +23,23 @@ from crossdock.errors import EngineError
 GRACE_SECONDS = 10.0
 """How long a program may take to end after it was asked to, before it is killed with all its children."""
 POLL_SECONDS = 0.5
+LAST_LINES = 20
+"""How many lines of a failed program's output an error carries."""
 _INTERRUPTS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 @dataclass(frozen=True)
 class Command:
     """A program to run. ``secrets`` are strings that must not appear when the command or its output is shown; ``grace``
-    are the seconds that it gets to end by itself when it has to be stopped, 0 to kill it at once."""
+    are the seconds that it gets to end by itself when it has to be stopped, 0 to kill it at once. ``without`` are
+    beginnings of names of environment variables that are kept from it."""
 
     argv: tuple[str, ...]
     env: Mapping[str, str] = field(default_factory=dict)
     cwd: Path | None = None
     secrets: tuple[str, ...] = field(default=(), repr=False)
     grace: float | None = field(default=None, repr=False)
+    without: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         words = [f"{name}={value}" for name, value in self.env.items()] + list(self.argv)
@@ -76,9 +82,68 @@ class Runner(Protocol):
         """Run, hand over each line of stdout and stderr (merged, redacted) as it comes, return the exit code."""
         ...
 
+    def running(self, command: Command, on_line: LineHandler | None = None) -> AbstractContextManager[Running]:
+        """A service: the program runs while the context lasts, and is ended with all its children when it is left,
+        for whatever reason. ``on_line`` gets each line of output (merged, redacted), in a thread of its own. Raises
+        EngineError if the program cannot start."""
+        ...
+
     def which(self, program: str) -> str | None:
         """The path of a program, or None."""
         ...
+
+
+class Running:
+    """A program that runs beside this one. Its output is read all the time, and the last lines are kept."""
+
+    def __init__(self, process: subprocess.Popen[bytes], command: Command, on_line: LineHandler | None) -> None:
+        self.command = command
+        self._process = process
+        self._on_line = on_line
+        self._tail: deque[str] = deque(maxlen=LAST_LINES)
+        self._reader = threading.Thread(target=self._read, name=f"output of {command.argv[0]}", daemon=True)
+        self._reader.start()
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def wait(self, timeout: float | None = None) -> int | None:
+        """The exit code, negative for a signal, once the program has ended by itself and all it said is known; None
+        when it has not ended after ``timeout`` seconds."""
+        try:
+            code = self._process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            return None
+        self.all_read()
+        return code
+
+    def all_read(self) -> None:
+        """Wait until what the program said is read; call this when it has ended."""
+        self._reader.join(4 * POLL_SECONDS)  # the reader notices the end within one
+
+    def last_lines(self) -> tuple[str, ...]:
+        return tuple(self._tail)
+
+    def how_it_ended(self) -> str:
+        """``ended with exit code 1``, ``was killed by SIGKILL``; what an error says after the name of the program."""
+        code = self._process.poll()
+        if code is None:
+            return "is still running"
+        if code >= 0:
+            return f"ended with exit code {code}"
+        try:
+            return f"was killed by {signal.Signals(-code).name}"
+        except ValueError:
+            return f"was killed by signal {-code}"
+
+    def _read(self) -> None:
+        assert self._process.stdout is not None
+        for line in _lines(self._process, self._process.stdout, None, self.command):
+            line = redact(line, self.command.secrets)
+            self._tail.append(line)
+            if self._on_line:
+                self._on_line(line)
 
 
 def redact(text: str, secrets: tuple[str, ...]) -> str:
@@ -134,8 +199,9 @@ class SystemRunner:
                 raise _timed_out(command, timeout) from error
         done = Completed(command, process.returncode, stdout, stderr, time.monotonic() - began)
         if check and done.exit_code != 0:
-            tail = redact((stderr or stdout).decode("utf-8", "replace"), command.secrets).strip().splitlines()[-20:]
-            raise EngineError(f"`{command.argv[0]}` ended with exit code {done.exit_code}", log=tuple(tail))
+            lines = redact((stderr or stdout).decode("utf-8", "replace"), command.secrets).strip().splitlines()
+            tail = tuple(lines[-LAST_LINES:])
+            raise EngineError(f"`{command.argv[0]}` ended with exit code {done.exit_code}", log=tail)
         return done
 
     def stream(self, command: Command, on_line: LineHandler, *, timeout: float | None = None) -> int:
@@ -150,6 +216,18 @@ class SystemRunner:
                 raise _timed_out(command, timeout) from error
 
     @contextlib.contextmanager
+    def running(self, command: Command, on_line: LineHandler | None = None) -> Iterator[Running]:
+        with self._start(command, stdin=False, merged=True) as process:
+            program = Running(process, command, on_line)
+            try:
+                yield program
+            finally:
+                with uninterrupted():
+                    # Services expect SIGTERM. They may have inherited that SIGINT is ignored, from a shell's `&`.
+                    _end_group(process, _grace(command), (signal.SIGTERM,))
+                    program.all_read()
+
+    @contextlib.contextmanager
     def _start(self, command: Command, *, stdin: bool, merged: bool) -> Iterator[subprocess.Popen[bytes]]:
         try:
             process = subprocess.Popen(
@@ -157,7 +235,7 @@ class SystemRunner:
                 stdin=subprocess.PIPE if stdin else subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT if merged else subprocess.PIPE,
-                env={**os.environ, **command.env},
+                env=_environment(command),
                 cwd=command.cwd,
                 start_new_session=True,
             )
@@ -175,7 +253,7 @@ class SystemRunner:
             yield process
         except BaseException:
             with uninterrupted():
-                _end_group(process, GRACE_SECONDS if command.grace is None else command.grace)
+                _end_group(process, _grace(command), (signal.SIGINT, signal.SIGTERM))
             raise
         finally:
             for pipe in (process.stdin, process.stdout, process.stderr):
@@ -188,10 +266,20 @@ def _timed_out(command: Command, timeout: float | None) -> CommandTimeout:
     return CommandTimeout(f"`{command.argv[0]}` did not end within {timeout or 0:.0f} s and was stopped")
 
 
-def _end_group(process: subprocess.Popen[bytes], grace: float) -> None:
-    """End a program and everything it started that is still in its process group."""
-    steps = ((signal.SIGINT, grace), (signal.SIGTERM, min(2.0, grace)), (signal.SIGKILL, 5.0))
-    for number, patience in steps if grace else steps[-1:]:
+def _grace(command: Command) -> float:
+    return GRACE_SECONDS if command.grace is None else command.grace
+
+
+def _environment(command: Command) -> dict[str, str]:
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(command.without)}
+    return {**inherited, **command.env}
+
+
+def _end_group(process: subprocess.Popen[bytes], grace: float, asking: tuple[signal.Signals, ...]) -> None:
+    """End a program and everything it started that is still in its process group: by the signals ``asking``, the first
+    of which gets ``grace`` seconds, and then by force."""
+    steps = [(number, min(2.0, grace) if index else grace) for index, number in enumerate(asking if grace else ())]
+    for number, patience in [*steps, (signal.SIGKILL, 5.0)]:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, number)
         deadline = time.monotonic() + patience

@@ -126,6 +126,66 @@ time.sleep(60)
         assert time.monotonic() - began < 8
 
 
+def test_a_service_runs_as_long_as_it_is_needed_and_its_output_is_read_all_the_time() -> None:
+    lines: list[str] = []
+    code = """
+import subprocess, time
+print(subprocess.Popen(["sleep", "60"]).pid, flush=True)
+for _ in range(100_000):
+    print("x" * 100)
+print("hunter2 is told", flush=True)
+time.sleep(60)
+"""
+    with SystemRunner().running(python(code, secrets=("hunter2",)), lines.append) as service:
+        deadline = time.monotonic() + 20
+        while (not lines or lines[-1] != "*** is told") and time.monotonic() < deadline:
+            time.sleep(0.02)
+        assert lines[-1] == "*** is told"
+        assert service.wait(0) is None
+        assert service.how_it_ended() == "is still running"
+    assert not alive(service.pid)
+    assert not alive(int(lines[0]))
+    assert service.how_it_ended() == "was killed by SIGTERM"
+
+
+def test_a_service_is_ended_when_the_work_beside_it_fails() -> None:
+    with pytest.raises(ZeroDivisionError), SystemRunner().running(python("import time; time.sleep(60)")) as service:
+        raise ZeroDivisionError
+    assert not alive(service.pid)
+
+
+def test_a_service_that_inherited_to_ignore_the_interrupt_ends_at_once() -> None:
+    code = "import signal, time; signal.signal(signal.SIGINT, signal.SIG_IGN); print('on', flush=True); time.sleep(60)"
+    lines: list[str] = []
+    with SystemRunner().running(python(code), lines.append):
+        while not lines:
+            time.sleep(0.02)
+        began = time.monotonic()
+    assert time.monotonic() - began < 5
+
+
+def test_a_service_that_ends_by_itself_tells_how() -> None:
+    with SystemRunner().running(python("import sys; print('alas'); sys.exit(7)")) as service:
+        assert service.wait(20) == 7
+        assert service.last_lines() == ("alas",)
+        assert service.how_it_ended() == "ended with exit code 7"
+
+
+def test_an_interrupt_ends_a_service() -> None:
+    threading.Timer(0.3, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
+    with pytest.raises(KeyboardInterrupt), SystemRunner().running(python("import time; time.sleep(60)")) as service:
+        service.wait()
+    assert not alive(service.pid)
+
+
+def test_a_variable_can_be_kept_from_a_program(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REGISTRY_AUTH_FILE", "inherited")
+    monkeypatch.setenv("REGISTRIES", "inherited")
+    code = "import os; print(sorted(name for name in os.environ if name.startswith('REGISTR')))"
+    command = python(code, env={"REGISTRY_OWN": "given"}, without=("REGISTRY_",))
+    assert SystemRunner().run(command).text.strip() == "['REGISTRIES', 'REGISTRY_OWN']"
+
+
 def test_a_command_is_shown_without_its_secrets() -> None:
     command = Command(("tool", "--token", "top secret"), env={"KEY": "top secret"}, secrets=("top secret",))
     assert "top secret" not in str(command)

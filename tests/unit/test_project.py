@@ -207,6 +207,9 @@ def test_commands_in_documents_are_understood(document: str, line: str, capsys: 
         return
     assert words[0] in VERBS, f"{document}: {line}"
     command: click.Command = importlib.import_module(VERBS[words[0]][0]).command
+    while isinstance(command, click.Group) and words[1:2] and words[1] in command.commands:
+        command, words = command.commands[words[1]], words[1:]
+    assert not isinstance(command, click.Group) or words[1:] == ["--help"], f"{document}: {line}"
     try:
         command.make_context(words[0], words[1:])
     except click.exceptions.Exit:

@@ -22,7 +22,8 @@ def invoke(module: str, program: str, arguments: list[str]) -> int:
     try:
         code = command.main(arguments, prog_name=program, standalone_mode=False)
     except click.UsageError as error:
-        raise UsageError(error.format_message(), hint=f"See {program} --help") from error
+        asked = error.ctx.command_path if error.ctx else program  # a group's command has help of its own
+        raise UsageError(error.format_message(), hint=f"See {asked} --help") from error
     except click.Abort as error:
         raise KeyboardInterrupt from error
     except click.ClickException as error:

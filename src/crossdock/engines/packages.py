@@ -12,6 +12,7 @@ class Wanted(StrEnum):
     BUILDX = "buildx"
     EMULATION = "emulation"
     NETAVARK = "netavark"
+    REGISTRY = "registry"
 
 
 _INSTALL = {
@@ -39,6 +40,13 @@ _PACKAGES = {
         "apk": "qemu-aarch64",
         "pacman": "qemu-user-static",
     },
+    Wanted.REGISTRY: {
+        "apt-get": "docker-registry",
+        "dnf": "docker-distribution",
+        "yum": "docker-distribution",
+        "zypper": "distribution-registry",
+        "apk": "docker-registry",
+    },
 }
 _DEFAULT = {
     Wanted.BUILDAH: "buildah",
@@ -49,8 +57,9 @@ _DEFAULT = {
 
 
 def install_command(wanted: Wanted, runner: Runner) -> str | None:
-    """``sudo apt-get install buildah``; None where no known package manager is installed."""
+    """``sudo apt-get install buildah``; None where no known package manager is installed, or none that has it."""
     for manager, install in _INSTALL.items():
         if runner.which(manager):
-            return f"{install} {_PACKAGES.get(wanted, {}).get(manager, _DEFAULT[wanted])}"
+            package = _PACKAGES.get(wanted, {}).get(manager) or _DEFAULT.get(wanted)
+            return f"{install} {package}" if package else None
     return None

@@ -14,6 +14,7 @@ if TYPE_CHECKING:  # a verb needs the types of its own results only
     from crossdock.findings import Fix, Skipped
     from crossdock.fixes.decide import Decision
     from crossdock.fixes.port import PortResult
+    from crossdock.host.registry import Place
     from crossdock.image.binary import Binary
     from crossdock.image.inspect import Inspection
     from crossdock.image.lookup import ImagePlatforms
@@ -226,6 +227,16 @@ class PlatformsReport(msgspec.Struct, frozen=True):
     limits: tuple[LimitObject, ...]
 
 
+class RegistryReport(msgspec.Struct, frozen=True):
+    """What ``crossdock registry serve --format json`` prints, on one line, as soon as the registry answers. ``address``
+    is what references to its images begin with on this machine, ``url`` the same with its scheme."""
+
+    schema: Literal["crossdock.registry/v1"]
+    address: str
+    url: str
+    data: str
+
+
 REPORTS: dict[str, type[msgspec.Struct]] = {
     "check": CheckReport,
     "port": PortReport,
@@ -234,6 +245,7 @@ REPORTS: dict[str, type[msgspec.Struct]] = {
     "verify": VerifyReport,
     "platforms": PlatformsReport,
     "arch": ArchReport,
+    "registry": RegistryReport,
 }
 """Verb → the type of its report."""
 
@@ -241,6 +253,11 @@ REPORTS: dict[str, type[msgspec.Struct]] = {
 def encode(report: msgspec.Struct) -> str:
     """The report as indented JSON with a line end."""
     return msgspec.json.format(msgspec.json.encode(report), indent=2).decode() + "\n"
+
+
+def encode_line(report: msgspec.Struct) -> str:
+    """The report as one line, for whoever reads a program's output while it runs."""
+    return msgspec.json.encode(report).decode() + "\n"
 
 
 def schema(verb: str) -> str:
@@ -370,6 +387,10 @@ def arch_report(inspections: Sequence[Inspection]) -> ArchReport:
             for found in inspections
         ),
     )
+
+
+def registry_report(place: Place) -> RegistryReport:
+    return RegistryReport("crossdock.registry/v1", place.address, place.url, _text(str(place.data)))
 
 
 def _binary(binary: Binary) -> BinaryObject:

@@ -1,5 +1,6 @@
 """The command itself: help, dispatch, messages, exit codes, the Docker plugin protocol."""
 
+import importlib
 import json
 import os
 import signal
@@ -7,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import click
 import pytest
 
 from crossdock import __version__
@@ -192,6 +194,10 @@ def test_every_verb_has_help_with_examples(verb: str, capsys: pytest.CaptureFixt
     text = capsys.readouterr().out
     assert text.startswith(f"Usage: crossdock {verb}")
     assert f"  crossdock {verb} " in text
+    command = importlib.import_module(cli.VERBS[verb][0]).command
+    if isinstance(command, click.Group):
+        assert {cli.main([verb, name, "--help"]) for name in command.commands} == {0}
+        text = capsys.readouterr().out
     assert "--format" in text
 
 

@@ -1,8 +1,11 @@
 """Results to show: small, but with everything that makes a report hard (tabs, wide characters, long lines)."""
 
+from pathlib import Path
+
 from crossdock.findings import Confidence, Finding, Fix, Safety, Severity, Skipped, locate
 from crossdock.fixes.decide import NO_FIX, Decision
 from crossdock.fixes.port import Change, PortResult
+from crossdock.host.registry import Place
 from crossdock.http.evidence import Evidence, EvidenceStatus
 from crossdock.plan.model import BuildPlan, StagePlan, Strategy
 from crossdock.platforms import AMD64, ARM64
@@ -132,3 +135,5 @@ BROKEN = VerifyResult(
         CheckResult("binaries", Status.FAILED, "/usr/bin/jq is for amd64", ARM64, path="/usr/bin/jq"),
     ),
 )
+
+SERVED = Place("localhost:5000", "http://localhost:5000", Path("/srv/images"))

@@ -35,6 +35,7 @@ def samples() -> dict[str, msgspec.Struct]:
         "build-dry-run": reports.build_report(
             engine="buildah", port=None, plan=sample.PLAN, commands=("buildah build",)
         ),
+        "registry": reports.registry_report(sample.SERVED),
         "arch": reports.arch_report([inspect_file(Path(__file__)), inspect_file(Path("/bin/sh"))]),
     }
 
