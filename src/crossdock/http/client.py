@@ -20,7 +20,7 @@ from crossdock.http.urls import origin, public_url
 
 T = TypeVar("T")
 
-DOCUMENTS_PER_HOST = 100
+DOCUMENTS_PER_HOST = 64
 """Requests for small documents on their way at once to one host: enough to hide 50 ms of latency."""
 _ERROR_LIMIT = 8 << 20
 _RETRIED = frozenset({408, 429, 500, 502, 503, 504})

@@ -9,12 +9,10 @@ from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from crossdock.errors import CrossdockError, Kind, RegistryError, UsageError
-from crossdock.image.alternatives import architecture_tags, compatible_tags, is_older, successors
 from crossdock.image.documents import MalformedError, load_object
 from crossdock.image.model import MANIFEST_TYPES
 from crossdock.image.reference import Reference, parse_reference
 from crossdock.image.registry import Registries
-from crossdock.image.tags import matching_tags
 from crossdock.platforms import Platform
 
 T = TypeVar("T")
@@ -92,6 +90,8 @@ def look_up(
 
 def find_tags(repository: Reference, pattern: str, registries: Registries) -> tuple[str, ...]:
     """The tags of a repository that match a glob pattern, newest version first. Raises RegistryError."""
+    from crossdock.image.tags import matching_tags
+
     return matching_tags(pattern, registries.run(_tags(repository, registries)))
 
 
@@ -153,6 +153,8 @@ class _Lookup:
 
     async def _alternatives(self, reference: Reference) -> tuple[Alternative, ...]:
         """Other tags that have the platforms, then other images; only what was seen to have them."""
+        from crossdock.image.alternatives import architecture_tags, compatible_tags, is_older, successors
+
         own: list[tuple[Reference, str, str]] = []
         if reference.tag:
             try:
