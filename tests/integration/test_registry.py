@@ -23,9 +23,10 @@ from crossdock.errors import CrossdockError, RegistryError
 from crossdock.http.client import Http
 from crossdock.http.model import Patience
 from crossdock.image.archive import ArchiveImage, write_oci_archive
+from crossdock.image.assemble import assemble_index
 from crossdock.image.auth import Keychain
 from crossdock.image.documents import contents, descriptor_json, to_json
-from crossdock.image.layout import LayoutImage, LayoutWriter, assemble_index
+from crossdock.image.layout import LayoutImage, LayoutWriter
 from crossdock.image.locate import open_image
 from crossdock.image.model import OCI_CONFIG, OCI_LAYER_GZIP, OCI_MANIFEST, Image
 from crossdock.image.publish import push

@@ -22,7 +22,8 @@ from crossdock.engines.choose import choose
 from crossdock.engines.model import Engine, SmokeResult
 from crossdock.errors import EngineError, ExitCode
 from crossdock.host.binfmt import check_emulation
-from crossdock.image.layout import LayoutWriter, assemble_index
+from crossdock.image.assemble import assemble_index
+from crossdock.image.layout import LayoutWriter
 from crossdock.image.locate import open_image
 from crossdock.image.model import Image
 from crossdock.platforms import Platform

@@ -31,7 +31,8 @@ from crossdock.engines.secrets import hidden_values, parse_secret
 from crossdock.engines.smoke import OUTPUT_LINES, judge
 from crossdock.engines.trouble import failed_step, failure
 from crossdock.errors import EngineError, UsageError
-from crossdock.image.layout import LayoutImage, LayoutWriter, assemble_index
+from crossdock.image.assemble import assemble_index
+from crossdock.image.layout import LayoutImage, LayoutWriter
 from crossdock.image.model import Descriptor, Image
 from crossdock.image.reference import parse_reference
 from crossdock.platforms import Platform, host_platform

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from crossdock.errors import EngineError
 from crossdock.image.archive import ArchiveImage
-from crossdock.image.layout import LayoutImage, LayoutWriter, assemble_index, blob_path
+from crossdock.image.assemble import assemble_index
+from crossdock.image.layout import LayoutImage, LayoutWriter, blob_path
 from crossdock.image.model import INDEX_TYPES, REFERENCE_NAME, Descriptor, Image
 from crossdock.platforms import Platform
 

@@ -200,17 +200,19 @@ def parse_descriptor(entry: object) -> Descriptor:
         size=size,
         platform=_platform(platform or {}),
         annotations=annotations,
+        written=entry,
     )
 
 
 def descriptor_json(descriptor: Descriptor) -> dict[str, object]:
-    """A descriptor as it is written into an index."""
-    out: dict[str, object] = {
-        "mediaType": descriptor.media_type,
-        "digest": descriptor.digest,
-        "size": descriptor.size,
-    }
-    if descriptor.platform:
+    """A descriptor as it is written into an index; what it was read with that crossdock does not know is kept."""
+    known = {"mediaType": descriptor.media_type, "digest": descriptor.digest, "size": descriptor.size}
+    others = {key: value for key, value in descriptor.written.items() if key not in ("platform", "annotations")}
+    out: dict[str, object] = {**known, **others, **known}
+    written = descriptor.written.get("platform")
+    if descriptor.platform and isinstance(written, dict) and _platform(written) == descriptor.platform:
+        out["platform"] = written
+    elif descriptor.platform:
         platform = {"architecture": descriptor.platform.architecture, "os": descriptor.platform.os}
         if descriptor.platform.variant:
             platform["variant"] = descriptor.platform.variant

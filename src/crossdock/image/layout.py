@@ -22,7 +22,6 @@ from crossdock.image.documents import (
     to_json,
 )
 from crossdock.image.model import (
-    ATTESTATION_SUBJECT,
     INDEX_TYPES,
     MANIFEST_TYPES,
     OCI_INDEX,
@@ -262,66 +261,3 @@ def index_json(root: Descriptor, tags: Sequence[str]) -> bytes:
             annotations |= {CONTAINERD_NAME: str(reference), REFERENCE_NAME: reference.tag or "latest"}
         entries.append(descriptor_json(replace(root, annotations=annotations)))
     return to_json({"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": entries})
-
-
-def assemble_index(
-    writer: LayoutWriter,
-    images: Sequence[tuple[Image, Descriptor, Platform]],
-    tags: Sequence[str] = (),
-    *,
-    unverified: bool = False,
-) -> Descriptor:
-    """Join images that were built one platform at a time into one index, and finish the layout.
-
-    Each is (where it is, its manifest or an index that has it, the platform it was built for); configs are held
-    against the platform, and attestations are taken along. Raises InputError when one is not what it should be. With
-    ``unverified`` a config may say another platform than was built for, as BuildKit's indexes have it: an engine hands
-    over what it made, and verify judges it.
-    """
-    entries: list[Descriptor] = []
-    for image, descriptor, platform in images:
-        manifest, attestations = _pick(image, descriptor, platform)
-        found = image.config(image.manifest(manifest)).platform
-        if not found.satisfies(platform) and unverified:
-            found = platform
-        elif not found.satisfies(platform):
-            raise InputError(
-                f"the image built for {platform} says in its config that it is {found}",
-                where=image.name,
-                hint="A base image or --platform in the Dockerfile is pinned. `crossdock check` shows where.",
-            )
-        for entry in (manifest, *attestations):
-            writer.copy(image, entry)
-        entries += [replace(manifest, platform=found, annotations={}), *attestations]
-    # Platforms first and attestations last is the order that other tools write.
-    entries.sort(key=lambda entry: entry.is_attestation)
-    document = {
-        "schemaVersion": 2,
-        "mediaType": OCI_INDEX,
-        "manifests": [descriptor_json(entry) for entry in entries],
-    }
-    root = writer.add_document(to_json(document), OCI_INDEX)
-    writer.finish(root, tags)
-    return root
-
-
-def _pick(image: Image, descriptor: Descriptor, platform: Platform) -> tuple[Descriptor, tuple[Descriptor, ...]]:
-    """The manifest of one platform, and the attestations about it."""
-    if descriptor.media_type not in INDEX_TYPES:
-        return descriptor, ()
-    try:
-        entries = parse_index(descriptor, image.read(descriptor)).manifests
-    except MalformedError as error:
-        raise InputError(f"{descriptor.digest}: {error}", where=image.name, hint="Build the image again.") from error
-    candidates = [entry for entry in entries if not entry.is_attestation]
-    matching = [entry for entry in candidates if entry.platform == platform] or [
-        entry for entry in candidates if len(candidates) == 1
-    ]
-    if not matching:
-        raise InputError(
-            f"there is no {platform} in the image that was built for it",
-            where=image.name,
-            hint="Look at what the engine built with `crossdock verify`.",
-        )
-    about = tuple(entry for entry in entries if entry.annotations.get(ATTESTATION_SUBJECT) == matching[0].digest)
-    return matching[0], about

@@ -14,8 +14,9 @@ from crossdock.engines.model import EngineInfo, SmokeResult, SmokeVerdict
 from crossdock.errors import EngineError, ExitCode
 from crossdock.host.binfmt import Problem
 from crossdock.image.archive import write_oci_archive
+from crossdock.image.assemble import assemble_index
 from crossdock.image.documents import descriptor_json, to_json
-from crossdock.image.layout import LayoutImage, LayoutWriter, assemble_index
+from crossdock.image.layout import LayoutImage, LayoutWriter
 from crossdock.image.model import OCI_CONFIG, OCI_LAYER_GZIP, OCI_MANIFEST
 from crossdock.image.stream import digest_of
 from crossdock.platforms import AMD64, ARM64, Platform

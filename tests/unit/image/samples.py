@@ -9,8 +9,9 @@ import tarfile
 from collections.abc import Mapping
 from pathlib import Path
 
+from crossdock.image.assemble import assemble_index
 from crossdock.image.documents import descriptor_json, to_json
-from crossdock.image.layout import LayoutImage, LayoutWriter, assemble_index
+from crossdock.image.layout import LayoutImage, LayoutWriter
 from crossdock.image.model import OCI_CONFIG, OCI_INDEX, OCI_LAYER_GZIP, OCI_MANIFEST, Descriptor
 from crossdock.image.stream import digest_of
 from crossdock.platforms import AMD64, ARM64, Platform

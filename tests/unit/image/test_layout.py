@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from samples import document, set_index_json, write_image, write_index
 
 from crossdock.errors import CrossdockError, InputError
+from crossdock.image.assemble import assemble_index
 from crossdock.image.documents import (
     MAX_DOCUMENT,
     MalformedError,
@@ -25,7 +26,7 @@ from crossdock.image.documents import (
     parse_manifest,
     to_json,
 )
-from crossdock.image.layout import LayoutImage, LayoutWriter, assemble_index, blob_path
+from crossdock.image.layout import LayoutImage, LayoutWriter, blob_path
 from crossdock.image.model import (
     ATTESTATION_SUBJECT,
     ATTESTATION_TYPE,
