@@ -74,7 +74,7 @@ def layout(tmp_path_factory: pytest.TempPathFactory) -> LayoutImage:
     folder = tmp_path_factory.mktemp("image")
     images = [(write_image(folder / platform.architecture, platform), platform) for platform in (AMD64, ARM64)]
     writer = LayoutWriter(folder / "both")
-    assemble_index(writer, [(image, image.root(), platform) for image, platform in images])
+    assemble_index(writer, [(image, platform) for image, platform in images])
     return LayoutImage(folder / "both")
 
 

@@ -13,6 +13,8 @@ from typing import TextIO
 from crossdock.report.style import GLYPHS, NARROWEST, Style
 
 REDRAW_SECONDS = 0.1
+LOG_SECONDS = 15.0
+"""How often a log, which nobody watches, hears that work goes on."""
 WITHOUT_TERMINAL = 100
 """Columns when nobody says how wide the output is."""
 
@@ -41,25 +43,46 @@ def waiting_for(what: str) -> Iterator[None]:
         write("\r\x1b[2K", sys.stderr)
 
 
+Progress = Callable[[int, int], None]
+"""Takes how much is done, and how much there is in all."""
+
+
 @contextlib.contextmanager
-def counting(what: str) -> Iterator[Callable[[int, int], None]]:
-    """As ``waiting_for``, with how many of how many are done; hands over what is to be told so."""
-    if not is_live(sys.stderr):
-        yield lambda _done, _total: None
-        return
-    shown = 0.0
+def counting(
+    what: str, words: Callable[[int, int], str] = lambda done, total: f"{done} of {total}"
+) -> Iterator[Progress]:
+    """As ``waiting_for``, with how much of how much is done; hands over what is to be told so. Where lines cannot be
+    redrawn, one is written now and then."""
+    live = is_live(sys.stderr)
+    pause = REDRAW_SECONDS if live else LOG_SECONDS
+    shown = 0.0 if live else time.monotonic()
 
     def show(done: int, total: int) -> None:
         nonlocal shown
         now = time.monotonic()
-        if now - shown >= REDRAW_SECONDS or done == total:
+        if now - shown >= pause:
             shown = now
-            write(f"\r\x1b[2K{what}: {done} of {total}", sys.stderr)
+            line = f"{what}: {words(done, total)}"
+            write(f"\r\x1b[2K{line}" if live else f"{line}\n", sys.stderr)
 
     try:
         yield show
     finally:
-        write("\r\x1b[2K", sys.stderr)
+        if live:
+            write("\r\x1b[2K", sys.stderr)
+
+
+@contextlib.contextmanager
+def transferring(what: str) -> Iterator[Progress]:
+    """``counting`` for bytes, with their rate."""
+    began = time.monotonic()
+
+    def words(done: int, total: int) -> str:
+        rate = done / max(0.001, time.monotonic() - began)
+        return f"{done / 1e6:.1f} of {total / 1e6:.1f} MB, {rate / 1e6:.1f} MB/s"
+
+    with counting(what, words) as show:
+        yield show
 
 
 def write(text: str, stream: TextIO | None = None) -> None:

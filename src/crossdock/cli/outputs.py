@@ -44,6 +44,22 @@ def parse_outputs(texts: Sequence[str], *, push: bool, load: bool) -> tuple[Outp
     return tuple(dict.fromkeys(output for output in found if output))
 
 
+def parse_pull_output(text: str, name: str) -> Output:
+    """Where ``crossdock pull`` writes to: as ``parse_outputs``, or as skopeo writes it (``oci-archive:FILE``,
+    ``oci:FOLDER``), or a bare path. ``name`` is the file's name where none is given. Raises UsageError."""
+    kind, _, path = text.partition(":")
+    if kind == "oci-archive":
+        return Output(Destination.ARCHIVE, Path(path or name))
+    if kind == "oci" and path:
+        return Output(Destination.LAYOUT, Path(path))
+    if not text.startswith("type="):
+        return Output(Destination.LAYOUT if text.endswith("/") else Destination.ARCHIVE, Path(text))
+    output = _parse(text)
+    if output is None or output.path is None:
+        raise UsageError(f"crossdock cannot pull to -o {text}", hint="Write -o FILE.tar or -o oci:FOLDER.")
+    return output
+
+
 def _parse(text: str) -> Output | None:
     fields = _fields(text)
     kind = fields.pop("type", "")

@@ -117,5 +117,5 @@ def _start(engine: Engine, image: Image, platform: Platform, timeout: float) -> 
     with tempfile.TemporaryDirectory(prefix="crossdock-") as work:
         layout = Path(work) / "layout"
         layout.mkdir()
-        assemble_index(LayoutWriter(layout), [(image, image.root(), platform)])
+        assemble_index(LayoutWriter(layout), [(image, platform)])
         return engine.smoke(layout, platform, None, timeout)

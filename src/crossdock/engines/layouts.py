@@ -29,15 +29,15 @@ def as_index(folder: Path) -> None:
         LayoutWriter(folder).finish(root)
         return
     platform = image.config(image.manifest(root)).platform
-    assemble_index(LayoutWriter(folder), [(image, root, platform)])
+    assemble_index(LayoutWriter(folder), [(image, platform)])
 
 
 def assemble(parts: Sequence[tuple[Platform, Path]], folder: Path) -> Path:
     """Join images of one platform each (layouts, or archives of them) into one layout."""
-    images: list[tuple[Image, Descriptor, Platform]] = []
+    images: list[tuple[Image, Platform]] = []
     for platform, part in parts:
         image: Image = ArchiveImage(part) if part.is_file() else LayoutImage(part)
-        images.append((image, image.root(), platform))
+        images.append((image, platform))
     assemble_index(LayoutWriter(folder), images, unverified=True)
     return folder
 

@@ -53,13 +53,13 @@ def parts_of(image: Image, platforms: Sequence[Platform] = ()) -> tuple[Part, ..
     return tuple(Part(image, entry, _about(index.manifests, entry)) for entry in chosen)
 
 
-def part_built_for(image: Image, root: Descriptor, platform: Platform, *, unverified: bool = False) -> Part:
-    """The manifest that was built for ``platform``: ``root`` itself, or the one in the index ``root``.
+def part_built_for(image: Image, platform: Platform, *, unverified: bool = False) -> Part:
+    """The manifest that was built for ``platform``: the image's root itself, or the one in its index.
 
     Its config is held against the platform, and InputError is raised when it says another. With ``unverified`` that is
     let pass, as BuildKit's indexes have it: an engine hands over what it made, and verify judges it.
     """
-    manifest = root
+    root = manifest = image.root()
     attestations: tuple[Descriptor, ...] = ()
     if root.media_type in INDEX_TYPES:
         entries = image.index().manifests
@@ -177,19 +177,16 @@ def _common_annotations(images: Sequence[Image]) -> dict[str, str]:
 
 def assemble_index(
     writer: LayoutWriter,
-    images: Sequence[tuple[Image, Descriptor, Platform]],
+    images: Sequence[tuple[Image, Platform]],
     tags: Sequence[str] = (),
     *,
     unverified: bool = False,
 ) -> Descriptor:
     """Join images that were built one platform at a time into one index, and finish the layout.
 
-    Each is (where it is, its manifest or an index that has it, the platform it was built for), as ``part_built_for``
-    takes them. Returns the index.
+    Each is (where it is, the platform it was built for), as ``part_built_for`` takes them. Returns the index.
     """
-    image = AssembledImage(
-        [part_built_for(image, root, platform, unverified=unverified) for image, root, platform in images]
-    )
+    image = AssembledImage([part_built_for(image, platform, unverified=unverified) for image, platform in images])
     for entry in image.index().manifests:
         writer.copy(image, entry)
     root = image.root()

@@ -30,7 +30,7 @@ from crossdock.image.model import (
     Image,
 )
 from crossdock.image.reference import parse_reference
-from crossdock.image.stream import CheckedStream, check_bytes, digest_of
+from crossdock.image.stream import CheckedStream, Readable, check_bytes, digest_of
 from crossdock.platforms import Platform
 from crossdock.source import write_atomically
 
@@ -176,7 +176,7 @@ class LayoutWriter:
                 file.write(data)
         return descriptor
 
-    def add_blob(self, descriptor: Descriptor, source: BinaryIO) -> None:
+    def add_blob(self, descriptor: Descriptor, source: Readable) -> None:
         """Copy a blob. Raises InputError when it is not what the descriptor says; then nothing is kept."""
         if self.has(descriptor):
             return

@@ -21,6 +21,7 @@ if TYPE_CHECKING:  # a verb needs the types of its own results only
     from crossdock.plan.model import BuildPlan
     from crossdock.report.checked import Checked
     from crossdock.report.looked import Looked
+    from crossdock.report.sent import Sent
     from crossdock.verify.model import VerifyResult
 
 
@@ -227,6 +228,17 @@ class PlatformsReport(msgspec.Struct, frozen=True):
     limits: tuple[LimitObject, ...]
 
 
+class SentReport(msgspec.Struct, frozen=True):
+    """What ``crossdock push``, ``pull`` and ``index create`` print with ``--format json``: ``source`` are references or
+    files, ``destination`` is one."""
+
+    schema: Literal["crossdock.push/v1", "crossdock.pull/v1", "crossdock.index/v1"]
+    source: tuple[str, ...]
+    destination: str
+    digest: str
+    platforms: tuple[str, ...]
+
+
 class RegistryReport(msgspec.Struct, frozen=True):
     """What ``crossdock registry serve --format json`` prints, on one line, as soon as the registry answers. ``address``
     is what references to its images begin with on this machine, ``url`` the same with its scheme."""
@@ -244,6 +256,9 @@ REPORTS: dict[str, type[msgspec.Struct]] = {
     "build": BuildReport,
     "verify": VerifyReport,
     "platforms": PlatformsReport,
+    "push": SentReport,
+    "pull": SentReport,
+    "index": SentReport,
     "arch": ArchReport,
     "registry": RegistryReport,
 }
@@ -370,6 +385,16 @@ def _image(image: ImagePlatforms) -> ImageObject:
             for other in image.alternatives
         ),
         error=ErrorObject(error_kind(error).value, _text(error.what), _text(error.hint or "")) if error else None,
+    )
+
+
+def sent_report(sent: Sent, verb: Literal["push", "pull", "index"]) -> SentReport:
+    return SentReport(
+        schema=f"crossdock.{verb}/v1",  # type: ignore[arg-type]
+        source=tuple(map(_text, sent.source)),
+        destination=_text(sent.destination),
+        digest=sent.digest,
+        platforms=tuple(map(str, sent.platforms)),
     )
 
 

@@ -63,7 +63,7 @@ def write_index(folder: Path, *, arm64_holds: str = "arm64") -> Path:
     amd64 = write_image(folder / "amd64", AMD64, "amd64")
     arm64 = write_image(folder / "arm64", ARM64, arm64_holds)
     layout = folder / "both"
-    assemble_index(LayoutWriter(layout), [(amd64, amd64.root(), AMD64), (arm64, arm64.root(), ARM64)])
+    assemble_index(LayoutWriter(layout), [(amd64, AMD64), (arm64, ARM64)])
     return layout
 
 

@@ -68,7 +68,7 @@ def write_index(folder: Path, tags: tuple[str, ...] = (), size: int = 1000) -> L
     """An image for amd64 and arm64."""
     images = [(write_image(folder / platform.architecture, platform, size), platform) for platform in (AMD64, ARM64)]
     writer = LayoutWriter(folder / "both")
-    assemble_index(writer, [(image, image.root(), platform) for image, platform in images], tags)
+    assemble_index(writer, [(image, platform) for image, platform in images], tags)
     return LayoutImage(folder / "both")
 
 

@@ -243,7 +243,7 @@ class TestAssemble:
     def test_an_image_of_another_platform_is_refused(self, tmp_path: Path) -> None:
         image = write_image(tmp_path / "amd64", AMD64)
         with pytest.raises(InputError, match="built for linux/arm64 says in its config that it is linux/amd64"):
-            assemble_index(LayoutWriter(tmp_path / "out"), [(image, image.root(), ARM64)])
+            assemble_index(LayoutWriter(tmp_path / "out"), [(image, ARM64)])
         assert not (tmp_path / "out" / "index.json").exists()
 
     def test_attestations_come_along(self, tmp_path: Path) -> None:
@@ -260,7 +260,7 @@ class TestAssemble:
         built = LayoutImage(image.folder)
         amd = write_image(tmp_path / "amd", AMD64)
         out = LayoutWriter(tmp_path / "out")
-        assemble_index(out, [(built, built.root(), ARM64), (amd, amd.root(), AMD64)])
+        assemble_index(out, [(built, ARM64), (amd, AMD64)])
         index = LayoutImage(tmp_path / "out").index()
         assert [entry.platform for entry in index.images] == [ARM64, AMD64]
         assert [entry.annotations.get(ATTESTATION_SUBJECT) for entry in index.manifests] == [None, None, arm.digest]
@@ -268,7 +268,7 @@ class TestAssemble:
     def test_a_platform_that_was_not_built(self, tmp_path: Path) -> None:
         image = write_index(tmp_path)
         with pytest.raises(InputError, match="no linux/arm/v7"):
-            assemble_index(LayoutWriter(tmp_path / "out"), [(image, image.root(), Platform("linux", "arm", "v7"))])
+            assemble_index(LayoutWriter(tmp_path / "out"), [(image, Platform("linux", "arm", "v7"))])
 
 
 SOME = Descriptor(OCI_INDEX, "sha256:" + "0" * 64, 0)
