@@ -11,7 +11,6 @@ import json
 import re
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -207,14 +206,11 @@ class Reader:
         if mirrors:
             self._say(DOCKER_HUB, Host(mirrors))
         for text in document.texts("insecure-registries"):
-            with suppress(ValueError):
-                if "/" in text:
-                    self.networks.append(ipaddress.ip_network(text, strict=False))
-                    continue
-            with suppress(ValueError):
-                if ipaddress.ip_address(text).version == 6:
-                    text = f"[{text}]"
-            place = _place(text)
+            if network := _network(text):
+                self.networks.append(network)
+                continue
+            bare_ipv6 = text.count(":") > 1 and "[" not in text and "/" not in text
+            place = _place(f"[{text}]" if bare_ipv6 else text)
             if not place or place.path:
                 document.wrong(f'"insecure-registries" has {_quoted(text)}, neither host[:port] nor a network')
             elif canonical(place.host) != DOCKER_HUB:  # which Docker's daemon always verifies
@@ -416,6 +412,14 @@ def _place(text: str, *, scheme: bool = True) -> Place | None:
     if not match or (match["scheme"] and not scheme):
         return None
     return Place(match["host"], match["path"].strip("/"))
+
+
+def _network(text: str) -> Network | None:
+    """``10.0.0.0/8``; also with an address inside the network, as Docker takes it."""
+    try:
+        return ipaddress.ip_network(text, strict=False) if "/" in text else None
+    except ValueError:
+        return None
 
 
 def _quoted(text: str) -> str:

