@@ -332,8 +332,10 @@ class Reader:
         try:
             return file.read_bytes()
         except (OSError, ValueError) as error:
-            if required or not isinstance(error, FileNotFoundError | NotADirectoryError):
-                self._problem(file, f"cannot be read: {_reason(error)}. Make it readable, or remove what names it.")
+            missing = isinstance(error, FileNotFoundError | NotADirectoryError)
+            if required or not missing:
+                hint = "Put it there, or remove what names it" if missing else "Make it readable, or remove it"
+                self._problem(file, f"cannot be read: {_reason(error)}. {hint}.")
             return None
 
     def _document(self, file: Path, kind: str) -> Table:

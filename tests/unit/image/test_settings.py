@@ -602,6 +602,21 @@ class TestSeveralSources:
         assert BUILDKIT in toml
         assert "cannot be read: Is a directory" in folder
 
+    def test_files_that_may_not_be_read(self, machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+        ca = machine.write("etc/docker/certs.d/r/ca.crt", PEM)
+        user = machine.write("home/me/.config/containers/registries.conf", "")
+        machine.write(CONTAINERS, '[[registry]]\nlocation = "r"\ninsecure = true\n')
+
+        def refuse(path: Path) -> bytes:
+            raise PermissionError(13, "Permission denied", str(path))
+
+        monkeypatch.setattr(Path, "read_bytes", refuse)
+        found = machine.all()
+        # The user's file would have replaced the system's.
+        assert not itself(found, "r").insecure
+        for path in (ca, user):
+            assert f"{path}: cannot be read: Permission denied. Make it readable, or remove it." in found.problems
+
     def test_ipv6(self, machine: Machine) -> None:
         machine.write(BUILDKIT, '[registry."[fd00::1]:5000"]\nmirrors = ["[fd00::2]:5000/x"]\n')
         machine.write(CONTAINERS, '[[registry]]\nlocation = "[fd00::1]:5000"\ninsecure = true\n')
