@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-
 import click
 
 from crossdock.cli.options import (

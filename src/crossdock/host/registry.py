@@ -23,7 +23,7 @@ from urllib.parse import urlsplit
 from crossdock.engines.packages import Wanted, install_command
 from crossdock.errors import EngineError, InputError, UsageError
 from crossdock.image.reference import DOCKER_HUB
-from crossdock.image.settings import HUB_API
+from crossdock.image.settings_files import HUB_API
 from crossdock.process import Command, LineHandler, Runner, Running
 
 PROGRAMS = ("docker-registry", "registry")

@@ -19,7 +19,7 @@ from crossdock.http.pipe import Pipe
 from crossdock.http.urls import host_of, is_loopback, origin, public_url
 
 _CREDENTIAL_HEADERS = frozenset({"authorization", "proxy-authorization", "cookie"})
-_BUFFER = 512 << 10
+_BUFFER = 1 << 20
 _SUPPRESS_CONNECT_HEADERS = 265
 """CURLOPT_SUPPRESS_CONNECT_HEADERS, which pycurl has no name for: a proxy's own answer is not the server's."""
 _BUNDLES = (

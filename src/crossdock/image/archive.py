@@ -117,11 +117,11 @@ class ArchiveImage(ImageDocuments):
             data = self._bytes(self._blob(descriptor.digest), descriptor.digest)
         return check_bytes(descriptor, data, self.fault)
 
-    def open(self, descriptor: Descriptor) -> AbstractContextManager[BinaryIO]:
+    def open(self, descriptor: Descriptor, *, verify: bool = True) -> AbstractContextManager[BinaryIO]:
         self.root()
         made_up = self._documents.get(descriptor.digest)
         source = io.BytesIO(made_up) if made_up is not None else self._section(self._blob(descriptor.digest))
-        return contextlib.closing(cast(BinaryIO, CheckedStream(source, descriptor, self.fault)))
+        return contextlib.closing(cast(BinaryIO, CheckedStream(source, descriptor, self.fault, verify=verify)))
 
     @contextmanager
     def _plain_tar(self) -> Iterator[BinaryIO]:

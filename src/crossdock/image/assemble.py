@@ -136,8 +136,8 @@ class AssembledImage(ImageDocuments):
             return self._data
         return self._where[descriptor.digest].read(descriptor)
 
-    def open(self, descriptor: Descriptor) -> AbstractContextManager[BinaryIO]:
-        return self._where[descriptor.digest].open(descriptor)
+    def open(self, descriptor: Descriptor, *, verify: bool = True) -> AbstractContextManager[BinaryIO]:
+        return self._where[descriptor.digest].open(descriptor, verify=verify)
 
     def lies_in(self, digest: str) -> Image | None:
         """The image that has this content; None for the index itself."""

@@ -74,9 +74,9 @@ class LayoutImage(ImageDocuments):
         data = self._bytes(self._path(descriptor), descriptor.digest)
         return check_bytes(descriptor, data, self.fault)
 
-    def open(self, descriptor: Descriptor) -> AbstractContextManager[BinaryIO]:
+    def open(self, descriptor: Descriptor, *, verify: bool = True) -> AbstractContextManager[BinaryIO]:
         file = self._open(self._path(descriptor), descriptor.digest)
-        return contextlib.closing(cast(BinaryIO, CheckedStream(file, descriptor, self.fault)))
+        return contextlib.closing(cast(BinaryIO, CheckedStream(file, descriptor, self.fault, verify=verify)))
 
     def _path(self, descriptor: Descriptor) -> Path:
         return blob_path(self.folder, descriptor.digest)

@@ -114,6 +114,7 @@ class Image(Protocol):
         """The raw bytes of a document (index, manifest, config): what a digest is computed over."""
         ...
 
-    def open(self, descriptor: Descriptor) -> AbstractContextManager[BinaryIO]:
-        """The raw (still compressed) bytes of a layer as a stream. The digest is checked when the end is reached."""
+    def open(self, descriptor: Descriptor, *, verify: bool = True) -> AbstractContextManager[BinaryIO]:
+        """The raw (still compressed) bytes of a layer as a stream. The digest is checked when the end is reached;
+        without ``verify`` only the size is, for a receiver that checks the digest itself."""
         ...

@@ -157,7 +157,7 @@ class Registry:
 
     def itself(self, reference: Reference) -> Server:
         """Where to write: the registry, never a mirror."""
-        return self._server(self._settings.endpoints(self.host, reference.repository)[-1])
+        return self._server(self._settings.itself(self.host, reference.repository))
 
     async def _from_any(
         self, reference: Reference, tail: str, ask: Callable[[Server], Coroutine[Any, Any, Answer]]
@@ -337,7 +337,7 @@ class Server:
         return _MIRROR_ATTEMPTS if self.endpoint.mirror else asked
 
     def _repository(self, reference: Reference) -> str:
-        return f"{self.endpoint.prefix}/{reference.repository}" if self.endpoint.prefix else reference.repository
+        return self.endpoint.path(reference.repository)
 
     def _scopes(self, reference: Reference, push: bool, source: str) -> tuple[str, ...]:
         own = f"repository:{self._repository(reference)}:{'pull,push' if push else 'pull'}"
@@ -398,10 +398,10 @@ class RegistryImage(ImageDocuments):
         known = self._documents.get(descriptor.digest)
         return self.registry.http.run(self._fetch(descriptor)) if known is None else known
 
-    def open(self, descriptor: Descriptor) -> AbstractContextManager[BinaryIO]:
+    def open(self, descriptor: Descriptor, *, verify: bool = True) -> AbstractContextManager[BinaryIO]:
         source = _Download(self, descriptor)
         # RawIOBase has what readers use of BinaryIO; typeshed keeps the two apart.
-        stream = cast(BinaryIO, CheckedStream(source, descriptor, self.damaged))
+        stream = cast(BinaryIO, CheckedStream(source, descriptor, self.damaged, verify=verify))
         return contextlib.closing(stream)
 
     async def fetch(self) -> None:
