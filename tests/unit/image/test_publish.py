@@ -164,6 +164,7 @@ def test_a_damaged_layout_is_not_published(empty: Server, layout: LayoutImage, t
     layer = layout.manifest(layout.index().images[1]).layers[0]
     path = blob_path(layout.folder, layer.digest)
     path.write_bytes(path.read_bytes()[:-1] + b"x")
+    empty.on("PUT", "/upload/1", Answer(400, b'{"errors": [{"code": "DIGEST_INVALID"}]}'))
     with pytest.raises(InputError, match=layer.digest):
         send(layout, empty, tmp_path)
     assert not [seen for seen in empty.seen if "manifests" in seen.path]
