@@ -12,7 +12,7 @@ from posixpath import dirname, join, normpath
 
 from crossdock.findings import Skipped, locate
 from crossdock.read.dotenv import with_dotenv
-from crossdock.read.images import ImagesFound, ImageUse, in_order
+from crossdock.read.image_uses import ImagesFound, ImageUse, in_order
 from crossdock.read.interpolate import InterpolationError, interpolate
 from crossdock.read.yaml_model import YamlMapping, YamlNode, YamlScalar, YamlSequence, describe, is_template, place
 from crossdock.source import Source

@@ -13,7 +13,7 @@ from crossdock.findings import Location, Skipped, locate
 from crossdock.platforms import DEFAULT_TARGETS, Platform
 from crossdock.read.dockerfile import parse
 from crossdock.read.expand import ExpansionError, assignment, expand_word
-from crossdock.read.images import ImagesFound, ImageUse, in_order
+from crossdock.read.image_uses import ImagesFound, ImageUse, in_order
 from crossdock.read.model import Dockerfile, Stage, Word
 from crossdock.read.stages import stage_references
 from crossdock.read.trace import PLATFORM_ARGUMENTS, platform_arguments

@@ -1,19 +1,15 @@
-"""The images that a Dockerfile, a compose file or a Kubernetes manifest uses: one entry point for all of them.
-
-References stay text here: what they mean is the business of the image package.
-"""
+"""The images that a Dockerfile, a compose file or a Kubernetes manifest uses: one entry point for all of them."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from fnmatch import fnmatchcase
 from pathlib import PurePath
 
 from crossdock.errors import InputError
-from crossdock.findings import Location, Skipped
 from crossdock.read.dockerfile import KEYWORDS
+from crossdock.read.image_uses import ImagesFound
 from crossdock.source import Source
 
 STANDARD_INPUT = "-"
@@ -26,32 +22,6 @@ _INSTRUCTION_FIRST = re.compile(
     re.IGNORECASE,
 )
 _YAML_LINE = re.compile(rb"^(?:\xef\xbb\xbf)?(?:- )*(?:[\"']?[\w-]+[\"']?[ \t]*:(?:\s|$)|[{\[])", re.MULTILINE)
-
-
-@dataclass(frozen=True)
-class ImageUse:
-    """An image as it is to be looked up, variables replaced, and where it is written (with its variables)."""
-
-    text: str
-    location: Location
-
-
-@dataclass(frozen=True)
-class ImagesFound:
-    """The images of one file in the order in which they are written, and what could not be told and why.
-
-    An image that is written at two places is there twice. A place has several images when they depend on the platform
-    that is built for (``FROM tool-${TARGETARCH}``).
-    """
-
-    images: tuple[ImageUse, ...] = ()
-    skipped: tuple[Skipped, ...] = ()
-
-
-def in_order(images: Iterable[ImageUse], skipped: Iterable[Skipped]) -> ImagesFound:
-    """What was found, sorted by place; the same at the same place counts once."""
-    by_place = sorted(images, key=lambda image: image.location.span.start)
-    return ImagesFound(tuple(dict.fromkeys(by_place)), tuple(dict.fromkeys(skipped)))
 
 
 def find_images(source: Source, *, build_args: Mapping[str, str], environ: Mapping[str, str]) -> ImagesFound:

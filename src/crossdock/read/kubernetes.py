@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from crossdock.findings import Skipped, locate
-from crossdock.read.images import ImagesFound, ImageUse, in_order
+from crossdock.read.image_uses import ImagesFound, ImageUse, in_order
 from crossdock.read.yaml_model import YamlMapping, YamlNode, YamlScalar, YamlSequence, describe, is_template
 from crossdock.source import Source
 

@@ -13,7 +13,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from crossdock.errors import CrossdockError, InputError
-from crossdock.read.images import ImagesFound, find_images
+from crossdock.read.image_uses import ImagesFound
+from crossdock.read.images import find_images
 from crossdock.source import Source
 
 
