@@ -16,65 +16,160 @@ import argparse
 import asyncio
 import contextlib
 import signal
+from collections import deque
+from typing import cast
 
-PIECE = 1 << 16
 TLS_HANDSHAKE = b"\x16"
 """How everything that a client sends begins, if it tries TLS."""
 
-UNDER_WAY = 1024
-"""Pieces of one connection that may be on their way; a client that sends more waits."""
+UNDER_WAY = 64 << 20
+"""Bytes of one connection that may be on their way; a client that sends more waits."""
 
 
-async def relay_delayed(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, seconds: float) -> None:
-    """Hand on what is read, each piece ``seconds`` after it came, and in the end that no more will come."""
-    clock = asyncio.get_running_loop().time
-    line: asyncio.Queue[tuple[float, bytes]] = asyncio.Queue(UNDER_WAY)
+class Side(asyncio.Protocol):
+    """One side of a relayed connection: what comes from there, and what goes there."""
 
-    async def deliver() -> None:
-        while True:
-            due, piece = await line.get()
-            # One piece after the other: timers of their own could end in another order.
-            if (early := due - clock()) > 0:
-                await asyncio.sleep(early)
+    transport: asyncio.Transport | None = None
+    other: Side
+    ended = False
+    """Whether the other side was told that nothing more comes from this one."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast(asyncio.Transport, transport)
+
+    def connection_lost(self, _exc: Exception | None) -> None:
+        # Either side may break a connection off; the other side is then told so, and that is all.
+        self.other.close()
+
+    def close(self) -> None:
+        if self.transport:
+            self.transport.close()
+
+    def end(self) -> None:
+        """Tell the other side that nothing more comes; what comes from there is still relayed."""
+        self.ended = True
+        if self.other.transport:
+            with contextlib.suppress(OSError):  # it is broken, which ``connection_lost`` hears of as well
+                self.other.transport.write_eof()
+        if self.other.ended:
+            self.close()
+            self.other.close()
+
+
+class Server(Side):
+    """The server's side: what comes is handed on at once, as quickly as the client takes it."""
+
+    def __init__(self, client: Client) -> None:
+        self.other = client
+        self._client = client
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        self._client.resume_delivery()
+
+    def data_received(self, data: bytes) -> None:
+        if self._client.transport:
+            self._client.transport.write(data)
+
+    def eof_received(self) -> bool:
+        self.end()
+        return True
+
+    def pause_writing(self) -> None:
+        self._client.pause_delivery()
+
+    def resume_writing(self) -> None:
+        self._client.resume_delivery()
+
+
+class Client(Side):
+    """The client's side: each piece is handed on some seconds after it came, and so is the end."""
+
+    def __init__(self, host: str, port: int, seconds: float) -> None:
+        self.other = self._server = Server(self)
+        self._address = host, port
+        self._seconds = seconds
+        self._loop = asyncio.get_running_loop()
+        self._line: deque[tuple[float, bytes]] = deque()
+        self._under_way = 0
+        self._full = False
+        self._begun = False
+        # One timer for all pieces: timers of their own could end in another order.
+        self._timer: asyncio.TimerHandle | None = None
+        self._delivers = False
+        self._connecting: asyncio.Task[None] | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        self._connecting = self._loop.create_task(self._connect())
+
+    async def _connect(self) -> None:
+        try:
+            await self._loop.create_connection(lambda: self._server, *self._address)
+        except OSError:
+            self.close()
+        if self.transport and self.transport.is_closing():
+            self._server.close()
+
+    def connection_lost(self, _exc: Exception | None) -> None:
+        self.pause_delivery()
+        super().connection_lost(_exc)
+
+    def data_received(self, data: bytes) -> None:
+        if not self._begun:
+            self._begun = True
+            if data.startswith(TLS_HANDSHAKE):
+                self._seconds = 0
+        self._send(data)
+        if self._under_way > UNDER_WAY and self.transport:
+            self._full = True
+            self.transport.pause_reading()
+
+    def eof_received(self) -> bool:
+        self._send(b"")
+        return True
+
+    def _send(self, piece: bytes) -> None:
+        """Put a piece on its way; an empty one is the end."""
+        self._line.append((self._loop.time() + self._seconds, piece))
+        self._under_way += len(piece)
+        if self._delivers and not self._timer:
+            self._deliver()
+
+    def pause_delivery(self) -> None:
+        self._delivers = False
+        if self._timer:
+            self._timer.cancel()
+            self._timer = None
+
+    def resume_delivery(self) -> None:
+        self._delivers = True
+        self._deliver()
+
+    def _deliver(self) -> None:
+        """Hand on what has been under way for long enough, and come back for the rest."""
+        self._timer = None
+        now = self._loop.time()
+        while self._line and self._delivers:
+            due, piece = self._line[0]
+            if due > now:
+                self._timer = self._loop.call_at(due, self._deliver)
+                break
+            self._line.popleft()
+            self._under_way -= len(piece)
             if not piece:
-                writer.write_eof()
-                return
-            writer.write(piece)
-            await writer.drain()
-
-    async with asyncio.TaskGroup() as tasks:
-        tasks.create_task(deliver())
-        piece = b"more"
-        while piece:
-            piece = await reader.read(PIECE)
-            if piece.startswith(TLS_HANDSHAKE):
-                seconds = 0
-            await line.put((clock() + seconds, piece))
-
-
-async def relay_at_once(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    while piece := await reader.read(PIECE):
-        writer.write(piece)
-        await writer.drain()
-    writer.write_eof()
+                self.end()
+            elif self._server.transport:
+                self._server.transport.write(piece)  # may call ``pause_delivery``
+        if self._full and self._under_way <= UNDER_WAY and self.transport:
+            self._full = False
+            self.transport.resume_reading()
 
 
 async def serve(host: str, port: int, seconds: float) -> asyncio.Server:
     """Start relaying from a free port of 127.0.0.1 to ``host:port``."""
-
-    async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        # Either side may break a connection off; the other side is then told so, and that is all.
-        with contextlib.suppress(OSError), contextlib.closing(writer):
-            from_server, to_server = await asyncio.open_connection(host, port)
-            with contextlib.closing(to_server):
-                try:
-                    async with asyncio.TaskGroup() as tasks:
-                        tasks.create_task(relay_delayed(reader, to_server, seconds))
-                        tasks.create_task(relay_at_once(from_server, writer))
-                except* OSError:
-                    pass
-
-    return await asyncio.start_server(connected, "127.0.0.1", 0, backlog=1024)
+    loop = asyncio.get_running_loop()
+    return await loop.create_server(lambda: Client(host, port, seconds), "127.0.0.1", 0, backlog=1024)
 
 
 async def main() -> None:

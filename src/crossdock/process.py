@@ -153,20 +153,6 @@ def redact(text: str, secrets: tuple[str, ...]) -> str:
     return text
 
 
-def interrupt_on_termination() -> None:
-    """Make SIGTERM and SIGHUP end this program as Ctrl-C does: by KeyboardInterrupt, so that everything is cleaned up.
-
-    Called once, by the command line, in the main thread.
-    """
-
-    def interrupt(_number: int, _frame: object) -> None:
-        raise KeyboardInterrupt
-
-    signal.signal(signal.SIGTERM, interrupt)
-    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup stays in force
-        signal.signal(signal.SIGHUP, interrupt)
-
-
 @contextlib.contextmanager
 def uninterrupted() -> Iterator[None]:
     """Cleaning up: a second Ctrl-C does not stop it half-way. Without effect outside the main thread."""

@@ -8,11 +8,12 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from crossdock.cli.verbs import interrupt_on_termination
 from crossdock.engines.choose import choose
 from crossdock.engines.model import BuildEvent, BuildRequest
 from crossdock.errors import ExitCode
 from crossdock.platforms import DEFAULT_TARGETS
-from crossdock.process import SystemRunner, interrupt_on_termination
+from crossdock.process import SystemRunner
 
 
 def main(engine: str, context: str, work: str) -> int:

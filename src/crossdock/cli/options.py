@@ -15,11 +15,11 @@ import click
 
 from crossdock.errors import InputError, UsageError
 from crossdock.platforms import Platform, parse_platforms
-from crossdock.source import Source
 
 if TYPE_CHECKING:
     from crossdock.http.evidence import WebProber
     from crossdock.image.registry import Registries
+    from crossdock.source import Source
 
 _REMOTE = re.compile(r"-$|https?:/|git:/|ssh:/|git@")
 """Contexts that docker build takes and that are no folder: standard input, archives and repositories elsewhere."""
@@ -99,6 +99,8 @@ def build_arguments(texts: Sequence[str]) -> dict[str, str]:
 
 def read_source(path: Path) -> Source:
     """A file as a Source whose path is what messages show. Raises InputError when it cannot be read."""
+    from crossdock.source import Source
+
     try:
         return Source(str(path), path.read_bytes())
     except OSError as error:

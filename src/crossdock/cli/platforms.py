@@ -24,11 +24,10 @@ from crossdock.cli.options import (
 )
 from crossdock.cli.output import counting, style_of, write
 from crossdock.errors import CrossdockError, ExitCode, UsageError
-from crossdock.findings import Skipped
 from crossdock.platforms import ARM64, Platform
-from crossdock.source import Source
 
 if TYPE_CHECKING:
+    from crossdock.findings import Skipped
     from crossdock.image.registry import Registries
 
 
@@ -126,6 +125,7 @@ def _asked(
         asked |= dict.fromkeys(line for line in lines if line and not line.startswith("#"))
     for path in files:
         from crossdock.read.images import find_images
+        from crossdock.source import Source
 
         source = Source("-", sys.stdin.buffer.read()) if str(path) == "-" else read_source(near(path))
         found = find_images(source, build_args=build_args, environ=os.environ)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import importlib
+import signal
 import threading
 
 import click
 
 from crossdock.errors import CrossdockError, UsageError
-from crossdock.process import interrupt_on_termination
 
 
 def invoke(module: str, program: str, arguments: list[str]) -> int:
@@ -29,3 +29,17 @@ def invoke(module: str, program: str, arguments: list[str]) -> int:
     except click.ClickException as error:
         raise CrossdockError(error.format_message()) from error
     return int(code or 0)
+
+
+def interrupt_on_termination() -> None:
+    """Make SIGTERM and SIGHUP end this program as Ctrl-C does: by KeyboardInterrupt, so that everything is cleaned up.
+
+    Called once, by the command line, in the main thread.
+    """
+
+    def interrupt(_number: int, _frame: object) -> None:
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, interrupt)
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup stays in force
+        signal.signal(signal.SIGHUP, interrupt)

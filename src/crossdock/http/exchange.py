@@ -7,6 +7,7 @@ import math
 import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
 from urllib.parse import urljoin
 
@@ -102,7 +103,8 @@ class Exchange:
         self.curl = pycurl.Curl()
         try:
             self._address()
-            self._trust()
+            if request.url.lower().startswith("https:"):
+                self._trust()
             self._content()
             self._time_limits(patience, whole=whole)
         except (pycurl.error, UnicodeError, ValueError):
@@ -141,7 +143,7 @@ class Exchange:
 
     def _trust(self) -> None:
         curl, trust = self.curl, self.request.trust
-        bundle = os.environ.get("SSL_CERT_FILE") or next((path for path in _BUNDLES if Path(path).exists()), "")
+        bundle = os.environ.get("SSL_CERT_FILE") or _bundle()
         if trust.authorities:
             known = [path for path in (bundle, *map(str, trust.authorities)) if path]
             curl.setopt(pycurl.CAINFO_BLOB, b"\n".join(self._read(path) for path in known))
@@ -271,6 +273,12 @@ _WHAT = {
     Reason.REFUSED: "the connection was refused",
     Reason.BROKEN: "the connection broke before an answer came",
 }
+
+
+@cache
+def _bundle() -> str:
+    """The authorities that this system trusts; empty when they are not where systems keep them."""
+    return next((path for path in _BUNDLES if Path(path).exists()), "")
 
 
 def _proxy(scheme: str) -> str:

@@ -9,12 +9,14 @@ import fnmatch
 import tomllib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
-from importlib.resources import files
+from functools import cache, lru_cache
+from pathlib import Path
 
 from crossdock.image.reference import DOCKER_HUB, Reference, parse_reference
 from crossdock.image.tags import Architecture, Kind, Tag, read_tag
 
+_CATALOGUE = Path(__file__).parents[1] / "catalogue/images.toml"
+"""Not by importlib.resources, which takes 5 ms to import."""
 _OFFICIAL = "Docker publishes official images for each architecture by itself too; this one is for arm64 alone"
 _OFFICIAL_SOURCE = "https://github.com/docker-library/official-images#architectures-other-than-amd64"
 
@@ -38,16 +40,13 @@ def compatible_tags(tag: str, tags: Sequence[str], *, limit: int) -> tuple[str, 
     plain = [other for other in plain if other in tags]
     found = [
         other
-        for other in map(read_tag, dict.fromkeys(tags))
-        if other.text not in (tag, *plain)
-        and other.architecture is Architecture.ANY
-        and other.kind is not Kind.COMMIT
-        and (other.is_release or not asked.is_release)
+        for other in _read(tuple(tags)).general
+        if (other.is_release or not asked.is_release)
         and _same_variant(asked, other)
+        and other.text not in (tag, *plain)
     ]
     newer = [other for other in found if not _is_older(other, asked)]
-    ordered = sorted(newer if newer or plain else found, key=lambda other: other.key, reverse=True)
-    ordered.sort(key=lambda other: _distance(asked, other))
+    ordered = sorted(newer if newer or plain else found, key=lambda other: _distance(asked, other))
     room = limit - len(plain)
     return (*plain, *(other.text for other in _spread(ordered, room)))
 
@@ -61,10 +60,8 @@ def architecture_tags(tag: str, tags: Sequence[str]) -> tuple[str, ...]:
     asked = read_tag(tag)
     found = [
         other
-        for other in map(read_tag, dict.fromkeys(tags))
-        if other.architecture is Architecture.ARM64
-        and (other.plain or "latest") == (asked.plain or "latest")
-        and other.text != tag
+        for other in _read(tuple(tags)).arm64
+        if (other.plain or "latest") == (asked.plain or "latest") and other.text != tag
     ]
     in_front = not tag.startswith(asked.plain)
     return tuple(
@@ -72,6 +69,26 @@ def architecture_tags(tag: str, tags: Sequence[str]) -> tuple[str, ...]:
         for other in sorted(
             found, key=lambda other: (other.text.startswith(asked.plain) == in_front, len(other.text), other.text)
         )
+    )
+
+
+@dataclass(frozen=True)
+class _Tags:
+    """The tags of a repository, read, each once: those for no architecture in particular, newest first and without
+    commits, and those for arm64."""
+
+    general: tuple[Tag, ...]
+    arm64: tuple[Tag, ...]
+
+
+@lru_cache(maxsize=16)
+def _read(tags: tuple[str, ...]) -> _Tags:
+    """Kept for the next image of the same repository: often many are asked for, and have the same tags beside them."""
+    read = [read_tag(text) for text in dict.fromkeys(tags)]
+    general = [tag for tag in read if tag.architecture is Architecture.ANY and tag.kind is not Kind.COMMIT]
+    return _Tags(
+        tuple(sorted(general, key=lambda tag: tag.key, reverse=True)),
+        tuple(tag for tag in read if tag.architecture is Architecture.ARM64),
     )
 
 
@@ -118,8 +135,10 @@ def _spread(ordered: Sequence[Tag], limit: int) -> Iterator[Tag]:
     for depth in (1, 2, None):
         seen: set[tuple[int, ...]] = set()
         for tag in ordered:
+            if len(chosen) >= limit:
+                break
             series = tag.numbers[:depth]
-            if len(chosen) < limit and (depth is None or series not in seen):
+            if depth is None or series not in seen:
                 chosen.add(tag.text)
             seen.add(series)
     return (tag for tag in ordered if tag.text in chosen)
@@ -182,7 +201,7 @@ class Entry:
 @cache
 def catalogue() -> tuple[Entry, ...]:
     """The entries of catalogue/images.toml, read when first asked for."""
-    text = files("crossdock").joinpath("catalogue/images.toml").read_text("utf-8")
+    text = _CATALOGUE.read_text("utf-8")
     return tuple(
         Entry(
             name=entry["name"],

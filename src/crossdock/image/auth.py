@@ -17,7 +17,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote_plus, urlencode, urlsplit
 
 from crossdock.errors import CrossdockError, EngineError, Kind, RegistryError
@@ -25,7 +25,9 @@ from crossdock.http.client import Http
 from crossdock.http.model import Document, Trust
 from crossdock.http.urls import is_loopback, public_url
 from crossdock.image.reference import DOCKER_HUB
-from crossdock.process import Command, Runner, SystemRunner
+
+if TYPE_CHECKING:
+    from crossdock.process import Runner
 
 HELPER_SECONDS = 15.0
 """How long a credential helper may take; some ask a desktop's key ring."""
@@ -78,7 +80,7 @@ class Keychain:
         home: Path | None = None,
     ) -> None:
         self._given = given or {}
-        self._runner = runner or SystemRunner()
+        self._runner = runner
         self._environ = os.environ if environ is None else environ
         self._home = home
         self._helped: dict[tuple[str, str], Credential | _Problem | None] = {}
@@ -152,8 +154,10 @@ class Keychain:
 
     def _answer_of(self, program: str, server: str) -> Credential | None:
         """docker-credential-helpers' protocol: the server's name in, JSON out."""
+        from crossdock.process import Command, SystemRunner
+
         try:
-            done = self._runner.run(
+            done = (self._runner or SystemRunner()).run(
                 Command((program, "get")), input=server.encode(), timeout=HELPER_SECONDS, check=False
             )
         except EngineError as error:

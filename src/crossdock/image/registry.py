@@ -354,7 +354,7 @@ class Server:
         try:
             base = await self.base()
             url = path if "://" in path else f"{base}/v2/{self._repository(reference)}/{path}"
-            if origin(url) != origin(base):
+            if url is path and origin(url) != origin(base):
                 # An upload may go to a host that the registry names; credentials may not.
                 return await send(url, headers, Trust())
             header = self._authorizer.header(scopes)

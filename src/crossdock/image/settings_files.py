@@ -9,7 +9,6 @@ from __future__ import annotations
 import ipaddress
 import json
 import re
-import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,9 +31,17 @@ _WILDCARD = re.compile(r"\*(?:\.[A-Za-z0-9-]+)+")
 _PULL_FROM_MIRROR = {"": (True, True), "all": (True, True), "digest-only": (False, True), "tag-only": (True, False)}
 """What a mirror is for: content named by a tag, content named by its digest."""
 _CERTIFICATE = re.compile(rb"-----BEGIN (?:X509 |TRUSTED )?CERTIFICATE-----")
+
+
+def _load_toml(content: bytes) -> object:
+    import tomllib  # most machines have JSON files only, or none
+
+    return tomllib.loads(content.decode("utf-8-sig"))
+
+
 _PARSERS: Mapping[str, Callable[[bytes], object]] = {
     "JSON": json.loads,
-    "TOML": lambda content: tomllib.loads(content.decode("utf-8-sig")),
+    "TOML": _load_toml,
 }
 _UNUSED = "Correct it; until then it is not used."
 

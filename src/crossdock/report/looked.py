@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from crossdock.errors import CrossdockError
-from crossdock.findings import Skipped
 from crossdock.image.lookup import ImagePlatforms
 from crossdock.image.registry import Limit
 from crossdock.platforms import Platform
+
+if TYPE_CHECKING:
+    from crossdock.findings import Skipped
 
 
 @dataclass(frozen=True)
