@@ -429,10 +429,12 @@ class RegistryImage(ImageDocuments):
                 return
         except MalformedError:
             return  # ``index`` says what is wrong
-        with contextlib.suppress(CrossdockError):
+        try:
             config = self.manifest(descriptor).config
-            if config.media_type in CONFIG_TYPES:
-                await self._fetch(config)
+        except CrossdockError:
+            return  # this too
+        if config.media_type in CONFIG_TYPES:
+            await self._fetch(config)
 
     async def blob(self, descriptor: Descriptor, start: int) -> Response:
         """The answer that brings a blob from byte ``start`` on, or from the beginning where the registry has no
