@@ -8,6 +8,8 @@ import re
 import socket
 import threading
 import time
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +40,12 @@ SECRETS = (SECRET, base64.b64encode(f"user:{SECRET}".encode()).decode())
 BAD = "/v2/team/bad/manifests/1"
 ZEROS = "sha256:" + "0" * 64
 PAGE = Answer(200, b"<html>Please log in</html>", {"Content-Type": "text/html"})
+
+
+@pytest.fixture
+def http() -> Iterator[Http]:
+    with Http(patience=replace(FAST, document=0.5)) as client:
+        yield client
 
 
 def logged_in(home: Path, host: str) -> Keychain:
@@ -80,7 +88,7 @@ def look_up_among(server: Server, http: Http, asked: str, *, bad_first: bool = T
     return bad.error
 
 
-SILENT = Answer(200, index_of(*BOTH), {"Content-Type": OCI_INDEX}, wait=2.5)
+SILENT = Answer(200, index_of(*BOTH), {"Content-Type": OCI_INDEX}, wait=1.5)
 FAULTS = {
     "401": (Answer(401), Kind.UNAUTHORIZED, r"refused the tag 1 \(HTTP 401\)"),
     "401 with Basic": (Answer(401, headers={"WWW-Authenticate": "Basic realm=x"}), Kind.UNAUTHORIZED, "HTTP 401"),
@@ -224,7 +232,7 @@ class TestServers:
                 assert error_kind(image.error) is Kind.SERVER
             else:
                 assert found_in((image,)) == [["linux/amd64"]]
-        assert sum(image.error is None for image in found) >= 35
+        assert sum(image.error is None for image in found) >= 30
 
     def test_429_with_an_end(self, server: Server, http: Http) -> None:
         began = time.monotonic()
@@ -278,7 +286,7 @@ class TestServers:
             (Answer(200, to_json({"token": "t", "expires_in": "soon"})), Kind.OTHER),
             (Answer(200, b" " * (2 << 20)), Kind.TOO_LARGE),
             (Answer(200, b"{}", cut=1), Kind.UNREACHABLE),
-            (Answer(200, b"{}", wait=2.5), Kind.TIMEOUT),
+            (Answer(200, b"{}", wait=1.5), Kind.TIMEOUT),
             (Answer(302, headers={"Location": "/token"}), Kind.REDIRECT),
         ],
         ids=lambda value: str(value.status if isinstance(value, Answer) else value),
@@ -426,8 +434,8 @@ class TestHelpers:
 # ---------------------------------------------------------------- any bytes
 
 NAMES = st.sampled_from(
-    ["schemaVersion", "mediaType", "manifests", "layers", "config", "digest", "size", "platform", "os", "architecture"]
-    + ["variant", "annotations", "tags", "name", "errors", "code", "token"]
+    "schemaVersion mediaType manifests layers config digest size platform os architecture variant annotations tags name "
+    "errors code token".split()
 )
 LEAVES = (
     st.none()
@@ -443,7 +451,7 @@ TREES = st.recursive(
 BODIES = st.binary(max_size=200) | TREES.map(lambda tree: json.dumps(tree).encode())
 STATUSES = st.sampled_from([200, 200, 200, 206, 400, 401, 403, 404, 405, 410, 413, 418])
 TYPES = st.sampled_from([OCI_INDEX, OCI_MANIFEST, DOCKER_LIST, "application/json", "text/html", ";", ""])
-quick = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+quick = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 @quick
@@ -471,7 +479,7 @@ def test_any_list_of_tags(server: Server, http: Http, body: bytes, status: int, 
     try:
         assert isinstance(find_tags(parse_reference(f"{server.host}/team/app"), "*", registries(http)), tuple)
     except RegistryError as error:
-        assert error.hint
+        everything_shown((ImagePlatforms("x", error=error),))
 
 
 @quick
