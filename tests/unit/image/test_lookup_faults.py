@@ -434,8 +434,8 @@ class TestHelpers:
 # ---------------------------------------------------------------- any bytes
 
 NAMES = st.sampled_from(
-    "schemaVersion mediaType manifests layers config digest size platform os architecture variant annotations tags name "
-    "errors code token".split()
+    "schemaVersion mediaType manifests layers config digest size platform os architecture variant annotations tags "
+    "name errors code token".split()
 )
 LEAVES = (
     st.none()
