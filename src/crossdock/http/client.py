@@ -139,15 +139,19 @@ class Http:
         body: bytes | Upload | None = None,
         trust: Trust | None = None,
         attempts: int | None = None,
+        watch: Callable[[Document | None], None] | None = None,
     ) -> Document:
         """Send a request and return its answer, whatever its status, with the body read to its end.
 
         Statuses 408, 429 and 5xx, broken connections and bodies that break off are tried again up to ``attempts``
         times. Raises Unreachable when no answer came, RegistryError when it has more than ``limit`` bytes, Offline when
         that was asked for.
+
+        ``watch`` is called when its turn has come to be sent, with None, and with each answer, also those that are
+        followed by another attempt; what it raises ends all.
         """
         request = Request(method, url, headers or {}, body, trust or Trust())
-        answer = await self._attempt(request, attempts, lambda step: self._document(step, limit))
+        answer = await self._attempt(request, attempts, lambda step: self._document(step, limit, watch or _unwatched))
         assert isinstance(answer, Document)
         return answer
 
@@ -212,15 +216,18 @@ class Http:
             request = request.redirected(location)
         raise Unreachable(f"redirects more than {_MAX_REDIRECTS} times", Reason.REDIRECT, where=public_url(request.url))
 
-    async def _document(self, request: Request, limit: int) -> Document:
+    async def _document(self, request: Request, limit: int, watch: Callable[[Document | None], None]) -> Document:
         streams = isinstance(request.body, Upload)
         exchange = Exchange(request, self.patience, limit=limit, whole=not streams)
         if streams:
             await self._transfer(exchange)
         else:
             async with self._places[origin(request.url)]:
+                watch(None)
                 await self._transfer(exchange)
-        return Document(exchange.status, request.url, exchange.headers, bytes(exchange.body))
+        answer = Document(exchange.status, request.url, exchange.headers, bytes(exchange.body))
+        watch(answer)
+        return answer
 
     async def _response(self, request: Request) -> Document | Response:
         exchange = Exchange(request, self.patience, limit=_ERROR_LIMIT, whole=False)
@@ -285,6 +292,10 @@ class Http:
             if exchange.upload and source:
                 exchange.upload.finish()
                 await asyncio.shield(source)  # type: ignore[arg-type]
+
+
+def _unwatched(_answer: Document | None) -> None:
+    """Most requests need no watching."""
 
 
 def _pump(body: Upload, pipe: Pipe) -> None:

@@ -34,7 +34,8 @@ _BUNDLES = (
 
 # What libcurl's error codes mean here (libcurl-errors(3)); pycurl has no names for the last ones.
 _REASONS = {
-    pycurl.E_UNSUPPORTED_PROTOCOL: Reason.INVALID,
+    pycurl.E_UNSUPPORTED_PROTOCOL: Reason.NOT_HTTP,  # of an answer: that of an address was looked at before
+    8: Reason.NOT_HTTP,  # CURLE_WEIRD_SERVER_REPLY
     pycurl.E_URL_MALFORMAT: Reason.INVALID,
     pycurl.E_COULDNT_RESOLVE_PROXY: Reason.PROXY,
     pycurl.E_COULDNT_RESOLVE_HOST: Reason.DNS,
@@ -272,6 +273,7 @@ _WHAT = {
     Reason.DNS: "the host name cannot be resolved",
     Reason.REFUSED: "the connection was refused",
     Reason.BROKEN: "the connection broke before an answer came",
+    Reason.NOT_HTTP: "the server does not speak HTTP",
 }
 
 

@@ -58,6 +58,7 @@ class Reason(StrEnum):
     CERTIFICATE = "certificate"
     NOT_TLS = "not tls"
     BROKEN = "broken"
+    NOT_HTTP = "not http"
     PROXY = "proxy"
     REDIRECT = "redirect"
     INVALID = "invalid"
@@ -70,6 +71,7 @@ _HINTS = {
     Reason.CERTIFICATE: "Add the authority's certificate to this system's trust store, or name it in SSL_CERT_FILE.",
     Reason.NOT_TLS: "The server speaks plain HTTP on this port. If that is intended, run again with --plain-http.",
     Reason.BROKEN: "Run again; if it keeps happening, look into the server's log and any proxy in between.",
+    Reason.NOT_HTTP: "Check host and port: something else than a registry or web server answers there.",
     Reason.PROXY: "Check HTTP_PROXY, HTTPS_PROXY and NO_PROXY in the environment.",
     Reason.REDIRECT: "Ask the operator of the server, or use the address it redirects to.",
     Reason.INVALID: "Write it as https://host/path.",

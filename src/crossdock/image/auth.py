@@ -23,7 +23,7 @@ from urllib.parse import quote_plus, urlencode, urlsplit
 from crossdock.errors import CrossdockError, EngineError, Kind, RegistryError
 from crossdock.http.client import Http
 from crossdock.http.model import Document, Trust
-from crossdock.http.urls import is_loopback, public_url
+from crossdock.http.urls import is_loopback, origin, public_url
 from crossdock.image.reference import DOCKER_HUB
 
 if TYPE_CHECKING:
@@ -335,12 +335,12 @@ class Authorizer:
         """distribution's token specification: GET with Basic, or POST with a refresh token."""
         realm = challenge.parameters.get("realm", "")
         where = public_url(realm)
-        _check_realm(realm, url)
+        host = _checked_host(realm, url)
         query = [("scope", scope) for scope in scopes]
         if service := challenge.parameters.get("service"):
             query.insert(0, ("service", service))
         accept = {"Accept": "application/json"}
-        if urlsplit(realm).hostname != urlsplit(url).hostname:
+        if host != urlsplit(url).hostname:
             trust = None
         if credential and credential.identity_token:
             form = [("grant_type", "refresh_token"), ("client_id", "crossdock"), *_joined(query)]
@@ -409,14 +409,15 @@ class Authorizer:
         )
 
 
-def _check_realm(realm: str, url: str) -> None:
-    """Credentials must not go over plain http because a registry says so, except where the registry itself does, or on
-    this machine."""
-    parts = urlsplit(realm)
-    if parts.scheme == "https" and parts.hostname:
-        return
-    if parts.scheme == "http" and parts.hostname and (url.startswith("http:") or is_loopback(parts.hostname)):
-        return
+def _checked_host(realm: str, url: str) -> str:
+    """The host of a token service. Credentials must not go over plain http because a registry says so, except where the
+    registry itself does, or on this machine."""
+    try:
+        scheme, host, _ = origin(realm)
+    except ValueError:
+        scheme = host = ""
+    if host and (scheme == "https" or (scheme == "http" and (url.startswith("http:") or is_loopback(host)))):
+        return host
     raise RegistryError(
         "the registry names a token service that is not safe to log in to",
         where=public_url(url),

@@ -139,10 +139,11 @@ class _Lookup:
             for entry in index.images:
                 if entry.platform is None:
                     continue
-                single = entry.digest == index.descriptor.digest
-                if self._sizes and not single and entry.media_type in MANIFEST_TYPES:
+                known = entry.digest == index.descriptor.digest
+                if self._sizes and not known and entry.media_type in MANIFEST_TYPES:
                     await image.fetch_manifest(entry)
-                manifest = image.manifest(entry) if single or self._sizes else None
+                    known = True
+                manifest = image.manifest(entry) if known else None
                 size = sum(blob.size for blob in (manifest.config, *manifest.layers)) if manifest else None
                 platforms.append(PlatformImage(entry.platform, entry.digest, size))
             if not platforms:

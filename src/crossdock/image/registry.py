@@ -126,7 +126,8 @@ class Registry:
         self._settings = settings
         self._plain_http = plain_http
         self._servers: dict[Endpoint, Server] = {}
-        self._exhausted: RegistryError | None = None
+        self._exhausted: Document | None = None
+        """The refusal after which no manifest is asked for any more."""
 
     async def get(
         self, reference: Reference, tail: str, *, method: str = "GET", headers: Mapping[str, str] | None = None
@@ -134,15 +135,18 @@ class Registry:
         """A small document below the repository: ``manifests/1.0``, ``blobs/sha256:…``, ``tags/list``. Raises
         RegistryError when no answer came."""
         manifest = method == "GET" and tail.startswith("manifests/")
-        if manifest and self._exhausted:
-            raise self._exhausted
+
+        def watch(answer: Document | None) -> None:
+            self._watch_limit(reference, answer)
 
         def ask(server: Server) -> Coroutine[Any, Any, Document]:
-            return server.fetch(method, tail, reference, headers=headers)
+            watched = watch if manifest and not server.endpoint.mirror else None
+            return server.fetch(method, tail, reference, headers=headers, watch=watched)
 
         answer = await self._from_any(reference, tail, ask)
-        if manifest:
-            await self._watch_limit(reference, answer)
+        patience = self.http.patience.retry_after
+        if manifest and answer.status == 429 and (answer.retry_after is None or answer.retry_after > patience):
+            self._exhausted = answer
         return answer
 
     async def stream(
@@ -173,8 +177,8 @@ class Registry:
             except RegistryError as error:
                 mirror.down = isinstance(error, Unreachable)
                 continue
-            if answer.status < 300:
-                return answer
+            if answer.status < 300 and not answer.headers.get("content-type", "").startswith("text/html"):
+                return answer  # a page comes from a proxy that wants a login, or from what is no mirror
         return await ask(itself)
 
     def _server(self, endpoint: Endpoint) -> Server:
@@ -188,13 +192,17 @@ class Registry:
             )
         return self._servers[endpoint]
 
-    async def _watch_limit(self, reference: Reference, answer: Document) -> None:
-        """Remember what the registry still allows, and ask no more once it allows nothing."""
-        allowed, left = (_limit(answer.headers.get(f"ratelimit-{name}", "")) for name in ("limit", "remaining"))
-        if allowed and left:
-            self.limit = Limit(allowed[0], left[0], allowed[1])
-        if answer.status == 429 and (answer.retry_after is None or left == (0, None)):
-            self._exhausted = await self.refusal(answer, reference, "the manifest")
+    def _watch_limit(self, reference: Reference, answer: Document | None) -> None:
+        """Remember what the registry still allows, and ask no more once it allows nothing: neither again nor for what
+        still waits for its turn. Raises RegistryError then."""
+        if answer:
+            allowed, left = (_limit(answer.headers.get(f"ratelimit-{name}", "")) for name in ("limit", "remaining"))
+            if allowed and left:
+                self.limit = Limit(allowed[0], left[0], allowed[1])
+            if answer.status == 429 and left and left[0] == 0:
+                self._exhausted = answer
+        if self._exhausted and (answer is None or answer.status == 429):
+            raise self._too_many(self._exhausted, reference)
 
     async def refusal(self, answer: Document, reference: Reference, what: str, *, push: bool = False) -> RegistryError:
         """The error for an answer that is not the one hoped for. ``what`` was asked for: ``the manifest``."""
@@ -209,14 +217,7 @@ class Registry:
                 kind=Kind.FORBIDDEN if status == 403 else Kind.UNAUTHORIZED,
             )
         if status == 429 or "TOOMANYREQUESTS" in codes:
-            wait = answer.retry_after
-            after = f"in {wait:.0f} s" if wait else "later"
-            return RegistryError(
-                f"{self.host} answers: too many requests (HTTP {status})",
-                where=where,
-                hint=f"Run again {after}. Logging in with `docker login` often raises the limit.",
-                kind=Kind.RATE_LIMIT,
-            )
+            return self._too_many(answer, reference)
         if status == 404 and "NAME_UNKNOWN" in codes:
             return RegistryError(
                 f"there is no repository {reference.repository!r} in {self.host}",
@@ -256,6 +257,16 @@ class Registry:
             f"{self.host} answered HTTP {status}{_listed(codes)} when asked for {what}",
             where=where,
             hint="Is this the registry you mean, and does it speak the registry protocol, version 2?",
+        )
+
+    def _too_many(self, answer: Document, reference: Reference) -> RegistryError:
+        wait = answer.retry_after
+        after = f"in {wait:.0f} s" if wait else "later"
+        return RegistryError(
+            f"{self.host} answers: too many requests (HTTP {answer.status})",
+            where=reference.familiar,
+            hint=f"Run again {after}. Logging in with `docker login` often raises the limit.",
+            kind=Kind.RATE_LIMIT,
         )
 
 
@@ -309,13 +320,21 @@ class Server:
         headers: Mapping[str, str] | None = None,
         body: bytes | Upload | None = None,
         attempts: int | None = None,
+        watch: Callable[[Document | None], None] | None = None,
     ) -> Document:
         """Ask for a small document, or send something. ``path`` is below the repository, or a whole URL that the
         registry gave. ``push`` asks for the right to write, and ``source`` to read that repository as well."""
 
         def send(url: str, sent: Mapping[str, str], trust: Trust) -> Coroutine[Any, Any, Document]:
             return self._http.fetch(
-                method, url, limit=MAX_DOCUMENT, headers=sent, body=body, trust=trust, attempts=self._attempts(attempts)
+                method,
+                url,
+                limit=MAX_DOCUMENT,
+                headers=sent,
+                body=body,
+                trust=trust,
+                attempts=self._attempts(attempts),
+                watch=watch,
             )
 
         return await self._authorized(path, reference, self._scopes(reference, push, source), headers or {}, send)
@@ -429,10 +448,12 @@ class RegistryImage(ImageDocuments):
                 return
         except MalformedError:
             return  # ``index`` says what is wrong
-        with contextlib.suppress(CrossdockError):
+        try:
             config = self.manifest(descriptor).config
-            if config.media_type in CONFIG_TYPES:
-                await self._fetch(config)
+        except CrossdockError:
+            return  # this too
+        if config.media_type in CONFIG_TYPES:
+            await self._fetch(config)
 
     async def blob(self, descriptor: Descriptor, start: int) -> Response:
         """The answer that brings a blob from byte ``start`` on, or from the beginning where the registry has no

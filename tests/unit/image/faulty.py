@@ -6,7 +6,7 @@ import contextlib
 import socket
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
@@ -41,6 +41,10 @@ class Seen:
     body: bytes
 
 
+Script = Callable[[int], Answer]
+"""The answer to the first, second, third … request, counted from 1."""
+
+
 class _Quiet(ThreadingHTTPServer):
     daemon_threads = True
 
@@ -49,11 +53,14 @@ class _Quiet(ThreadingHTTPServer):
 
 
 class Server:
-    """Answers each (method, path) with its script, one after the other; the last answer is repeated."""
+    """Answers each (method, path) with its script, one after the other; the last answer is repeated.
+
+    ``interfere`` is asked first, with the number of the request, and may answer instead."""
 
     def __init__(self) -> None:
         self.seen: list[Seen] = []
-        self._scripts: dict[tuple[str, str], list[Answer]] = {}
+        self.interfere: Callable[[int, Seen], Answer | None] = lambda _number, _seen: None
+        self._scripts: dict[tuple[str, str], list[Answer | Script]] = {}
         self._lock = threading.Lock()
         self._server = _Quiet(("127.0.0.1", 0), self._handler())
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
@@ -70,17 +77,24 @@ class Server:
         self._server.shutdown()
         self._server.server_close()
 
-    def on(self, method: str, path: str, *answers: Answer) -> None:
+    def on(self, method: str, path: str, *answers: Answer | Script) -> None:
         self._scripts[method, path] = list(answers)
 
     def count(self, method: str, path: str) -> int:
         return sum((seen.method, seen.path) == (method, path) for seen in self.seen)
 
+    def requests(self) -> list[str]:
+        """What was asked for, such as ``GET /v2/``, in order."""
+        return [f"{seen.method} {seen.path}" for seen in self.seen]
+
     def _next(self, seen: Seen) -> Answer:
         with self._lock:
             self.seen.append(seen)
+            if answer := self.interfere(len(self.seen), seen):
+                return answer
             script = self._scripts.get((seen.method, seen.path)) or [Answer(404)]
-            return script.pop(0) if len(script) > 1 else script[0]
+            chosen = script.pop(0) if len(script) > 1 else script[0]
+            return chosen if isinstance(chosen, Answer) else chosen(self.count(seen.method, seen.path))
 
     def _handler(self) -> type[BaseHTTPRequestHandler]:
         server = self
