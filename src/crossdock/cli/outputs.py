@@ -48,16 +48,28 @@ def parse_pull_output(text: str, name: str) -> Output:
     """Where ``crossdock pull`` writes to: as ``parse_outputs``, or as skopeo writes it (``oci-archive:FILE``,
     ``oci:FOLDER``), or a bare path. ``name`` is the file's name where none is given. Raises UsageError."""
     kind, _, path = text.partition(":")
+    if kind in ("oci-archive", "oci") and ":" in path:
+        raise UsageError(
+            f"-o {text}: a name behind the path is not taken",
+            hint="The image keeps its name. To give another: -o type=oci,dest=FILE,name=NAME:TAG",
+        )
     if kind == "oci-archive":
         return Output(Destination.ARCHIVE, Path(path or name))
     if kind == "oci" and path:
         return Output(Destination.LAYOUT, Path(path))
+    if not text or kind in _NO_FILES:
+        raise UsageError(f"crossdock cannot pull to -o {text or repr(text)}", hint=_PULL_HINT)
     if not text.startswith("type="):
         return Output(Destination.LAYOUT if text.endswith("/") else Destination.ARCHIVE, Path(text))
     output = _parse(text)
     if output is None or output.path is None:
-        raise UsageError(f"crossdock cannot pull to -o {text}", hint="Write -o FILE.tar or -o oci:FOLDER.")
+        raise UsageError(f"crossdock cannot pull to -o {text}", hint=_PULL_HINT)
     return output
+
+
+_NO_FILES = frozenset({"-", "oci", "dir", "docker", "docker-archive", "docker-daemon", "containers-storage"})
+"""Words that docker and skopeo have for places, and that are hardly meant as names of files."""
+_PULL_HINT = "Write -o FILE.tar or -o oci:FOLDER."
 
 
 def _parse(text: str) -> Output | None:

@@ -40,6 +40,8 @@ def check_outputs(outputs: Sequence[Output], tags: Sequence[str]) -> None:
             raise UsageError(
                 f"{output.path} is a folder", hint=f"Name a file: -o type=oci,dest={output.path / 'image.tar'}"
             )
+        if output.destination is Destination.ARCHIVE and output.path.exists() and not output.path.is_file():
+            raise UsageError(f"{output.path} is no regular file", hint="Name a file that can be replaced.")
         if output.destination is Destination.LAYOUT and output.path.exists():
             raise UsageError(f"{output.path} exists already", hint="Name a folder that does not exist yet.")
         if not os.access(output.path.absolute().parent, os.W_OK):

@@ -65,16 +65,16 @@ def command(
     login = read_login(username, password_stdin)
     reference = parse_reference(image)
     wanted = parse_pull_output(output, _file_name(reference.repository, reference.tag or reference.identifier))
-    check_outputs([wanted], [])
+    check_outputs([wanted], wanted.names)
     assert wanted.path is not None
     with registries(plain_http, login=login, hosts={reference.host}) as reached:
         found = together([reached.image(reference)], platform)
         root = found.root()
         write = pull_layout if wanted.destination is Destination.LAYOUT else pull_archive
-        names = [f"{reference.host}/{reference.repository}:{reference.tag}"] if reference.tag else []
-        with transferring(f"Pulling {reference.familiar}") as on_progress:
-            write(found, wanted.path, names, on_progress=on_progress)
+        own = (f"{reference.host}/{reference.repository}:{reference.tag}",) if reference.tag else ()
         platforms = tuple(entry.platform for entry in found.index().images if entry.platform)
+        with transferring(f"Pulling {reference.familiar}") as on_progress:
+            write(found, wanted.path, wanted.names or own, on_progress=on_progress)
     tell(Sent((reference.familiar,), str(wanted.path), root.digest, platforms), "pull", format_)
     return ExitCode.DONE
 

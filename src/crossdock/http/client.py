@@ -68,6 +68,7 @@ class Http:
         self.offline = offline
         self.patience = patience or Patience()
         self._lock = threading.Lock()
+        self._closed = False
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
         self._multi: pycurl.AsyncCurlMulti | None = None
@@ -93,15 +94,21 @@ class Http:
 
     def start(self, work: Coroutine[Any, Any, T]) -> Future[T]:
         """As ``run``, without waiting."""
-        loop = self._started()
+        try:
+            loop = self._started()
+        except Unreachable:
+            work.close()
+            raise
         if threading.current_thread() is self._thread:
             work.close()
             raise RuntimeError("the event loop cannot wait for itself")
         return asyncio.run_coroutine_threadsafe(work, loop)
 
     def close(self) -> None:
-        """End whatever is still on its way, and all connections."""
+        """End whatever is still on its way, and all connections. What other threads ask for from then on is refused, so
+        that none of them holds up the end."""
         with self._lock:
+            self._closed = True
             loop, thread, self._loop, self._thread = self._loop, self._thread, None, None
         if loop is None or thread is None:
             return
@@ -121,6 +128,8 @@ class Http:
 
     def _started(self) -> asyncio.AbstractEventLoop:
         with self._lock:
+            if self._closed:
+                raise Unreachable("the transfer was stopped", Reason.BROKEN)
             if self._loop is None:
                 self._loop = asyncio.new_event_loop()
                 self._thread = threading.Thread(target=self._loop.run_forever, name="http", daemon=True)

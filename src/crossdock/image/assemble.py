@@ -40,17 +40,35 @@ def parts_of(image: Image, platforms: Sequence[Platform] = ()) -> tuple[Part, ..
     """The platforms of an image, or those asked for, in the image's own order. Raises InputError for one that is not
     there, and what reading the image raises."""
     index = image.index()
-    found = [entry for entry in index.images if entry.platform is not None]
-    chosen = [entry for entry in found if not platforms or any(_is(entry, platform) for platform in platforms)]
-    for platform in platforms:
-        if not any(_is(entry, platform) for entry in found):
-            there = ", ".join(str(entry.platform) for entry in found) or "none"
-            raise InputError(
-                f"there is no {platform} in it", where=image.name, hint=f"It has: {there}. Name one of these."
-            )
-    if not chosen:
+    parts = tuple(Part(image, entry, _about(index.manifests, entry)) for entry in index.images if entry.platform)
+    if not parts:
         raise InputError("there is no image for any platform in it", where=image.name, hint="Name a container image.")
-    return tuple(Part(image, entry, _about(index.manifests, entry)) for entry in chosen)
+    return choose(parts, platforms)
+
+
+def choose(parts: Sequence[Part], platforms: Sequence[Platform]) -> tuple[Part, ...]:
+    """The parts for any of ``platforms``, all where none is named. Raises InputError for one that no part is for."""
+    for platform in platforms:
+        if not any(_is(part.manifest, platform) for part in parts):
+            there = ", ".join(dict.fromkeys(str(part.manifest.platform) for part in parts))
+            raise InputError(
+                f"there is no {platform} in it", where=_names(parts), hint=f"It has: {there}. Name one of these."
+            )
+    return tuple(part for part in parts if not platforms or any(_is(part.manifest, wanted) for wanted in platforms))
+
+
+def left_out(image: Image) -> tuple[Descriptor, ...]:
+    """The entries of an image's index that ``parts_of`` cannot take along, as they belong to no platform in it: above
+    all attestations about manifests that are not there."""
+    parts = parts_of(image)
+    taken = {entry.digest for part in parts for entry in (part.manifest, *part.attestations)}
+    return tuple(entry for entry in image.index().manifests if entry.digest not in taken)
+
+
+def is_whole(image: Image, parts: Sequence[Part]) -> bool:
+    """Whether ``parts`` are all that the image has, so that it can be taken as it is, with its digest."""
+    taken = {entry.digest for part in parts for entry in (part.manifest, *part.attestations)}
+    return all(entry.digest in taken for entry in image.index().manifests)
 
 
 def part_built_for(image: Image, platform: Platform, *, unverified: bool = False) -> Part:
@@ -100,10 +118,15 @@ class AssembledImage(ImageDocuments):
     Entries keep what their index said of them (annotations, ``os.version``), except names. The index itself keeps the
     annotations on which the images agree; ``annotations`` are added. Manifests of Docker's own type alone give Docker's
     manifest list, which old registries and engines want. Raises InputError when two parts are for one platform.
+
+    Manifests stay as they are, so an attestation keeps its link (``vnd.docker.reference.digest``) and what it says of
+    its subject stays true. One about a manifest that is not here is no part of anything and left out (``left_out``
+    tells which): it could only be linked to another manifest by claiming what nobody attested, because the statement in
+    it, which may be signed, names its subject by digest.
     """
 
     def __init__(self, parts: Sequence[Part], annotations: Mapping[str, str] | None = None) -> None:
-        self.name = " + ".join(dict.fromkeys(part.image.name for part in parts))
+        self.name = _names(parts)
         self._where = {part.manifest.digest: part.image for part in parts}
         self._where |= {about.digest: part.image for part in parts for about in part.attestations}
         _refuse_twice(parts)
@@ -148,16 +171,27 @@ def _unnamed(entry: Descriptor) -> Descriptor:
     return replace(entry, annotations={key: text for key, text in entry.annotations.items() if key not in _NAMING})
 
 
+def _names(parts: Sequence[Part]) -> str:
+    return " + ".join(dict.fromkeys(part.image.name for part in parts))
+
+
 def _refuse_twice(parts: Sequence[Part]) -> None:
-    by_platform: dict[Platform | None, Part] = {}
+    known: dict[str, Part] = {}
     for part in parts:
-        other = by_platform.setdefault(part.manifest.platform, part)
+        other = known.setdefault(_runs_on(part.manifest), part)
         if other is not part:
             raise InputError(
                 f"{part.manifest.platform} is in {other.image.name} as well",
                 where=part.image.name,
                 hint="An index has one image for each platform. Leave one out, or choose with --platform.",
             )
+
+
+def _runs_on(manifest: Descriptor) -> str:
+    """A platform with what else tells images apart: Windows has one for each version (image-spec, image-index.md)."""
+    written = manifest.written.get("platform")
+    more = written if isinstance(written, dict) else {}
+    return f"{manifest.platform} {more.get('os.version')} {more.get('os.features')}"
 
 
 def _common_annotations(images: Sequence[Image]) -> dict[str, str]:

@@ -12,7 +12,7 @@ from crossdock.image.reference import parse_reference
 from crossdock.image.registry import Registries
 
 _PATH_STARTS = ("/", "./", "../", "~")
-_ARCHIVE_ENDS = (".tar", ".tar.gz", ".tgz", ".oci", ".tar.zst")
+ARCHIVE_ENDS = (".tar", ".tar.gz", ".tgz", ".oci", ".tar.zst")
 
 
 def open_image(text: str, registries: Registries) -> ImageDocuments:
@@ -33,7 +33,7 @@ def open_image(text: str, registries: Registries) -> ImageDocuments:
     path = Path(text).expanduser()
     if _exists(path):
         return _local(path, None)
-    if text.startswith(_PATH_STARTS) or text.endswith(_ARCHIVE_ENDS):
+    if text.startswith(_PATH_STARTS) or text.endswith(ARCHIVE_ENDS):
         raise InputError("there is no such file or folder", where=text, hint="Check the path.")
     try:
         return registries.image(parse_reference(text))

@@ -20,7 +20,8 @@ from crossdock.image.registry import ACCEPT, Registries
 from crossdock.image.stream import digest_of
 
 Progress = Callable[[int, int], None]
-"""Takes the bytes that are at the registry and the bytes in all. Called from several threads, one at a time."""
+"""Takes the bytes that have got to the registry and the bytes in all. Called from several threads, one at a time. The
+first never falls: what has to be sent again is not taken back."""
 
 UPLOADS = 4
 """Blobs on their way at once: enough to fill a line with latency, few enough for a small registry."""
@@ -30,6 +31,10 @@ CHUNKS = (64 << 20, 8 << 20, 1 << 20)
 _ACCEPTED = frozenset({200, 201, 202, 204})
 _WORTH_REPEATING = frozenset({404, 408, 416, 429, 500, 502, 503, 504})
 """404 and 416: the registry forgot the upload, as those without a shared state do when they restart."""
+_SAID_WHY = frozenset({401, 403, 413, 429})
+"""Refusals that have nothing to do with what was sent."""
+_EARNED = 16 << 20
+"""Bytes. An upload that got this far since it last broke off has earned a full number of new attempts."""
 _RANGE = re.compile(r"(?:bytes=)?0-(\d{1,15})")
 
 
@@ -155,40 +160,47 @@ class _Push:
         return answer.status == 200
 
     async def _upload(self, blob: Descriptor) -> None:
-        """Send a blob. What breaks off goes on from where the registry got to, if it remembers, else from the start."""
+        """Send a blob. What breaks off goes on from where the registry got to, if it remembers, else from the start.
+
+        The Docker registry (2.8 and before, hence Harbor) forgets an upload that broke off within a request, and
+        remembers one that broke off between two.
+        """
         place: _Place | None = None
         chunk: int | None = None
         sizes = [size for size in CHUNKS if size < blob.size]
-        failures = 0
+        failures = furthest = 0
         while True:
             if place is None:
                 place = await self._begin(blob)
                 if place is None:
                     return  # lent by another repository
-            began = place.offset
             answer: Document | None = None
+            broken: Unreachable | None = None
             try:
                 answer = await self._send(blob, place, chunk)
             except Unreachable as error:
-                if not error.passing or (failures := 1 if place.offset > began else failures + 1) >= self._attempts:
+                if not error.passing:
                     raise
+                broken = error
             if answer:
                 if answer.status in _ACCEPTED:
                     return
                 if answer.status == 413 and sizes:
                     chunk, place = sizes.pop(0), None
                     continue
-                if answer.status == 400:
-                    await asyncio.to_thread(self._check, blob)
-                failures += 1
-                if failures >= self._attempts or answer.status not in _WORTH_REPEATING:
-                    raise await self._refusal(answer, f"the upload of {blob.digest}")
+            failures += 1
+            if broken and failures >= self._attempts:
+                raise broken
+            if answer and (failures >= self._attempts or answer.status not in _WORTH_REPEATING):
+                raise await self._why(answer, blob)
             if not await self._http.pause(failures, answer.retry_after if answer else None):
                 assert answer is not None
-                raise await self._refusal(answer, f"the upload of {blob.digest}")
+                raise await self._why(answer, blob)
             if await self._is_there(blob):
                 return
-            place = await self._resumed(place) if answer is None or answer.status >= 500 else None
+            place = await self._resumed(place) if broken or (answer and answer.status >= 500) else None
+            if place and place.offset - furthest >= _EARNED:
+                failures, furthest = 0, place.offset
 
     @property
     def _attempts(self) -> int:
@@ -243,7 +255,7 @@ class _Push:
     async def _resumed(self, place: _Place) -> _Place | None:
         """Where to go on with an upload that broke off; None when the registry has forgotten it."""
         try:
-            answer = await self._ask("GET", place.address, attempts=1)
+            answer = await self._ask("GET", place.address)
         except Unreachable:
             return None
         match = _RANGE.fullmatch(answer.headers.get("range", ""))
@@ -300,6 +312,12 @@ class _Push:
             method, path, self._reference, push=True, source=source, headers=headers, body=body, attempts=attempts
         )
 
+    async def _why(self, answer: Document, blob: Descriptor) -> CrossdockError:
+        """The error for a blob that was not taken: damage here where there is some, else what the registry says."""
+        if answer.status not in _SAID_WHY:
+            await asyncio.to_thread(self._check, blob)
+        return await self._refusal(answer, f"the upload of {blob.digest}")
+
     async def _refusal(self, answer: Document, what: str) -> CrossdockError:
         return await self._registry.refusal(answer, self._reference, what, push=True)
 
@@ -311,6 +329,6 @@ class _Push:
 
     def _report(self, part: Descriptor, sent: int) -> None:
         with self._lock:
-            self._sent[part.digest] = sent
+            self._sent[part.digest] = max(sent, self._sent.get(part.digest, 0))
             if self._on_progress:
                 self._on_progress(sum(self._sent.values()), self._total)

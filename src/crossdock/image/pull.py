@@ -24,11 +24,18 @@ Progress = Callable[[int, int], None]
 
 def pull_layout(image: Image, destination: Path, tags: Sequence[str] = (), *, on_progress: Progress) -> None:
     """Copy ``image`` into a new folder ``destination``, an OCI layout. Raises what reading the image raises, and
-    CrossdockError when it cannot be written; nothing is left then."""
+    CrossdockError when it cannot be written or something is there already; nothing is left then."""
     with _beside(destination) as folder:
         _fill(image, folder, tags, on_progress)
         folder.chmod(0o755)
-        folder.replace(destination)
+        try:
+            folder.replace(destination)
+        except OSError as error:
+            raise CrossdockError(
+                f"cannot put the layout there: {error.strerror or error}",
+                where=str(destination),
+                hint="Name a folder that does not exist yet.",
+            ) from error
 
 
 def pull_archive(image: Image, destination: Path, tags: Sequence[str] = (), *, on_progress: Progress) -> None:
@@ -52,6 +59,10 @@ def _beside(destination: Path) -> Iterator[Path]:
         ) from error
     try:
         yield folder
+    except CrossdockError as error:
+        if error.where == str(folder):
+            error.where = str(destination)  # nobody knows the folder of ours, which is gone by then
+        raise
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -78,12 +89,12 @@ def _fill(image: Image, folder: Path, tags: Sequence[str], on_progress: Progress
 
 
 def _copy(image: Image, blob: Descriptor, writer: LayoutWriter, done: _Counter) -> None:
-    with image.open(blob) as source:
-        writer.add_blob(blob, done.counted(source))
+    with image.open(blob) as source, done.counted(source) as counted:
+        writer.add_blob(blob, counted)
 
 
 class _Counter:
-    """Counts bytes for all threads, and stops them when one has failed."""
+    """Counts bytes for all threads, and stops them when one has failed or Ctrl-C was pressed."""
 
     def __init__(self, total: int, on_progress: Progress) -> None:
         self._total = total
@@ -91,9 +102,15 @@ class _Counter:
         self._on_progress = on_progress
         self._lock = threading.Lock()
         self._stopped = False
+        self._open: set[BinaryIO] = set()
 
     def stop(self) -> None:
+        """Sources are closed, because a thread that waits for a byte that does not come would hold up the end."""
         self._stopped = True
+        with self._lock:
+            sources = tuple(self._open)
+        for source in sources:
+            source.close()
 
     def add(self, count: int) -> None:
         if self._stopped:
@@ -102,8 +119,16 @@ class _Counter:
             self._done += count
             self._on_progress(self._done, self._total)
 
-    def counted(self, source: BinaryIO) -> _Counted:
-        return _Counted(source, self)
+    @contextmanager
+    def counted(self, source: BinaryIO) -> Iterator[_Counted]:
+        with self._lock:
+            self._open.add(source)
+        try:
+            self.add(0)  # it may have been stopped just before
+            yield _Counted(source, self)
+        finally:
+            with self._lock:
+                self._open.discard(source)
 
 
 class _Counted:

@@ -84,6 +84,10 @@ def parse_reference(text: str) -> Reference:
     return Reference(host, repository, tag or (None if digest else "latest"), digest or None)
 
 
+def is_tag(text: str) -> bool:
+    return bool(_TAG.fullmatch(text))
+
+
 def _split_host(name: str) -> tuple[str, str]:
     """The registry's host and the repository. A first part is a host if it looks like one: a dot, a colon, upper case,
     or ``localhost``; everything else is on Docker Hub, where official images live below ``library/``."""

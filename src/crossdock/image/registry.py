@@ -8,6 +8,7 @@ import json
 import re
 import threading
 from collections.abc import Callable, Coroutine, Iterator, Mapping
+from concurrent.futures import CancelledError, Future
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from typing import Any, BinaryIO, TypeVar, cast
@@ -563,12 +564,15 @@ class RegistryImage(ImageDocuments):
 
 
 class _Download:
-    """A blob's bytes, fetched on: when the connection breaks off, the rest is asked for again."""
+    """A blob's bytes, fetched on: when the connection breaks off, the rest is asked for again. ``close`` may be called
+    from another thread; a ``read`` that waits ends with an error then."""
 
     def __init__(self, image: RegistryImage, descriptor: Descriptor) -> None:
         self._image = image
         self._descriptor = descriptor
+        self._asked: Future[Response] | None = None
         self._response: Response | None = None
+        self._closed = False
         self._chunks: Iterator[bytes] = iter(())
         self._pending = b""
         self._taken = 0
@@ -598,12 +602,29 @@ class _Download:
         return piece
 
     def close(self) -> None:
-        if self._response:
-            self._response.close()
-        self._response = None
+        self._closed = True
+        self._leave()
+
+    def _leave(self) -> None:
+        """Let go of the connection, or of the wait for one."""
+        asked, response, self._response = self._asked, self._response, None
+        if asked:
+            asked.cancel()
+        if response:
+            response.close()
 
     def _start(self) -> None:
-        self._response = self._image.registry.http.run(self._image.blob(self._descriptor, self._position))
+        self._asked = self._image.registry.http.start(self._image.blob(self._descriptor, self._position))
+        try:
+            if self._closed:
+                raise CancelledError
+            self._response = self._asked.result()
+        except CancelledError:
+            self._leave()
+            raise Unreachable("the transfer was stopped", Reason.BROKEN, where=self._image.name) from None
+        except BaseException:
+            self._leave()
+            raise
         self._chunks = self._response.chunks()
         if self._position and self._response.status == 200:
             self._skip(self._position)
@@ -621,7 +642,9 @@ class _Download:
             count -= len(chunk)
 
     def _count(self, error: Unreachable) -> None:
-        """Give up after too many breaks on too little progress."""
+        """Give up after too many breaks on too little progress, and when nobody wants it any more."""
+        if self._closed:
+            raise error
         if self._position - self._failed_at >= _RESUME_WINDOW:
             self._failures = 0
         self._failures += 1
@@ -632,7 +655,7 @@ class _Download:
                 where=self._image.name,
                 hint=error.hint,
             ) from None
-        self.close()
+        self._leave()
 
 
 def _host_only(host: str) -> str:

@@ -30,6 +30,8 @@ class Answer:
     wait: float = 0.0
     drip: float = 0.0
     ranges: bool = False
+    hang_up: int | None = None
+    """Read that many bytes of the request's body, then close the connection without an answer."""
 
 
 @dataclass(frozen=True)
@@ -96,6 +98,11 @@ class Server:
             chosen = script.pop(0) if len(script) > 1 else script[0]
             return chosen if isinstance(chosen, Answer) else chosen(self.count(seen.method, seen.path))
 
+    def _limit(self, method: str, path: str) -> int | None:
+        """How much of the next request's body is read before hanging up."""
+        with self._lock:
+            return next((answer.hang_up for answer in self._scripts.get((method, path), ())), None)
+
     def _handler(self) -> type[BaseHTTPRequestHandler]:
         server = self
 
@@ -106,12 +113,18 @@ class Server:
                 pass
 
             def _serve(self) -> None:
-                body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
                 parts = urlsplit(self.path)
+                limit, length = server._limit(self.command, parts.path), int(self.headers.get("Content-Length") or 0)
+                body = self.rfile.read(length if limit is None else min(length, limit))
                 names = {name.lower(): value for name, value in self.headers.items()}
                 seen = Seen(self.command, parts.path, parts.query, names, body)
+                answer = server._next(seen)
                 with contextlib.suppress(OSError):
-                    self._send(server._next(seen), names.get("range", ""))
+                    if limit is not None:
+                        self.close_connection = True
+                        self.connection.shutdown(socket.SHUT_RDWR)
+                        return
+                    self._send(answer, names.get("range", ""))
 
             def _send(self, answer: Answer, wanted: str) -> None:
                 time.sleep(answer.wait)
