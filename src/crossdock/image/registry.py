@@ -307,7 +307,7 @@ class Server:
             await self._http.fetch("GET", url, limit=MAX_DOCUMENT, trust=self._trust, attempts=1)
         except Unreachable as error:
             # If nothing answers at all, the request that follows says so, after its own retries.
-            return "https" if error.reason is Reason.CERTIFICATE else "http"
+            return "http" if error.reason in (Reason.NOT_TLS, Reason.BROKEN, Reason.REFUSED) else "https"
         return "https"
 
     async def fetch(

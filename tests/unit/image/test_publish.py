@@ -162,8 +162,12 @@ def test_a_registry_that_has_something_else_afterwards(empty: Server, layout: La
 
 
 def test_an_interruption_stops_the_push(empty: Server, layout: LayoutImage, tmp_path: Path) -> None:
+    interrupted = threading.Event()
+
     def interrupt(done: int, total: int) -> None:
-        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+        if not interrupted.is_set():  # once: a second Ctrl-C would meet pytest itself
+            interrupted.set()
+            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
         time.sleep(0.2)
 
     with Http(patience=FAST) as http, pytest.raises(KeyboardInterrupt):
