@@ -8,6 +8,7 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -20,11 +21,12 @@ from registry import Registry
 pytestmark = pytest.mark.integration
 
 PASSWORD = "geheim-4711"
+TRUSTED, OTHER = "registry.crossdock-test.invalid", "other.crossdock-test.invalid"
 
 
 def crossdock(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        ["crossdock", *arguments],
+        [sys.executable, "-m", "crossdock", *arguments],
         env={**os.environ, **environ},
         stdin=subprocess.DEVNULL,
         capture_output=True,
@@ -52,7 +54,7 @@ def references(host: str) -> list[str]:
 def nginx(folder: Path, upstream: str) -> Iterator[str]:
     """nginx with HTTP/2 and a certificate of its own (``folder/certificate.pem``) in front of a registry: host:port."""
     folder.mkdir()
-    name = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"]
+    name = ["-subj", "/CN=localhost", "-addext", f"subjectAltName=DNS:localhost,DNS:{TRUSTED}"]
     files = ["-keyout", str(folder / "key.pem"), "-out", str(folder / "certificate.pem")]
     command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", *name, *files]
     subprocess.run(command, check=True, capture_output=True)
@@ -101,27 +103,31 @@ def test_http2_where_it_is_offered(filled: Registry, base_layout: Path, tmp_path
 
 
 def test_a_private_authority_is_trusted_where_docker_trusts_it(filled: Registry, tmp_path: Path) -> None:
-    # Not this machine's name, for that one is insecure by default.
-    with nginx(tmp_path / "nginx", filled.host) as host, named_host("registry.crossdock-test.invalid") as name:
-        reference = f"{name}:{host.rpartition(':')[2]}/team/app:1"
-        config = tmp_path / "config" / "docker" / "certs.d" / reference.partition("/")[0]
-        refused = crossdock("platforms", reference, XDG_CACHE_HOME=str(tmp_path), HOME=str(tmp_path))
+    # Not this machine's own name, for that one is insecure by default.
+    environ = {"XDG_CONFIG_HOME": str(tmp_path / "config"), "HOME": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path)}
+    with nginx(tmp_path / "nginx", filled.host) as host, names_of_this_machine(TRUSTED, OTHER):
+        port = host.rpartition(":")[2]
+        refused = crossdock("platforms", f"{TRUSTED}:{port}/team/app:1", **environ)
         assert (refused.returncode, "certificate is not trusted" in refused.stdout) == (3, True), refused.stdout
-        config.mkdir(parents=True)
-        (config / "ca.crt").write_bytes((tmp_path / "nginx" / "certificate.pem").read_bytes())
-        environ = {"XDG_CONFIG_HOME": str(tmp_path / "config"), "HOME": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path)}
-        wrong_name = crossdock("platforms", reference, **environ)
-        assert "does not match" in wrong_name.stdout or "subject name" in wrong_name.stdout, wrong_name.stdout
+        for name in (TRUSTED, OTHER):
+            folder = tmp_path / "config" / "docker" / "certs.d" / f"{name}:{port}"
+            folder.mkdir(parents=True)
+            (folder / "ca.crt").write_bytes((tmp_path / "nginx" / "certificate.pem").read_bytes())
+        done = crossdock("platforms", f"{TRUSTED}:{port}/team/app:1", f"{OTHER}:{port}/team/app:1", **environ)
+    assert done.returncode == 3
+    assert "linux/arm64" in done.stdout
+    said = " ".join(done.stdout.split())
+    assert f"✗ {OTHER}:{port}: the server's certificate is not trusted: SSL: no alternative" in said, "another's name"
 
 
 @contextlib.contextmanager
-def named_host(name: str) -> Iterator[str]:
-    """A name for 127.0.0.1 in /etc/hosts, for a moment."""
+def names_of_this_machine(*names: str) -> Iterator[None]:
+    """Names for 127.0.0.1 in /etc/hosts, for a moment."""
     hosts = Path("/etc/hosts")
     before = hosts.read_text()
-    hosts.write_text(f"{before.rstrip()}\n127.0.0.1 {name}\n")
+    hosts.write_text(f"{before.rstrip()}\n127.0.0.1 {' '.join(names)}\n")
     try:
-        yield name
+        yield
     finally:
         hosts.write_text(before)
 
