@@ -6,7 +6,9 @@ verb's module, and with it click and everything heavy, is imported only when tha
 
 from __future__ import annotations
 
+import atexit
 import contextlib
+import gc
 import os
 import sys
 from collections.abc import Sequence
@@ -71,6 +73,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command line (without the program's name; default: ``sys.argv``) and return its exit code."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     _open_missing_streams()
+    # What is left at the end goes with the process. Python would look through all of it for cycles before, for 15 ms.
+    atexit.register(gc.freeze)
     try:
         code = _run(arguments)
         sys.stdout.flush()

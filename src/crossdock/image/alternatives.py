@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import fnmatch
 import tomllib
-from collections.abc import Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, lru_cache
 from pathlib import Path
@@ -40,10 +41,8 @@ def compatible_tags(tag: str, tags: Sequence[str], *, limit: int) -> tuple[str, 
     plain = [other for other in plain if other in tags]
     found = [
         other
-        for other in _read(tuple(tags)).general
-        if (other.is_release or not asked.is_release)
-        and _same_variant(asked, other)
-        and other.text not in (tag, *plain)
+        for other in _read(tuple(tags)).general.get(asked.variant, ())
+        if (other.is_release or not asked.is_release) and _comparable(asked, other) and other.text not in (tag, *plain)
     ]
     newer = [other for other in found if not _is_older(other, asked)]
     ordered = sorted(newer if newer or plain else found, key=lambda other: _distance(asked, other))
@@ -74,10 +73,10 @@ def architecture_tags(tag: str, tags: Sequence[str]) -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class _Tags:
-    """The tags of a repository, read, each once: those for no architecture in particular, newest first and without
-    commits, and those for arm64."""
+    """The tags of a repository, read, each once: those for no architecture in particular, by variant, newest first and
+    without commits; and those for arm64."""
 
-    general: tuple[Tag, ...]
+    general: Mapping[tuple[str, ...], Sequence[Tag]]
     arm64: tuple[Tag, ...]
 
 
@@ -85,11 +84,11 @@ class _Tags:
 def _read(tags: tuple[str, ...]) -> _Tags:
     """Kept for the next image of the same repository: often many are asked for, and have the same tags beside them."""
     read = [read_tag(text) for text in dict.fromkeys(tags)]
-    general = [tag for tag in read if tag.architecture is Architecture.ANY and tag.kind is not Kind.COMMIT]
-    return _Tags(
-        tuple(sorted(general, key=lambda tag: tag.key, reverse=True)),
-        tuple(tag for tag in read if tag.architecture is Architecture.ARM64),
-    )
+    general: dict[tuple[str, ...], list[Tag]] = defaultdict(list)
+    for tag in sorted(read, key=lambda tag: tag.key, reverse=True):
+        if tag.architecture is Architecture.ANY and tag.kind is not Kind.COMMIT:
+            general[tag.variant].append(tag)
+    return _Tags(general, tuple(tag for tag in read if tag.architecture is Architecture.ARM64))
 
 
 def is_older(tag: str, asked: str) -> bool:
@@ -108,12 +107,11 @@ def _is_older(other: Tag, asked: Tag) -> bool:
     return (other.stage, other.stage_numbers) < (asked.stage, asked.stage_numbers)
 
 
-def _same_variant(asked: Tag, other: Tag) -> bool:
-    if asked.numbers and other.kind != asked.kind:
+def _comparable(asked: Tag, other: Tag) -> bool:
+    """Whether one could stand in for the other, as far as versions go; both are of one variant."""
+    if asked.numbers and other.kind is not asked.kind:
         return False  # latest says nothing of its version, and 20230101 beside 1.2.3 counts something else
-    if asked.has_place and other.has_place and len(asked.before) != len(other.before):
-        return False
-    return asked.variant == other.variant
+    return not (asked.has_place and other.has_place) or len(asked.before) == len(other.before)
 
 
 def _distance(asked: Tag, other: Tag) -> tuple[bool, bool, bool, int, bool, bool]:

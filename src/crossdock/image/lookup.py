@@ -127,8 +127,8 @@ class _Lookup:
             return replace(found, alternatives=await self._alternatives(reference))
         return found
 
-    async def _platforms(self, reference: Reference) -> ImagePlatforms:
-        return await _once(self._found, reference, lambda: self._ask(reference))
+    def _platforms(self, reference: Reference) -> asyncio.Task[ImagePlatforms]:
+        return _once(self._found, reference, lambda: self._ask(reference))
 
     async def _ask(self, reference: Reference) -> ImagePlatforms:
         image = self._registries.image(reference)
@@ -184,9 +184,9 @@ class _Lookup:
                 break
         return tuple(usable[:ALTERNATIVES])
 
-    async def _tags(self, reference: Reference) -> tuple[str, ...]:
+    def _tags(self, reference: Reference) -> asyncio.Task[tuple[str, ...]]:
         key = (reference.host, reference.repository)
-        return await _once(self._tag_lists, key, lambda: _tags(reference, self._registries))
+        return _once(self._tag_lists, key, lambda: _tags(reference, self._registries))
 
 
 async def _tags(repository: Reference, registries: Registries) -> tuple[str, ...]:
@@ -217,7 +217,9 @@ async def _tags(repository: Reference, registries: Registries) -> tuple[str, ...
     return tuple(found)
 
 
-async def _once(known: dict[Any, asyncio.Task[T]], key: object, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
+def _once(
+    known: dict[Any, asyncio.Task[T]], key: object, work: Callable[[], Coroutine[Any, Any, T]]
+) -> asyncio.Task[T]:
     if key not in known:
         known[key] = asyncio.ensure_future(work())
-    return await known[key]
+    return known[key]
