@@ -23,6 +23,8 @@ from crossdock.errors import EngineError
 GRACE_SECONDS = 10.0
 """How long a program may take to end after it was asked to, before it is killed with all its children."""
 POLL_SECONDS = 0.5
+STOP_SECONDS = 0.1
+"""How often it is looked whether a program should stop."""
 LAST_LINES = 20
 """How many lines of a failed program's output an error carries."""
 _INTERRUPTS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -32,7 +34,8 @@ _INTERRUPTS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 class Command:
     """A program to run. ``secrets`` are strings that must not appear when the command or its output is shown; ``grace``
     are the seconds that it gets to end by itself when it has to be stopped, 0 to kill it at once. ``without`` are
-    beginnings of names of environment variables that are kept from it."""
+    beginnings of names of environment variables that are kept from it. ``stop`` ends it when it is set: what runs in
+    a thread other than the main one does not hear of Ctrl-C by itself."""
 
     argv: tuple[str, ...]
     env: Mapping[str, str] = field(default_factory=dict)
@@ -40,6 +43,7 @@ class Command:
     secrets: tuple[str, ...] = field(default=(), repr=False)
     grace: float | None = field(default=None, repr=False)
     without: tuple[str, ...] = ()
+    stop: threading.Event | None = field(default=None, repr=False, compare=False)
 
     def __str__(self) -> str:
         words = [f"{name}={value}" for name, value in self.env.items()] + list(self.argv)
@@ -179,10 +183,14 @@ class SystemRunner:
     ) -> Completed:
         began = time.monotonic()
         with self._start(command, stdin=input is not None, merged=False) as process:
+            if command.stop:
+                threading.Thread(target=_ended_when, args=(command.stop, process, command), daemon=True).start()
             try:
                 stdout, stderr = process.communicate(input, timeout)
             except subprocess.TimeoutExpired as error:
                 raise _timed_out(command, timeout) from error
+        if command.stop and command.stop.is_set():
+            raise EngineError(f"`{command.argv[0]}` was stopped")
         done = Completed(command, process.returncode, stdout, stderr, time.monotonic() - began)
         if check and done.exit_code != 0:
             lines = redact((stderr or stdout).decode("utf-8", "replace"), command.secrets).strip().splitlines()
@@ -246,6 +254,13 @@ class SystemRunner:
                 if pipe:
                     with contextlib.suppress(OSError):
                         pipe.close()
+
+
+def _ended_when(stop: threading.Event, process: subprocess.Popen[bytes], command: Command) -> None:
+    """In a thread: end a program when ``stop`` is set."""
+    while process.poll() is None:
+        if stop.wait(STOP_SECONDS):
+            _end_group(process, _grace(command), (signal.SIGINT, signal.SIGTERM))
 
 
 def _timed_out(command: Command, timeout: float | None) -> CommandTimeout:

@@ -178,6 +178,23 @@ def test_an_interrupt_ends_a_service() -> None:
     assert not alive(service.pid)
 
 
+def test_a_program_in_a_thread_ends_when_it_is_told_to() -> None:
+    stop = threading.Event()
+    threading.Timer(0.3, stop.set).start()
+    began = time.monotonic()
+    with pytest.raises(EngineError, match="was stopped"):
+        SystemRunner().run(python("import time; time.sleep(60)", stop=stop), timeout=60)
+    assert time.monotonic() - began < 5
+
+
+def test_a_program_that_could_be_stopped_gets_its_input_and_its_time_limit() -> None:
+    stop = threading.Event()
+    code = "import sys, time; time.sleep(0.3); sys.stdout.write(sys.stdin.read().upper())"
+    assert SystemRunner().run(python(code, stop=stop), input=b"x" * 200_000).stdout == b"X" * 200_000
+    with pytest.raises(CommandTimeout):
+        SystemRunner().run(python("import time; time.sleep(60)", stop=stop), timeout=0.5)
+
+
 def test_a_variable_can_be_kept_from_a_program(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("REGISTRY_AUTH_FILE", "inherited")
     monkeypatch.setenv("REGISTRIES", "inherited")

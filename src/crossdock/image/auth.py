@@ -85,6 +85,11 @@ class Keychain:
         self._home = home
         self._helped: dict[tuple[str, str], Credential | _Problem | None] = {}
         self._locks: dict[str, threading.Lock] = defaultdict(threading.Lock)
+        self._stopped = threading.Event()
+
+    def stop(self) -> None:
+        """Nobody waits any more: end the credential helper that is running, and start no other."""
+        self._stopped.set()
 
     def find(self, host: str, repository: str = "") -> Login:
         """The login for a registry. podman keeps entries by repository too; the most specific one wins. May take as
@@ -154,11 +159,14 @@ class Keychain:
 
     def _answer_of(self, program: str, server: str) -> Credential | None:
         """docker-credential-helpers' protocol: the server's name in, JSON out."""
+        if self._stopped.is_set():
+            raise _Problem(f"the credential helper {program} was stopped")
         from crossdock.process import Command, SystemRunner
 
         try:
+            command = Command((program, "get"), grace=1.0, stop=self._stopped)
             done = (self._runner or SystemRunner()).run(
-                Command((program, "get")), input=server.encode(), timeout=HELPER_SECONDS, check=False
+                command, input=server.encode(), timeout=HELPER_SECONDS, check=False
             )
         except EngineError as error:
             raise _Problem(f"the credential helper {program}: {error.what}") from None
@@ -308,7 +316,11 @@ class Authorizer:
         repository = _repository(scopes)
         async with self._looking:  # one thread at a time waits for a slow credential helper
             if repository not in self._logins:
-                self._logins[repository] = await asyncio.to_thread(self._keychain.find, self.host, repository)
+                try:
+                    self._logins[repository] = await asyncio.to_thread(self._keychain.find, self.host, repository)
+                except asyncio.CancelledError:
+                    self._keychain.stop()  # Python waits for its threads when it ends
+                    raise
             return self._logins[repository]
 
     async def _ask(

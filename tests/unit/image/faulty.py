@@ -49,6 +49,7 @@ Script = Callable[[int], Answer]
 
 class _Quiet(ThreadingHTTPServer):
     daemon_threads = True
+    request_queue_size = 512
 
     def handle_error(self, request: object, client_address: object) -> None:
         """Clients that hang up are what the tests are about."""
