@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import math
 import os
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
@@ -21,6 +22,7 @@ from crossdock.http.urls import host_of, is_loopback, origin, public_url
 
 _CREDENTIAL_HEADERS = frozenset({"authorization", "proxy-authorization", "cookie"})
 _BUFFER = 1 << 20
+_STATUS_LINE = re.compile(r"HTTP/[0-9.]+ ([0-9]{3})(?: |$)")
 _SUPPRESS_CONNECT_HEADERS = 265
 """CURLOPT_SUPPRESS_CONNECT_HEADERS, which pycurl has no name for: a proxy's own answer is not the server's."""
 _BUNDLES = (
@@ -197,10 +199,10 @@ class Exchange:
 
     def _on_header(self, data: bytes) -> None:
         line = data.decode("latin-1").strip()
-        if line.startswith("HTTP/"):
-            # The first of an answer; an interim answer (1xx) or a proxy's may have come before.
+        if status := _STATUS_LINE.match(line):
+            # The first of an answer; an interim answer (1xx) may have come before.
             self.headers.clear()
-            self.status = int(line.split(" ", 2)[1])
+            self.status = int(status[1])
         elif line:
             name, _, value = line.partition(":")
             name, value = name.strip().lower(), value.strip()
