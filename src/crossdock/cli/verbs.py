@@ -26,6 +26,8 @@ def invoke(module: str, program: str, arguments: list[str]) -> int:
         raise UsageError(error.format_message(), hint=f"See {asked} --help") from error
     except click.Abort as error:
         raise KeyboardInterrupt from error
+    except SystemExit as error:  # click's ending when nobody reads the output; its code 1 would mean findings
+        raise BrokenPipeError from error
     except click.ClickException as error:
         raise CrossdockError(error.format_message()) from error
     return int(code or 0)

@@ -2,14 +2,18 @@
 
 from pathlib import Path
 
+from crossdock.errors import Kind, RegistryError, UsageError
 from crossdock.findings import Confidence, Finding, Fix, Safety, Severity, Skipped, locate
 from crossdock.fixes.decide import NO_FIX, Decision
 from crossdock.fixes.port import Change, PortResult
 from crossdock.host.registry import Place
 from crossdock.http.evidence import Evidence, EvidenceStatus
+from crossdock.image.lookup import Alternative, ImagePlatforms, PlatformImage
+from crossdock.image.registry import Limit
 from crossdock.plan.model import BuildPlan, StagePlan, Strategy
-from crossdock.platforms import AMD64, ARM64
+from crossdock.platforms import AMD64, ARM64, parse_platform
 from crossdock.report.checked import Checked
+from crossdock.report.looked import Looked
 from crossdock.source import Edit, Source, Span, apply_edits
 from crossdock.verify.model import CheckResult, Status, VerifyResult
 
@@ -137,3 +141,43 @@ BROKEN = VerifyResult(
 )
 
 SERVED = Place("localhost:5000", "http://localhost:5000", Path("/srv/images"))
+
+SECOND = "sha256:" + "a7" * 32
+LOOKED = Looked(
+    images=(
+        ImagePlatforms(
+            "alpine:3.20",
+            DIGEST,
+            (
+                PlatformImage(AMD64, SECOND, 3_626_897),
+                PlatformImage(ARM64, SECOND, 4_091_672),
+                PlatformImage(parse_platform("linux/arm/v7"), SECOND),
+            ),
+        ),
+        ImagePlatforms("registry.example/团队/single:1", DIGEST, (PlatformImage(AMD64, DIGEST, 1234),)),
+        ImagePlatforms(
+            "mysql:5.7",
+            SECOND,
+            (PlatformImage(AMD64, DIGEST),),
+            (
+                Alternative(f"mysql:8.4@{DIGEST}", DIGEST, "another tag of the same repository"),
+                Alternative(f"mariadb:10.11@{SECOND}", SECOND, "MariaDB is close to it", "https://example.org/why"),
+            ),
+        ),
+        ImagePlatforms(
+            "registry.example/team/gone:1",
+            error=RegistryError(
+                "there is no tag 1 in registry.example",
+                where="registry.example/team/gone:1",
+                hint="Check name and tag.",
+                kind=Kind.NO_TAG,
+            ),
+        ),
+        ImagePlatforms("No:\x1b[31m", error=UsageError("'No:\x1b[31m' is not an image reference", hint="Name one.")),
+    ),
+    require=(AMD64, ARM64),
+    skipped=(Skipped("compose.yaml:7", "${IMAGE} has no value"),),
+    limits=(("docker.io", Limit(100, 76, 21600)), ("registry.example", Limit(1000, 12))),
+)
+LOOKED_WELL = Looked(LOOKED.images[:1], (ARM64,))
+LOOKED_ONLY = Looked(LOOKED.images[:2])

@@ -36,6 +36,8 @@ def samples() -> dict[str, msgspec.Struct]:
             engine="buildah", port=None, plan=sample.PLAN, commands=("buildah build",)
         ),
         "registry": reports.registry_report(sample.SERVED),
+        "platforms": reports.platforms_report(sample.LOOKED),
+        "platforms-only": reports.platforms_report(sample.LOOKED_ONLY),
         "arch": reports.arch_report([inspect_file(Path(__file__)), inspect_file(Path("/bin/sh"))]),
     }
 
@@ -107,3 +109,26 @@ def test_a_binary_is_told_in_words_and_parts() -> None:
     assert found is not None
     assert found.description == binary.describe()
     assert found.architectures == binary.architectures
+
+
+def test_an_image_that_failed_has_an_error_and_nothing_else() -> None:
+    document = json.loads(reports.encode(reports.platforms_report(sample.LOOKED)))
+    assert document["images"][3] == {
+        "reference": "registry.example/team/gone:1",
+        "digest": None,
+        "platforms": [],
+        "manifests": [],
+        "alternatives": [],
+        "error": {
+            "kind": "no-such-tag",
+            "message": "there is no tag 1 in registry.example",
+            "hint": "Check name and tag.",
+        },
+    }
+    assert document["images"][4]["error"]["kind"] == "not-a-reference"
+    assert document["images"][0]["platforms"] == ["linux/amd64", "linux/arm64", "linux/arm/v7"]
+    assert [entry["size"] for entry in document["images"][0]["manifests"]] == [3_626_897, 4_091_672, None]
+    assert [other["reference"] for other in document["images"][2]["alternatives"]] == [
+        f"mysql:8.4@{sample.DIGEST}",
+        f"mariadb:10.11@{sample.SECOND}",
+    ]

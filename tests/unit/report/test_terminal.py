@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 from syrupy.assertion import SnapshotAssertion
 
+from crossdock.report.looked_text import looked_text
 from crossdock.report.style import Style
 from crossdock.report.terminal import check_text, diff_text, plan_text, port_text, verify_text
 
@@ -28,6 +29,9 @@ TEXTS = {
     "plan": lambda style: plan_text(sample.PLAN, style),
     "verified": lambda style: verify_text(sample.VERIFIED, style),
     "broken": lambda style: verify_text(sample.BROKEN, style),
+    "platforms": lambda style: looked_text(sample.LOOKED, style),
+    "platforms-required": lambda style: looked_text(sample.LOOKED_WELL, style),
+    "platforms-only": lambda style: looked_text(sample.LOOKED_ONLY, style),
 }
 
 
