@@ -615,13 +615,16 @@ class _Download:
 
     def _start(self) -> None:
         self._asked = self._image.registry.http.start(self._image.blob(self._descriptor, self._position))
+        stopped = Unreachable("the transfer was stopped", Reason.BROKEN, where=self._image.name)
         try:
+            # Looked at after each step, as ``close`` may come in between and not see what that step brings.
             if self._closed:
-                raise CancelledError
+                raise stopped
             self._response = self._asked.result()
+            if self._closed:
+                raise stopped
         except CancelledError:
-            self._leave()
-            raise Unreachable("the transfer was stopped", Reason.BROKEN, where=self._image.name) from None
+            raise stopped from None
         except BaseException:
             self._leave()
             raise
