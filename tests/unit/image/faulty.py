@@ -102,7 +102,8 @@ class Server:
     def _limit(self, method: str, path: str) -> int | None:
         """How much of the next request's body is read before hanging up."""
         with self._lock:
-            return next((answer.hang_up for answer in self._scripts.get((method, path), ())), None)
+            script = self._scripts.get((method, path), ())
+            return next((answer.hang_up for answer in script if isinstance(answer, Answer)), None)
 
     def _handler(self) -> type[BaseHTTPRequestHandler]:
         server = self

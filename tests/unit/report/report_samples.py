@@ -14,6 +14,7 @@ from crossdock.plan.model import BuildPlan, StagePlan, Strategy
 from crossdock.platforms import AMD64, ARM64, parse_platform
 from crossdock.report.checked import Checked
 from crossdock.report.looked import Looked
+from crossdock.report.sent import Sent
 from crossdock.source import Edit, Source, Span, apply_edits
 from crossdock.verify.model import CheckResult, Status, VerifyResult
 
@@ -181,3 +182,4 @@ LOOKED = Looked(
 )
 LOOKED_WELL = Looked(LOOKED.images[:1], (ARM64,))
 LOOKED_ONLY = Looked(LOOKED.images[:2])
+SENT = Sent(("app-amd64.tar", "团队/arm64.tar"), "registry.example/team/app:1", DIGEST, (AMD64, ARM64))
