@@ -16,7 +16,7 @@ import pycurl
 from crossdock.http.exchange import Exchange, Request, Upload
 from crossdock.http.model import Document, Offline, Patience, Reason, Trust, Unreachable
 from crossdock.http.pipe import Pipe
-from crossdock.http.urls import origin, public_url
+from crossdock.http.urls import host_of, origin, public_url
 
 T = TypeVar("T")
 
@@ -160,7 +160,15 @@ class Http:
         followed by another attempt; what it raises ends all.
         """
         request = Request(method, url, headers or {}, body, trust or Trust())
-        answer = await self._attempt(request, attempts, lambda step: self._document(step, limit, watch or _unwatched))
+
+        def send(step: Request) -> Coroutine[Any, Any, Document]:
+            return self._document(step, limit, watch or _unwatched)
+
+        async with contextlib.AsyncExitStack() as place:
+            if not isinstance(body, Upload) and host_of(url):
+                # Kept until the last attempt, so that what waits does not press on a server that is in trouble.
+                await place.enter_async_context(self._places[origin(url)])
+            answer = await self._attempt(request, attempts, send)
         assert isinstance(answer, Document)
         return answer
 
@@ -226,14 +234,9 @@ class Http:
         raise Unreachable(f"redirects more than {_MAX_REDIRECTS} times", Reason.REDIRECT, where=public_url(request.url))
 
     async def _document(self, request: Request, limit: int, watch: Callable[[Document | None], None]) -> Document:
-        streams = isinstance(request.body, Upload)
-        exchange = Exchange(request, self.patience, limit=limit, whole=not streams)
-        if streams:
-            await self._transfer(exchange)
-        else:
-            async with self._places[origin(request.url)]:
-                watch(None)
-                await self._transfer(exchange)
+        exchange = Exchange(request, self.patience, limit=limit, whole=not isinstance(request.body, Upload))
+        watch(None)
+        await self._transfer(exchange)
         answer = Document(exchange.status, request.url, exchange.headers, bytes(exchange.body))
         watch(answer)
         return answer

@@ -16,7 +16,7 @@ from typing import Any, BinaryIO, TypeVar, cast
 from crossdock.errors import CrossdockError, Kind, RegistryError
 from crossdock.http.client import Http, Response
 from crossdock.http.exchange import Upload
-from crossdock.http.model import Document, Reason, Trust, Unreachable
+from crossdock.http.model import WHOLE_HOST, Document, Reason, Trust, Unreachable
 from crossdock.http.urls import is_loopback, origin
 from crossdock.image.auth import Authorizer, Keychain
 from crossdock.image.cache import DocumentCache
@@ -289,6 +289,9 @@ class Server:
         self._plain = plain
         self._base = ""
         self._finding = asyncio.Lock()
+        self._answered = False
+        self._gone: Unreachable | None = None
+        """Why it never answered, after all attempts: then those that wait for their turn need not try it all again."""
 
     async def base(self) -> str:
         """The address that everything is below, such as ``https://registry-1.docker.io``."""
@@ -326,6 +329,14 @@ class Server:
         """Ask for a small document, or send something. ``path`` is below the repository, or a whole URL that the
         registry gave. ``push`` asks for the right to write, and ``source`` to read that repository as well."""
 
+        def watched(answer: Document | None) -> None:
+            if answer:
+                self._answered = True
+            elif self._gone:
+                raise self._gone
+            if watch:
+                watch(answer)
+
         def send(url: str, sent: Mapping[str, str], trust: Trust) -> Coroutine[Any, Any, Document]:
             return self._http.fetch(
                 method,
@@ -335,7 +346,7 @@ class Server:
                 body=body,
                 trust=trust,
                 attempts=self._attempts(attempts),
-                watch=watch,
+                watch=watched,
             )
 
         return await self._authorized(path, reference, self._scopes(reference, push, source), headers or {}, send)
@@ -386,6 +397,8 @@ class Server:
                     answer = await send(url, {**headers, "Authorization": renewed}, self._trust)
             return answer
         except Unreachable as error:
+            if error.reason in WHOLE_HOST and not self._answered:
+                self._gone = error
             # Trouble on the way to a registry, told as trouble with the image that was asked for.
             name = f"{self._name}'s mirror {self.endpoint.host}" if self.endpoint.mirror else self._name
             raise Unreachable(f"{name}: {error.what}", error.reason, where=reference.familiar) from None

@@ -174,6 +174,34 @@ class TestHosts:
         error = look_up_among(server, http, f"{'a' * 64}.example/team/bad:1")
         assert (error.kind, "cannot be resolved" in error.what) == (Kind.DNS, True)
 
+    def test_a_silent_registry_is_not_waited_for_again_and_again(self, server: Server, http: Http) -> None:
+        """Those that had to wait for their turn do not begin from the beginning."""
+        with Server() as silent:
+            silent.interfere = lambda _number, _seen: Answer(200, wait=30)
+            put(server, "team/app:1")
+            asked = [f"{silent.host}/team/app:{number}" for number in range(300)]
+            reached = registries(http)
+            began = time.monotonic()
+            *missed, good = look_up([*asked, f"{server.host}/team/app:1"], reached)
+            assert found_in((good,)) == [[*BOTH]]
+            for image in missed:
+                assert image.error is not None
+                assert (error_kind(image.error), image.error.where) == (Kind.TIMEOUT, image.asked)
+            assert time.monotonic() - began < 5
+            before = len(silent.seen)
+            assert before <= 64 * FAST.attempts
+            assert look_up_one(f"{silent.host}/other/app:1", reached).error is not None
+            assert len(silent.seen) == before
+
+    def test_one_silent_answer_does_not_condemn_a_registry(self, server: Server, http: Http) -> None:
+        reached = registries(http)
+        put(server, "team/app:1")
+        put(server, "team/app:2")
+        server.on("GET", "/v2/team/bad/manifests/1", SILENT)
+        assert look_up_one(f"{server.host}/team/app:1", reached).error is None
+        assert look_up_one(f"{server.host}/team/bad:1", reached).error is not None
+        assert look_up_one(f"{server.host}/team/app:2", reached).error is None
+
     def test_a_server_that_is_none_of_http(self, server: Server, http: Http) -> None:
         with socket.create_server(("127.0.0.1", 0)) as other:
 
