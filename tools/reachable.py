@@ -9,7 +9,7 @@ from crossdock.http.client import Http
 from crossdock.http.evidence import EvidenceStatus, WebProber
 from crossdock.http.model import Patience
 from crossdock.image.locate import open_image
-from crossdock.image.registry import Registries
+from crossdock.image.registries import Registries
 
 IMAGE = "docker://debian:12-slim"
 FILE = "https://github.com/krallin/tini/releases/download/v0.19.0/tini-arm64"

@@ -31,7 +31,7 @@ from crossdock.image.locate import open_image
 from crossdock.image.model import OCI_CONFIG, OCI_LAYER_GZIP, OCI_MANIFEST, Image
 from crossdock.image.publish import push
 from crossdock.image.reference import Reference, parse_reference
-from crossdock.image.registry import Registries
+from crossdock.image.registries import Registries
 from crossdock.image.stream import digest_of
 from crossdock.platforms import AMD64, ARM64, Platform
 

@@ -18,7 +18,7 @@ from crossdock.platforms import Platform, parse_platforms
 
 if TYPE_CHECKING:
     from crossdock.http.evidence import WebProber
-    from crossdock.image.registry import Registries
+    from crossdock.image.registries import Registries
     from crossdock.source import Source
 
 _REMOTE = re.compile(r"-$|https?:/|git:/|ssh:/|git@")
@@ -202,7 +202,7 @@ def registries(
     from crossdock.http.client import Http
     from crossdock.image.auth import Credential, Keychain
     from crossdock.image.cache import default_cache
-    from crossdock.image.registry import Registries
+    from crossdock.image.registries import Registries
     from crossdock.image.settings import read_settings
 
     given: dict[str, Credential] = {}

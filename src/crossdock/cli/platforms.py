@@ -28,7 +28,7 @@ from crossdock.platforms import ARM64, Platform
 
 if TYPE_CHECKING:
     from crossdock.findings import Skipped
-    from crossdock.image.registry import Registries
+    from crossdock.image.registries import Registries
 
 
 @click.command("platforms")

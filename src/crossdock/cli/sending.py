@@ -84,7 +84,7 @@ def _lenders(image: ImageDocuments) -> dict[str, Reference]:
     """Which blobs lie in which repository of a registry, so that it need not be sent them."""
     from crossdock.image.assemble import AssembledImage
     from crossdock.image.documents import contents
-    from crossdock.image.registry import RegistryImage
+    from crossdock.image.registry_image import RegistryImage
 
     found = {}
     for blob in contents(image).blobs:

@@ -9,7 +9,7 @@ from crossdock.image.archive import ArchiveImage
 from crossdock.image.documents import ImageDocuments
 from crossdock.image.layout import LAYOUT_FILE, LayoutImage
 from crossdock.image.reference import parse_reference
-from crossdock.image.registry import Registries
+from crossdock.image.registries import Registries
 
 _PATH_STARTS = ("/", "./", "../", "~")
 ARCHIVE_ENDS = (".tar", ".tar.gz", ".tgz", ".oci", ".tar.zst")

@@ -12,7 +12,7 @@ from crossdock.errors import CrossdockError, Kind, RegistryError, UsageError
 from crossdock.image.documents import MalformedError, load_object
 from crossdock.image.model import MANIFEST_TYPES
 from crossdock.image.reference import Reference, parse_reference
-from crossdock.image.registry import Registries
+from crossdock.image.registries import Registries
 from crossdock.platforms import Platform
 
 T = TypeVar("T")

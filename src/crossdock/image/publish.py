@@ -16,7 +16,8 @@ from crossdock.http.urls import public_url
 from crossdock.image.documents import Contents, contents
 from crossdock.image.model import Descriptor, Image
 from crossdock.image.reference import Reference
-from crossdock.image.registry import ACCEPT, Registries
+from crossdock.image.registries import Registries
+from crossdock.image.registry_image import ACCEPT
 from crossdock.image.stream import digest_of
 
 Progress = Callable[[int, int], None]

@@ -15,7 +15,7 @@ from crossdock.image.auth import Keychain
 from crossdock.image.cache import DocumentCache
 from crossdock.image.lookup import ImagePlatforms, look_up
 from crossdock.image.model import OCI_CONFIG, OCI_INDEX, OCI_LAYER_GZIP, OCI_MANIFEST
-from crossdock.image.registry import Registries
+from crossdock.image.registries import Registries
 from crossdock.image.settings import Endpoint, Settings
 from crossdock.image.stream import digest_of
 

@@ -24,7 +24,8 @@ from crossdock.image.documents import contents
 from crossdock.image.layout import LayoutImage, blob_path
 from crossdock.image.locate import open_image
 from crossdock.image.model import OCI_LAYER, OCI_LAYER_GZIP, Image
-from crossdock.image.registry import Registries, RegistryImage
+from crossdock.image.registries import Registries
+from crossdock.image.registry_image import RegistryImage
 from crossdock.image.stream import digest_of
 from crossdock.platforms import AMD64, ARM64
 

@@ -499,6 +499,8 @@ class TestMirrors:
         reached = registries(http, docker_io=self.both(f"127.0.0.1:{closed_port()}", server))
         found = look_up_one("team/app:1", reached)
         assert isinstance(found.error, RegistryError)
+        assert "(its mirror 127.0.0.1:" in (found.error.hint or "")
+        assert (found.error.hint or "").endswith("the connection was refused)")
         assert (found.error.kind, found.error.where) == (Kind.NO_TAG, "team/app:1")
         assert "docker.io" in found.error.what
 

@@ -26,7 +26,7 @@ from crossdock.image.auth import Keychain
 from crossdock.image.lookup import ImagePlatforms, error_kind, find_tags, look_up
 from crossdock.image.model import DOCKER_LIST, OCI_INDEX, OCI_MANIFEST
 from crossdock.image.reference import parse_reference
-from crossdock.image.registry import Registries
+from crossdock.image.registries import Registries
 from crossdock.image.stream import digest_of
 from crossdock.platforms import ARM64
 from crossdock.process import Command, Completed, LineHandler

@@ -20,7 +20,7 @@ from crossdock.image.layout import LayoutImage, blob_path
 from crossdock.image.model import OCI_INDEX
 from crossdock.image.publish import push
 from crossdock.image.reference import parse_reference
-from crossdock.image.registry import Registries
+from crossdock.image.registries import Registries
 from crossdock.platforms import AMD64
 
 REPOSITORY = "/v2/team/app"

@@ -25,7 +25,8 @@ from crossdock.image.layout import LayoutImage, blob_path
 from crossdock.image.model import Descriptor, Image
 from crossdock.image.pull import DOWNLOADS, Progress, pull_archive, pull_layout
 from crossdock.image.reference import parse_reference
-from crossdock.image.registry import Registries, RegistryImage
+from crossdock.image.registries import Registries
+from crossdock.image.registry_image import RegistryImage
 from crossdock.platforms import AMD64
 
 

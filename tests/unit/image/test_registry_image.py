@@ -18,7 +18,8 @@ from crossdock.image.documents import MAX_DOCUMENT, contents
 from crossdock.image.layout import LayoutImage
 from crossdock.image.model import DOCKER_LIST, OCI_INDEX, OCI_LAYER, Descriptor
 from crossdock.image.reference import parse_reference
-from crossdock.image.registry import Registries, RegistryImage
+from crossdock.image.registries import Registries
+from crossdock.image.registry_image import RegistryImage
 from crossdock.platforms import AMD64, ARM64
 
 REPOSITORY = "/v2/team/app"
