@@ -10,6 +10,7 @@ from crossdock.http.evidence import Evidence, EvidenceStatus
 from crossdock.plan.model import BuildPlan, StagePlan, Strategy
 from crossdock.platforms import AMD64, ARM64
 from crossdock.report.checked import Checked
+from crossdock.report.sent import Sent
 from crossdock.source import Edit, Source, Span, apply_edits
 from crossdock.verify.model import CheckResult, Status, VerifyResult
 
@@ -137,3 +138,4 @@ BROKEN = VerifyResult(
 )
 
 SERVED = Place("localhost:5000", "http://localhost:5000", Path("/srv/images"))
+SENT = Sent(("amd64.tar", "arm64.tar"), "registry.example/app:1", DIGEST, (AMD64, ARM64))

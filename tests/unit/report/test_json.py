@@ -36,6 +36,9 @@ def samples() -> dict[str, msgspec.Struct]:
             engine="buildah", port=None, plan=sample.PLAN, commands=("buildah build",)
         ),
         "registry": reports.registry_report(sample.SERVED),
+        "push": reports.sent_report(sample.SENT, "push"),
+        "pull": reports.sent_report(sample.SENT, "pull"),
+        "index": reports.sent_report(sample.SENT, "index"),
         "arch": reports.arch_report([inspect_file(Path(__file__)), inspect_file(Path("/bin/sh"))]),
     }
 
