@@ -63,7 +63,7 @@ def refused(capsys: Capture, *arguments: str, code: ExitCode = ExitCode.USAGE) -
 
 
 @pytest.mark.parametrize(
-    "verb", [["push"], ["push", "app.tar"], ["pull"], ["index", "create"], ["index", "create", NAME]]
+    "verb", [["push"], ["push", "app.tar"], ["pull"], ["index"], ["index", "create"], ["index", "create", NAME]]
 )
 def test_something_is_missing(folder: Path, capsys: Capture, verb: list[str]) -> None:
     assert "Missing" in refused(capsys, *verb)
@@ -82,7 +82,9 @@ def test_what_is_no_image(folder: Path, capsys: Capture) -> None:
         assert f"{name}: " in refused(capsys, "push", name, NAME, code=ExitCode.CANNOT)
 
 
-@pytest.mark.parametrize("name", ["registry.invalid/UPPER:1", "https://registry.invalid/app:1", "app:", "host:port/app", "a@b", ""])
+@pytest.mark.parametrize(
+    "name", ["registry.invalid/UPPER:1", "https://registry.invalid/app:1", "app:", "host:port/app", "a@b", ""]
+)
 def test_a_reference_that_is_none(folder: Path, capsys: Capture, name: str) -> None:
     layout(folder / "app", AMD64)
     assert "not an image reference" in refused(capsys, "push", "app", name)
