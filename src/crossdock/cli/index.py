@@ -10,7 +10,7 @@ from crossdock.errors import ExitCode
 from crossdock.platforms import Platform
 
 
-@click.group("index")
+@click.group("index", no_args_is_help=False)
 def command() -> None:
     """Join images that were built separately into one index.
 

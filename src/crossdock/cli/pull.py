@@ -47,8 +47,9 @@ def command(
     """Copy IMAGE, with all its platforms and attestations, into an OCI archive or layout.
 
     `crossdock push` brings it into another registry, with the same digest: so images get into a closed network. skopeo,
-    podman and docker load read the archive too. With --platform the archive holds an index of just these, which has a
-    digest of its own. Without a file name the archive is called after the image, in this folder.
+    podman and docker load read the archive too (Docker before 29 only that of one platform). With --platform the
+    archive holds an index of just these, which has a digest of its own. Without a file name the archive is called after
+    the image, in this folder.
 
     Exit code: 0 pulled, 2 wrong usage, 3 could not be pulled or written; nothing is left then.
 

@@ -38,6 +38,7 @@ from crossdock.image.layout import (
     index_json,
 )
 from crossdock.image.model import OCI_CONFIG, OCI_LAYER, OCI_LAYER_GZIP, OCI_MANIFEST, Descriptor
+from crossdock.image.reference import parse_reference
 from crossdock.image.stream import CheckedStream, check_bytes, digest_of
 from crossdock.source import replacing
 
@@ -329,6 +330,9 @@ def _diff_ids(config: bytes) -> tuple[str, ...]:
 def write_oci_archive(layout: Path, destination: Path, tags: Sequence[str] = ()) -> None:
     """Write the image of an OCI layout as one tar file that skopeo, podman and ``docker load`` read.
 
+    Docker's classic image store (any before 29, unless switched over) reads no OCI layout and holds one platform per
+    name: for an image of one platform the archive says in Docker's own manifest.json as well what is in it.
+
     The same layout gives the same bytes. The content is checked on the way; the file appears whole or not at all.
     Raises InputError for an incomplete layout, CrossdockError when it cannot be written.
     """
@@ -336,7 +340,7 @@ def write_oci_archive(layout: Path, destination: Path, tags: Sequence[str] = ())
     parts = contents(image)
     with replacing(destination) as file, tarfile.open(fileobj=file, mode="w", format=tarfile.PAX_FORMAT) as tar:
         found = {descriptor.digest: descriptor for descriptor in (*parts.blobs, *parts.documents)}
-        paths = {f"blobs/{digest.replace(':', '/')}": descriptor for digest, descriptor in found.items()}
+        paths = {_blob_name(descriptor): descriptor for descriptor in found.values()}
         for folder in sorted({"blobs", *(posixpath.dirname(path) for path in paths)}):
             tar.addfile(_entry(folder, 0, folder=True))
         for path in sorted(paths):
@@ -347,8 +351,30 @@ def write_oci_archive(layout: Path, destination: Path, tags: Sequence[str] = ())
             else:
                 with image.open(descriptor) as source:
                     tar.addfile(_entry(path, descriptor.size), source)
-        for name, data in ((INDEX_FILE, index_json(image.root(), tags)), (LAYOUT_FILE, LAYOUT_MARK)):
+        own = {INDEX_FILE: index_json(image.root(), tags), LAYOUT_FILE: LAYOUT_MARK}
+        if docker := _docker_manifest(image, tags):
+            own[DOCKER_MANIFEST_FILE] = docker
+        for name, data in own.items():
             tar.addfile(_entry(name, len(data)), io.BytesIO(data))
+
+
+def _docker_manifest(image: LayoutImage, tags: Sequence[str]) -> bytes | None:
+    """Docker's manifest.json over the blobs of the archive, for an image of one platform (moby, image/spec v1.2)."""
+    images = image.index().images
+    if len(images) != 1 or not images[0].platform:
+        return None
+    manifest = image.manifest(images[0])
+    names = [reference.familiar for text in tags if (reference := parse_reference(text)).tag]
+    entry = {
+        "Config": _blob_name(manifest.config),
+        "RepoTags": names or None,
+        "Layers": [_blob_name(layer) for layer in manifest.layers],
+    }
+    return to_json([entry])
+
+
+def _blob_name(descriptor: Descriptor) -> str:
+    return f"blobs/{descriptor.digest.replace(':', '/')}"
 
 
 def _entry(name: str, size: int, *, folder: bool = False) -> tarfile.TarInfo:

@@ -183,7 +183,8 @@ def _refuse_twice(parts: Sequence[Part]) -> None:
             raise InputError(
                 f"{part.manifest.platform} is in {other.image.name} as well",
                 where=part.image.name,
-                hint="An index has one image for each platform. Leave one out, or choose with --platform.",
+                hint="An index has one image for each platform. Leave one out, or first make an image of what you want "
+                "of it: crossdock index create NAME --from IMAGE --platform OS/ARCH",
             )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from typing import Any, BinaryIO, TypeVar
@@ -222,7 +222,7 @@ def descriptor_json(descriptor: Descriptor) -> dict[str, object]:
     return out
 
 
-def to_json(document: Mapping[str, object]) -> bytes:
+def to_json(document: Mapping[str, object] | Sequence[object]) -> bytes:
     """The same document always gives the same bytes, hence the same digest."""
     return json.dumps(document, indent=2, ensure_ascii=False).encode()
 

@@ -278,6 +278,8 @@ def encode_line(report: msgspec.Struct) -> str:
 def schema(verb: str) -> str:
     """The JSON Schema (2020-12) of a verb's report."""
     found = msgspec.json.schema(REPORTS[verb])
+    root = found["$defs"][REPORTS[verb].__name__]
+    root["properties"]["schema"]["enum"] = [f"crossdock.{verb}/v1"]  # several verbs may share a report
     for definition in found["$defs"].values():
         if "description" in definition:
             definition["description"] = " ".join(definition["description"].split())

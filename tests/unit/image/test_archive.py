@@ -309,3 +309,25 @@ class TestOpening:
         with pytest.raises(CrossdockError) as caught, Http(offline=True) as http:
             open_image(text, Registries(http))
         assert caught.value.hint
+
+
+def test_an_archive_of_one_platform_is_also_what_old_docker_reads(tmp_path: Path) -> None:
+    image = write_image(tmp_path / "single", ARM64)
+    write_oci_archive(image.folder, tmp_path / "app.tar", ["nginx:1.27", f"registry.example/app@{image.root().digest}"])
+    with tarfile.open(tmp_path / "app.tar") as archive:
+        member = archive.extractfile("manifest.json")
+        assert member
+        (entry,) = json.loads(member.read())
+        assert entry["RepoTags"] == ["nginx:1.27"]
+        config, (layer,) = archive.extractfile(entry["Config"]), entry["Layers"]
+        assert config
+        assert digest_of(config.read()) == image.manifest(image.root()).config.digest
+        assert archive.getmember(layer).size == image.manifest(image.root()).layers[0].size
+    assert ArchiveImage(tmp_path / "app.tar").root().digest == image.root().digest
+
+
+def test_an_archive_of_several_platforms_is_none_for_old_docker(tmp_path: Path) -> None:
+    image = write_index(tmp_path / "image")
+    write_oci_archive(image.folder, tmp_path / "app.tar", ["nginx:1.27"])
+    with tarfile.open(tmp_path / "app.tar") as archive:
+        assert "manifest.json" not in archive.getnames()

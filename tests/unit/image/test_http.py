@@ -305,3 +305,13 @@ def test_this_machine(host: str) -> None:
 @pytest.mark.parametrize("host", ["localhost.example.org", "10.0.0.1", "::2", "127.0.0.1.example.org", ""])
 def test_other_machines(host: str) -> None:
     assert not is_loopback(host)
+
+
+def test_nothing_is_asked_once_the_client_is_closed(server: Server) -> None:
+    """A thread that is still at it when the program ends must not start anew."""
+    http = Http(patience=FAST)
+    http.run(http.fetch("GET", f"{server.url}/x", limit=1000))
+    http.close()
+    with pytest.raises(Unreachable, match="was stopped"):
+        http.run(http.fetch("GET", f"{server.url}/x", limit=1000))
+    assert server.count("GET", "/x") == 1
