@@ -182,4 +182,4 @@ LOOKED = Looked(
 )
 LOOKED_WELL = Looked(LOOKED.images[:1], (ARM64,))
 LOOKED_ONLY = Looked(LOOKED.images[:2])
-SENT = Sent(("app-amd64.tar", "团队/arm64.tar"), "registry.example/team/app:1", DIGEST, (AMD64, ARM64))
+SENT = Sent(("amd64.tar", "arm64.tar"), "registry.example/app:1", DIGEST, (AMD64, ARM64))
