@@ -164,7 +164,7 @@ class _Push:
         """Send a blob. What breaks off goes on from where the registry got to, if it remembers, else from the start.
 
         The Docker registry (2.8 and before, hence Harbor) forgets an upload that broke off within a request, and
-        remembers one that broke off between two.
+        remembers one that broke off between two. So what broke off once is sent in pieces from then on.
         """
         place: _Place | None = None
         chunk: int | None = None
@@ -199,6 +199,8 @@ class _Push:
                 raise await self._why(answer, blob)
             if await self._is_there(blob):
                 return
+            if broken and sizes and chunk is None:
+                chunk = sizes.pop(0)
             place = await self._resumed(place) if broken or (answer and answer.status >= 500) else None
             if place and place.offset - furthest >= _EARNED:
                 failures, furthest = 0, place.offset

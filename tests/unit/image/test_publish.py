@@ -284,6 +284,22 @@ def test_an_upload_that_is_forgotten_begins_anew(
     assert requests(server, "PUT", "/upload/1")[-1].body == blob_of(single)[1]
 
 
+def test_what_was_forgotten_is_sent_in_pieces(
+    server: Server, single: LayoutImage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Registries that forget what came within a broken request remember whole requests."""
+    _, data = blob_of(single)
+    size = len(data) // 3 + 1
+    monkeypatch.setattr("crossdock.image.publish.CHUNKS", (size,))
+    server.on("PUT", "/upload/1", Answer(hang_up=1000), Answer(201))
+    server.on("PATCH", "/upload/1", Answer(202), Answer(hang_up=10), Answer(202))
+    server.on("GET", "/upload/1", Answer(404), Answer(204, headers={"Range": f"0-{size - 1}"}))
+    assert rises_to_the_end(send(single, server, tmp_path))
+    ranges = [seen.headers["content-range"] for seen in requests(server, "PATCH", "/upload/1")]
+    assert ranges == [f"0-{size - 1}", *[f"{size}-{2 * size - 1}"] * 2, f"{2 * size}-{len(data) - 1}"]
+    assert server.count("POST", UPLOADS) == 2
+
+
 def test_a_blob_that_arrived_although_the_answer_did_not(server: Server, single: LayoutImage, tmp_path: Path) -> None:
     digest, data = blob_of(single)
     server.on("HEAD", f"{REPOSITORY}/blobs/{digest}", Answer(404), Answer(200))
