@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import secrets
 import shutil
-import tempfile
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
@@ -19,6 +19,8 @@ from crossdock.image.model import Descriptor, Image
 
 DOWNLOADS = 4
 """Blobs on their way at once."""
+_END_SECONDS = 2.0
+"""How long threads that were told to stop are waited for."""
 Progress = Callable[[int, int], None]
 
 
@@ -48,16 +50,17 @@ def pull_archive(image: Image, destination: Path, tags: Sequence[str] = (), *, o
 @contextmanager
 def _beside(destination: Path) -> Iterator[Path]:
     """A folder on the same file system, gone in the end."""
-    parent = destination.absolute().parent
+    # Named before it is made, so that an interruption at any moment leaves nothing.
+    folder = destination.absolute().parent / f".{destination.name}.{secrets.token_hex(6)}"
     try:
-        folder = Path(tempfile.mkdtemp(prefix=f".{destination.name}.", dir=parent))
-    except OSError as error:
-        raise CrossdockError(
-            f"cannot write there: {error.strerror or error}",
-            where=str(destination),
-            hint="Create the folder, or make it writable.",
-        ) from error
-    try:
+        try:
+            folder.mkdir(mode=0o700)
+        except OSError as error:
+            raise CrossdockError(
+                f"cannot write there: {error.strerror or error}",
+                where=str(destination),
+                hint="Create the folder, or make it writable.",
+            ) from error
         yield folder
     except CrossdockError as error:
         if error.where == str(folder):
@@ -71,17 +74,17 @@ def _fill(image: Image, folder: Path, tags: Sequence[str], on_progress: Progress
     parts = contents(image)
     writer = LayoutWriter(folder)
     done = _Counter(sum(part.size for part in (*parts.blobs, *parts.documents)), on_progress)
-    with ThreadPoolExecutor(DOWNLOADS, thread_name_prefix="pull") as pool:
+    pool = ThreadPoolExecutor(DOWNLOADS, thread_name_prefix="pull")
+    try:
         # Large ones first, so that the last to end is a small one.
         order = sorted(parts.blobs, key=lambda blob: -blob.size)
-        futures = [pool.submit(_copy, image, blob, writer, done) for blob in order]
-        try:
-            for future in as_completed(futures):
-                future.result()
-        except BaseException:
-            done.stop()
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+        for future in as_completed([pool.submit(_copy, image, blob, writer, done) for blob in order]):
+            future.result()
+    except BaseException:
+        done.stop()
+        raise
+    finally:
+        pool.shutdown(cancel_futures=True)
     for document in parts.documents:
         writer.add_document(image.read(document), document.media_type)
         done.add(document.size)
@@ -103,14 +106,19 @@ class _Counter:
         self._lock = threading.Lock()
         self._stopped = False
         self._open: set[BinaryIO] = set()
+        self._left = threading.Condition(self._lock)
 
     def stop(self) -> None:
-        """Sources are closed, because a thread that waits for a byte that does not come would hold up the end."""
+        """Returns when no thread writes any more. Sources are closed, because a thread that waits for a byte that does
+        not come would hold up the end."""
         self._stopped = True
         with self._lock:
             sources = tuple(self._open)
         for source in sources:
             source.close()
+        # Not left to the pool: Ctrl-C while it starts a thread makes it forget that thread.
+        with self._lock:
+            self._left.wait_for(lambda: not self._open, _END_SECONDS)
 
     def add(self, count: int) -> None:
         if self._stopped:
@@ -129,6 +137,7 @@ class _Counter:
         finally:
             with self._lock:
                 self._open.discard(source)
+                self._left.notify_all()
 
 
 class _Counted:

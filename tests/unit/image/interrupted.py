@@ -18,7 +18,7 @@ SLOW = replace(FAST, connect=60.0, read=60.0, document=60.0, stall=60.0)
 
 @contextlib.contextmanager
 def interrupted_when(condition: Callable[[], bool]) -> Iterator[None]:
-    """Ctrl-C as soon as the condition holds, and KeyboardInterrupt within a second of it."""
+    """Ctrl-C as soon as the condition holds, and KeyboardInterrupt within three seconds of it."""
     pressed: list[float] = []
 
     def press() -> None:
@@ -30,4 +30,4 @@ def interrupted_when(condition: Callable[[], bool]) -> Iterator[None]:
     threading.Thread(target=press, daemon=True).start()
     with pytest.raises(KeyboardInterrupt):
         yield
-    assert time.monotonic() - pressed[0] < 1
+    assert time.monotonic() - pressed[0] < 3

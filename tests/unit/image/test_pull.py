@@ -234,5 +234,5 @@ def test_one_failure_does_not_wait_for_the_other_downloads(
         began = time.monotonic()
         with pytest.raises(RegistryError, match="there is no blob"):
             pull(source, tmp_path / "out", on_progress=quiet)
-        assert time.monotonic() - began < 2
+        assert time.monotonic() - began < 3
     assert names(tmp_path) == []
