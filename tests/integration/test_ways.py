@@ -92,9 +92,10 @@ http {{
 
 def test_http2_where_it_is_offered(filled: Registry, base_layout: Path, tmp_path: Path) -> None:
     with nginx(tmp_path / "nginx", filled.host) as host:
-        done = crossdock("platforms", "--require", "linux/arm64", *references(host), XDG_CACHE_HOME=str(tmp_path))
+        environ = {"XDG_CACHE_HOME": str(tmp_path), "SSL_CERT_FILE": str(tmp_path / "nginx" / "certificate.pem")}
+        done = crossdock("platforms", "--require", "linux/arm64", *references(host), **environ)
         assert done.returncode == 0, done.stdout + done.stderr
-        pushed = crossdock("push", f"oci:{base_layout}:latest", f"{host}/team/other:1")
+        pushed = crossdock("push", f"oci:{base_layout}:latest", f"{host}/team/other:1", **environ)
         assert pushed.returncode == 0, pushed.stderr
     lines = [line.split() for line in (tmp_path / "nginx" / "access").read_text().splitlines()]
     assert {protocol for _, protocol, _, _ in lines} == {"HTTP/2.0"}
@@ -103,7 +104,6 @@ def test_http2_where_it_is_offered(filled: Registry, base_layout: Path, tmp_path
 
 
 def test_a_private_authority_is_trusted_where_docker_trusts_it(filled: Registry, tmp_path: Path) -> None:
-    # Not this machine's own name, for that one is insecure by default.
     environ = {"XDG_CONFIG_HOME": str(tmp_path / "config"), "HOME": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path)}
     with nginx(tmp_path / "nginx", filled.host) as host, names_of_this_machine(TRUSTED, OTHER):
         port = host.rpartition(":")[2]

@@ -19,8 +19,6 @@ from crossdock.image.reference import DOCKER_HUB
 HUB_API = "registry-1.docker.io"
 """Where Docker Hub, ``docker.io`` in a reference, answers."""
 _HUB_NAMES = frozenset({DOCKER_HUB, "index.docker.io", HUB_API})
-_LOOPBACK = (ipaddress.ip_network("127.0.0.0/8"), ipaddress.ip_network("::1/128"))
-"""Docker's daemon takes these for insecure whatever its configuration says."""
 _PLACE = re.compile(
     r"(?:(?P<scheme>https?)://)?"
     r"(?P<host>(?:[A-Za-z0-9][A-Za-z0-9._-]*|\[[A-Fa-f0-9:.]+\])(?::[0-9]{1,5})?)"
@@ -138,7 +136,7 @@ class Reader:
     def __init__(self, environ: Mapping[str, str], root: Path) -> None:
         self.problems: list[str] = []
         self.hosts: dict[str, Host] = {}
-        self.networks: list[Network] = [*_LOOPBACK]
+        self.networks: list[Network] = []
         self.namespaces: dict[str, Namespace] = {}
         self._root = root.absolute()
         self._registries_conf = environ.get("CONTAINERS_REGISTRIES_CONF")
