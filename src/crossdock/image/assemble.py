@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from typing import BinaryIO
@@ -116,7 +116,7 @@ class AssembledImage(ImageDocuments):
     """An index over ``parts``, as ``image.model.Image``. Nothing is copied: content is read from where it lies.
 
     Entries keep what their index said of them (annotations, ``os.version``), except names. The index itself keeps the
-    annotations on which the images agree; ``annotations`` are added. Manifests of Docker's own type alone give Docker's
+    annotations on which the images agree. Manifests of Docker's own type alone give Docker's
     manifest list, which old registries and engines want. Raises InputError when two parts are for one platform.
 
     Manifests stay as they are, so an attestation keeps its link (``vnd.docker.reference.digest``) and what it says of
@@ -125,12 +125,12 @@ class AssembledImage(ImageDocuments):
     it, which may be signed, names its subject by digest.
     """
 
-    def __init__(self, parts: Sequence[Part], annotations: Mapping[str, str] | None = None) -> None:
+    def __init__(self, parts: Sequence[Part]) -> None:
         self.name = _names(parts)
         self._where = {part.manifest.digest: part.image for part in parts}
         self._where |= {about.digest: part.image for part in parts for about in part.attestations}
         _refuse_twice(parts)
-        said = _common_annotations([part.image for part in parts]) | dict(annotations or {})
+        said = _common_annotations([part.image for part in parts])
         # Platforms first and attestations last is the order that other tools write.
         entries = [part.manifest for part in parts] + [about for part in parts for about in part.attestations]
         docker = not said and all(entry.media_type == DOCKER_MANIFEST for entry in entries)

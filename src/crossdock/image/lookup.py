@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from crossdock.errors import CrossdockError, Kind, RegistryError, UsageError
 from crossdock.image.documents import MalformedError, load_object
-from crossdock.image.model import MANIFEST_TYPES
+from crossdock.image.model import MANIFEST_TYPES, Manifest
 from crossdock.image.reference import Reference, parse_reference
 from crossdock.image.registries import Registries
 from crossdock.platforms import Platform
@@ -135,22 +135,21 @@ class _Lookup:
         try:
             await image.fetch()
             index = image.index()
-            platforms = []
-            for entry in index.images:
-                if entry.platform is None:
-                    continue
-                known = entry.digest == index.descriptor.digest
-                if self._sizes and not known and entry.media_type in MANIFEST_TYPES:
-                    await image.fetch_manifest(entry)
-                    known = True
-                manifest = image.manifest(entry) if known else None
-                size = sum(blob.size for blob in (manifest.config, *manifest.layers)) if manifest else None
-                platforms.append(PlatformImage(entry.platform, entry.digest, size))
+            known = [entry for entry in index.images if entry.digest == index.descriptor.digest]
+            if self._sizes:
+                known = [entry for entry in index.images if entry.media_type in MANIFEST_TYPES]
+                await asyncio.gather(*map(image.fetch_manifest, known))
+            sizes = {entry.digest: _size(image.manifest(entry)) for entry in known}
+            platforms = tuple(
+                PlatformImage(entry.platform, entry.digest, sizes.get(entry.digest))
+                for entry in index.images
+                if entry.platform
+            )
             if not platforms:
                 raise image.fault("there is no platform in it: it is an artifact, no image", "Name a container image.")
         except CrossdockError as error:
             return ImagePlatforms(str(reference), error=error)
-        return ImagePlatforms(str(reference), index.descriptor.digest, tuple(platforms))
+        return ImagePlatforms(str(reference), index.descriptor.digest, platforms)
 
     async def _alternatives(self, reference: Reference) -> tuple[Alternative, ...]:
         """Other tags that have the platforms, then other images; only what was seen to have them."""
@@ -162,11 +161,10 @@ class _Lookup:
                 tags = await self._tags(reference)
             except CrossdockError:
                 tags = ()  # a registry without a list of tags; successors may still be known
-            own += [(replace(reference, tag=tag, digest=None), "the same for one platform", "")
-                    for tag in architecture_tags(reference.tag, tags)]  # fmt: skip
+            reasons = dict.fromkeys(architecture_tags(reference.tag, tags), "the same for one platform")
             for tag in compatible_tags(reference.tag, tags, limit=CANDIDATES):
-                reason = "an older tag" if is_older(tag, reference.tag) else "another tag of the same repository"
-                own.append((replace(reference, tag=tag, digest=None), reason, ""))
+                reasons[tag] = "an older tag" if is_older(tag, reference.tag) else "another tag of the same repository"
+            own = [(replace(reference, tag=tag, digest=None), reason, "") for tag, reason in reasons.items()]
         others = [(parse_reference(other.reference), other.reason, other.source) for other in successors(reference)]
         return (*await self._usable(own), *await self._usable(others))
 
@@ -187,6 +185,10 @@ class _Lookup:
     def _tags(self, reference: Reference) -> asyncio.Task[tuple[str, ...]]:
         key = (reference.host, reference.repository)
         return _once(self._tag_lists, key, lambda: _tags(reference, self._registries))
+
+
+def _size(manifest: Manifest) -> int:
+    return sum(blob.size for blob in (manifest.config, *manifest.layers))
 
 
 async def _tags(repository: Reference, registries: Registries) -> tuple[str, ...]:

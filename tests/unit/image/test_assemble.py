@@ -162,8 +162,6 @@ def test_annotations_of_the_index_stay_where_the_images_agree(tmp_path: Path) ->
     amd64 = attested(tmp_path / "amd64", AMD64, {**same, "builder": "one"})
     arm64 = attested(tmp_path / "arm64", ARM64, {**same, "builder": "two"})
     assert written(joined(amd64, arm64))["annotations"] == {"org.opencontainers.image.source": same[next(iter(same))]}
-    own = AssembledImage([*parts_of(amd64), *parts_of(arm64)], {"builder": "both"})
-    assert written(own)["annotations"]["builder"] == "both"
 
 
 def test_what_an_entry_says_of_its_system_stays(tmp_path: Path) -> None:
