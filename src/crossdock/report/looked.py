@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from crossdock.errors import CrossdockError
 from crossdock.image.lookup import ImagePlatforms
 from crossdock.image.registry import Limit
-from crossdock.platforms import Platform
+from crossdock.platforms import ARM64, Platform
 
 if TYPE_CHECKING:
     from crossdock.findings import Skipped
@@ -23,6 +23,11 @@ class Looked:
     require: tuple[Platform, ...] = ()
     skipped: tuple[Skipped, ...] = ()
     limits: tuple[tuple[str, Limit], ...] = ()
+
+    @property
+    def wanted(self) -> tuple[Platform, ...]:
+        """What to say of each image whether it has it."""
+        return self.require or (ARM64,)
 
     @property
     def failures(self) -> tuple[CrossdockError, ...]:

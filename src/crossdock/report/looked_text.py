@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from rich.console import RenderableType
 from rich.text import Text
 
 from crossdock.image.lookup import ImagePlatforms
 from crossdock.image.registry import Limit
-from crossdock.platforms import Platform
 from crossdock.report.canvas import Cell, hanging, indented, render, text
 from crossdock.report.looked import Looked
 from crossdock.report.style import Style
@@ -20,7 +17,7 @@ def looked_text(looked: Looked, style: Style) -> str:
     parts: list[RenderableType] = []
     width = max((len(str(entry.platform)) for image in looked.images for entry in image.platforms), default=0)
     for image in looked.images:
-        parts += _image(image, looked.require, width)
+        parts += _image(image, looked, width)
     for image in looked.images:
         parts += _instead(image)
     if looked.skipped:
@@ -30,7 +27,7 @@ def looked_text(looked: Looked, style: Style) -> str:
     return render(style, parts)
 
 
-def _image(image: ImagePlatforms, require: Sequence[Platform], width: int) -> list[RenderableType]:
+def _image(image: ImagePlatforms, looked: Looked, width: int) -> list[RenderableType]:
     """The name, with the digest of an index; below it a line for each platform."""
     name: Cell = (image.asked, "bold")
     if image.error:
@@ -41,7 +38,8 @@ def _image(image: ImagePlatforms, require: Sequence[Platform], width: int) -> li
     parts: list[RenderableType] = [text(*head)]
     for entry in image.platforms:
         parts.append(indented(text(f"{entry.platform!s:{width}}  {_size(entry.size):>9}  ", (entry.digest, "dim"))))
-    return parts + [indented(text((f"✗ no {platform}", "bold red"))) for platform in image.lacks(require)]
+    mark, look = ("✗", "bold red") if looked.require else ("–", "yellow")
+    return parts + [indented(text((f"{mark} no {platform}", look))) for platform in image.lacks(looked.wanted)]
 
 
 def _size(size: int | None) -> str:
@@ -61,16 +59,16 @@ def _instead(image: ImagePlatforms) -> list[RenderableType]:
 
 
 def _summary(looked: Looked) -> list[Text]:
-    total, failed, lacking = len(looked.images), len(looked.failures), len(looked.lacking)
+    total, failed = len(looked.images), len(looked.failures)
+    lacking = sum(bool(image.lacks(looked.wanted)) for image in looked.images)
     images = f"{total} image" if total == 1 else f"{total} images"
     words = [f"{failed} could not be looked up"] * bool(failed)
-    if looked.require:
-        wanted = ", ".join(map(str, looked.require))
-        good = total - failed - lacking
-        words = [f"{good} of {images} {'has' if good == 1 else 'have'} {wanted}", *words]
-        look = ("✗ ", "bold red") if lacking or failed else ("✓ ", "bold green")
-        return [text(look, "; ".join(words))]
-    return [text("; ".join([images, *words]))]
+    good = total - failed - lacking
+    words = [f"{good} of {images} {'has' if good == 1 else 'have'} {', '.join(map(str, looked.wanted))}", *words]
+    if not looked.require:
+        return [text("; ".join(words))]
+    look = ("✗ ", "bold red") if lacking or failed else ("✓ ", "bold green")
+    return [text(look, "; ".join(words))]
 
 
 def _limit(entry: tuple[str, Limit]) -> Text:
