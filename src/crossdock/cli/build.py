@@ -170,7 +170,7 @@ def command(
             for output in destinations:
                 published += publish(
                     output, layout, tags=request.tags, platforms=request.platforms, engine=builder,
-                    plain_http=plain_http, on_bytes=talk.bytes_sent,
+                    plain_http=plain_http, pushing=talk.pushing,
                 )  # fmt: skip
             if metadata_file:
                 _write_metadata(metadata_file, verified, request.tags)

@@ -6,11 +6,12 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Sequence
-from functools import partial
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from crossdock.cli.options import registries
+from crossdock.cli.output import Progress
 from crossdock.cli.outputs import Destination, Output
 from crossdock.errors import CrossdockError, UsageError
 
@@ -18,8 +19,8 @@ if TYPE_CHECKING:
     from crossdock.engines.model import Engine, EngineInfo
     from crossdock.platforms import Platform
 
-BytesHandler = Callable[[str, int, int], None]
-"""Takes a name, the bytes sent so far and the bytes in all."""
+Pushing = Callable[[str], AbstractContextManager[Progress]]
+"""Takes a name; while it is pushed, what comes of it hears the bytes sent so far and the bytes in all."""
 
 
 def check_outputs(outputs: Sequence[Output], tags: Sequence[str]) -> None:
@@ -58,13 +59,13 @@ def publish(
     platforms: tuple[Platform, ...],
     engine: Engine,
     plain_http: bool,
-    on_bytes: BytesHandler,
+    pushing: Pushing,
 ) -> tuple[str, ...]:
     """Serve one output; returns what it made, in words for the report. Raises CrossdockError."""
     names = output.names or tags
     match output.destination:
         case Destination.REGISTRY:
-            return _push(layout, names, plain_http=plain_http, on_bytes=on_bytes)
+            return _push(layout, names, plain_http=plain_http, pushing=pushing)
         case Destination.ENGINE:
             loaded = engine.load(layout, platforms, names)
             return tuple(f"{name} in {engine.name} ({', '.join(map(str, loaded))})" for name in names)
@@ -91,7 +92,7 @@ def load_warning(info: EngineInfo, platforms: Sequence[Platform], outputs: Seque
     )
 
 
-def _push(layout: Path, names: Sequence[str], *, plain_http: bool, on_bytes: BytesHandler) -> tuple[str, ...]:
+def _push(layout: Path, names: Sequence[str], *, plain_http: bool, pushing: Pushing) -> tuple[str, ...]:
     from crossdock.image.layout import LayoutImage
     from crossdock.image.publish import push
     from crossdock.image.reference import parse_reference
@@ -100,7 +101,8 @@ def _push(layout: Path, names: Sequence[str], *, plain_http: bool, on_bytes: Byt
     with registries(plain_http) as reached:
         for name in names:
             reference = parse_reference(name)
-            descriptor = push(LayoutImage(layout), reference, reached, on_progress=partial(on_bytes, name))
+            with pushing(name) as on_progress:
+                descriptor = push(LayoutImage(layout), reference, reached, on_progress=on_progress)
             pushed.append(f"{reference.familiar}@{descriptor.digest}")
     return tuple(pushed)
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING
 
-from crossdock.cli.output import is_live, style_of, write
+from crossdock.cli.output import Progress, is_live, style_of, transferring, write
 from crossdock.engines.model import EngineInfo, EventHandler
 from crossdock.report.built import Built, built_text
 from crossdock.report.progress import BuildProgress
@@ -56,10 +56,9 @@ class Talk:
             output=self._plain,
         )
 
-    def bytes_sent(self, name: str, done: int, total: int) -> None:
-        if self._live and not self._quiet:
-            ending = "\n" if done == total else ""
-            write(f"\r\x1b[2K  pushing {name}: {done / 1e6:.1f} of {total / 1e6:.1f} MB{ending}", sys.stderr)
+    def pushing(self, name: str) -> AbstractContextManager[Progress]:
+        """While ``name`` is pushed; hands over what is to hear of the bytes."""
+        return nullcontext(lambda _done, _total: None) if self._quiet else transferring(f"Pushing {name}")
 
     def finished(self, built: Built) -> None:
         if self._json:
