@@ -71,8 +71,12 @@ class Daemon:
         return done.stdout.strip()
 
     def holds(self) -> tuple[str, str]:
-        """What is in it: containers and images."""
-        return self.docker("ps", "--all", "--quiet"), self.docker("images", "--all", "--quiet")
+        """What is in it: containers and images, sorted, because images of one age have no order."""
+
+        def listed(*arguments: str) -> str:
+            return "\n".join(sorted(self.docker(*arguments).split()))
+
+        return listed("ps", "--all", "--quiet"), listed("images", "--all", "--quiet")
 
     def mounts(self) -> list[str]:
         points = [line.split()[1] for line in Path("/proc/mounts").read_text().splitlines()]
