@@ -66,7 +66,7 @@ class Reason(StrEnum):
 
 _HINTS = {
     Reason.REFUSED: "Is the server running, and is the port right? Start it, or check the address, and run again.",
-    Reason.DNS: "Check the spelling of the host name and this machine's DNS settings, or use --offline.",
+    Reason.DNS: "Check the spelling of the host name, this machine's DNS settings, and whether a proxy is needed.",
     Reason.TIMEOUT: "Check the network and the proxy settings (HTTPS_PROXY, NO_PROXY), then run again.",
     Reason.CERTIFICATE: "Add the authority's certificate to this system's trust store, or name it in SSL_CERT_FILE.",
     Reason.NOT_TLS: "The server speaks plain HTTP on this port. If that is intended, run again with --plain-http.",

@@ -165,7 +165,9 @@ class _Lookup:
             for tag in compatible_tags(reference.tag, tags, limit=CANDIDATES):
                 reasons[tag] = "an older tag" if is_older(tag, reference.tag) else "another tag of the same repository"
             own = [(replace(reference, tag=tag, digest=None), reason, "") for tag, reason in reasons.items()]
+        known = {candidate for candidate, _, _ in own}
         others = [(parse_reference(other.reference), other.reason, other.source) for other in successors(reference)]
+        others = [other for other in others if other[0] not in known]
         return (*await self._usable(own), *await self._usable(others))
 
     async def _usable(self, candidates: Sequence[tuple[Reference, str, str]]) -> tuple[Alternative, ...]:

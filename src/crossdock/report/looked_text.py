@@ -15,9 +15,13 @@ from crossdock.report.style import Style
 def looked_text(looked: Looked, style: Style) -> str:
     """Each image with its platforms, then what could be used instead, what was not looked at, and a summary."""
     parts: list[RenderableType] = []
-    width = max((len(str(entry.platform)) for image in looked.images for entry in image.platforms), default=0)
+    entries = [entry for image in looked.images for entry in image.platforms]
+    widths = (
+        max((len(str(entry.platform)) for entry in entries), default=0),
+        max((len(_size(entry.size)) for entry in entries), default=0),
+    )
     for image in looked.images:
-        parts += _image(image, looked, width)
+        parts += _image(image, looked, widths)
     for image in looked.images:
         parts += _instead(image)
     if looked.skipped:
@@ -27,7 +31,7 @@ def looked_text(looked: Looked, style: Style) -> str:
     return render(style, parts)
 
 
-def _image(image: ImagePlatforms, looked: Looked, width: int) -> list[RenderableType]:
+def _image(image: ImagePlatforms, looked: Looked, widths: tuple[int, int]) -> list[RenderableType]:
     """The name, with the digest of an index; below it a line for each platform."""
     name: Cell = (image.asked, "bold")
     if image.error:
@@ -37,7 +41,8 @@ def _image(image: ImagePlatforms, looked: Looked, width: int) -> list[Renderable
     head: list[Cell] = [name] if single else [name, "  ", (image.digest or "", "dim")]
     parts: list[RenderableType] = [text(*head)]
     for entry in image.platforms:
-        parts.append(indented(text(f"{entry.platform!s:{width}}  {_size(entry.size):>9}  ", (entry.digest, "dim"))))
+        columns = (f"{entry.platform!s:{widths[0]}}", f"{_size(entry.size):>{widths[1]}}")
+        parts.append(indented(text("  ".join(filter(None, columns)), "  ", (entry.digest, "dim"))))
     mark, look = ("✗", "bold red") if looked.require else ("–", "yellow")
     return parts + [indented(text((f"{mark} no {platform}", look))) for platform in image.lacks(looked.wanted)]
 
@@ -64,7 +69,7 @@ def _summary(looked: Looked) -> list[Text]:
     images = f"{total} image" if total == 1 else f"{total} images"
     words = [f"{failed} could not be looked up"] * bool(failed)
     good = total - failed - lacking
-    words = [f"{good} of {images} {'has' if good == 1 else 'have'} {', '.join(map(str, looked.wanted))}", *words]
+    words = [f"{good} of {images} {'has' if 1 in (good, total) else 'have'} {', '.join(map(str, looked.wanted))}", *words]
     if not looked.require:
         return [text("; ".join(words))]
     look = ("✗ ", "bold red") if lacking or failed else ("✓ ", "bold green")
