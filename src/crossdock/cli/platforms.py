@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -90,12 +91,18 @@ def command(
     from crossdock.image.lookup import look_up
     from crossdock.report.looked import Looked
 
-    with registries(plain_http, login=login, hosts=_hosts(asked)) as reached:
+    with registries(plain_http, login=login, hosts=_hosts(asked) if login else ()) as reached:
         if pattern is not None:
             asked = _tags(asked, pattern, reached)
         with counting("Looking up images") as on_done:
             found = look_up(
-                asked, reached, wanted=() if pattern is not None else require or (ARM64,), sizes=sizes, on_done=on_done
+                asked,
+                reached,
+                wanted=() if pattern is not None else require or (ARM64,),
+                sizes=sizes,
+                on_done=on_done,
+                # What shows the result takes as long to load as an answer to come.
+                meanwhile=lambda: import_module(f"crossdock.report.{'json' if format_ == 'json' else 'looked_text'}"),
             )
         looked = Looked(found, require, skipped, reached.limits())
     if format_ == "json":

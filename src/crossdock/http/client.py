@@ -83,10 +83,12 @@ class Http:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def run(self, work: Coroutine[Any, Any, T]) -> T:
-        """Run a coroutine on the client's event loop and wait for what it returns or raises. Ctrl-C cancels it."""
+    def run(self, work: Coroutine[Any, Any, T], meanwhile: Callable[[], object] = lambda: None) -> T:
+        """Run a coroutine on the client's event loop and wait for what it returns or raises. Ctrl-C cancels it.
+        ``meanwhile`` is done in this thread before it begins to wait."""
         future = self.start(work)
         try:
+            meanwhile()
             return future.result()
         except BaseException:
             future.cancel()

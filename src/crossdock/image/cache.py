@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -67,15 +66,10 @@ class DocumentCache:
             return b""
 
     def _write(self, path: str, data: bytes) -> None:
-        """Whole or not at all, as ``source.write_atomically``, but without waiting for the disk."""
-        temporary = f"{path}.{os.getpid()}"
-        try:
-            with self._create(temporary) as file:
-                file.write(data)
-            os.replace(temporary, path)  # noqa: PTH105
-        except OSError:
-            with contextlib.suppress(OSError):
-                os.unlink(temporary)  # noqa: PTH108
+        """In place, which is twice as quick as beside it and renamed: what is only written in part has not the digest
+        that it is read by, and is as good as not there."""
+        with contextlib.suppress(OSError), self._create(path) as file:
+            file.write(data)
 
     def _create(self, path: str) -> BinaryIO:
         try:

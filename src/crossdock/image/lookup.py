@@ -79,13 +79,15 @@ def look_up(
     wanted: Sequence[Platform] = (),
     sizes: bool = False,
     on_done: Callable[[int, int], None] = lambda _done, _total: None,
+    meanwhile: Callable[[], object] = lambda: None,
 ) -> tuple[ImagePlatforms, ...]:
     """The platforms of each image, in the order asked for; what fails for one is told with it and stops no other.
 
     For an image without one of ``wanted``, alternatives are looked for. ``sizes`` asks for the size of each platform
-    as well, a further request for each. ``on_done`` hears how many of how many images are done.
+    as well, a further request for each. ``on_done`` hears how many of how many images are done; ``meanwhile`` is done
+    while the first answers are on their way.
     """
-    return registries.run(_Lookup(registries, tuple(wanted), sizes).all(asked, on_done))
+    return registries.run(_Lookup(registries, tuple(wanted), sizes).all(asked, on_done), meanwhile)
 
 
 def find_tags(repository: Reference, pattern: str, registries: Registries) -> tuple[str, ...]:

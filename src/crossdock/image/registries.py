@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
 from crossdock.http.client import Http
@@ -51,9 +51,9 @@ class Registries:
         """The image that a reference names. Nothing is asked yet."""
         return RegistryImage(reference, self.registry(reference.host), self.cache)
 
-    def run(self, work: Coroutine[Any, Any, T]) -> T:
+    def run(self, work: Coroutine[Any, Any, T], meanwhile: Callable[[], object] = lambda: None) -> T:
         """Do what the coroutines of registries and images do, and wait for it. Not from within one of them."""
-        return self.http.run(work)
+        return self.http.run(work, meanwhile)
 
     def limits(self) -> tuple[tuple[str, Limit], ...]:
         """Which registries said how much they still give, and how much that is."""

@@ -47,6 +47,7 @@ class Registry:
         self._settings = settings
         self._plain_http = plain_http
         self._servers: dict[Endpoint, Server] = {}
+        self._orders: dict[tuple[str, bool], tuple[Server, ...]] = {}
         self._unhelpful: dict[str, str] = {}
         """Mirrors that did not give what was asked for, and why not, when they were asked last."""
         self._exhausted: Document | None = None
@@ -90,8 +91,7 @@ class Registry:
         self, reference: Reference, tail: str, ask: Callable[[Server], Coroutine[Any, Any, Answer]]
     ) -> Answer:
         """Ask mirrors and registry in turn, until one gives what is asked for."""
-        endpoints = self._settings.endpoints(self.host, reference.repository, by_digest=":" in tail)
-        *mirrors, itself = (self._server(endpoint) for endpoint in endpoints)
+        *mirrors, itself = self._in_order(reference.repository, by_digest=":" in tail)
         for mirror in mirrors:
             if mirror.down:
                 continue
@@ -109,6 +109,13 @@ class Registry:
         except RegistryError as error:
             self._with_mirrors(error)
             raise
+
+    def _in_order(self, repository: str, *, by_digest: bool) -> tuple[Server, ...]:
+        key = (repository, by_digest)
+        if key not in self._orders:
+            endpoints = self._settings.endpoints(self.host, repository, by_digest=by_digest)
+            self._orders[key] = tuple(map(self._server, endpoints))
+        return self._orders[key]
 
     def _server(self, endpoint: Endpoint) -> Server:
         if endpoint not in self._servers:

@@ -69,7 +69,10 @@ def _summary(looked: Looked) -> list[Text]:
     images = f"{total} image" if total == 1 else f"{total} images"
     words = [f"{failed} could not be looked up"] * bool(failed)
     good = total - failed - lacking
-    words = [f"{good} of {images} {'has' if 1 in (good, total) else 'have'} {', '.join(map(str, looked.wanted))}", *words]
+    words = [
+        f"{good} of {images} {'has' if 1 in (good, total) else 'have'} {', '.join(map(str, looked.wanted))}",
+        *words,
+    ]
     if not looked.require:
         return [text("; ".join(words))]
     look = ("✗ ", "bold red") if lacking or failed else ("✓ ", "bold green")
