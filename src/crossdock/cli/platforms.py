@@ -25,7 +25,7 @@ from crossdock.cli.options import (
 )
 from crossdock.cli.output import counting, style_of, write
 from crossdock.errors import CrossdockError, ExitCode, UsageError
-from crossdock.platforms import ARM64, Platform
+from crossdock.platforms import Platform
 
 if TYPE_CHECKING:
     from crossdock.findings import Skipped
@@ -88,7 +88,7 @@ def command(
         raise UsageError(
             "no image is named", hint="Name images, or a file with -f FILE. See crossdock platforms --help"
         )
-    from crossdock.image.lookup import look_up
+    from crossdock.image.lookup import WANTED, look_up
     from crossdock.report.looked import Looked
 
     with registries(plain_http, login=login, hosts=_hosts(asked) if login else ()) as reached:
@@ -98,7 +98,7 @@ def command(
             found = look_up(
                 asked,
                 reached,
-                wanted=() if pattern is not None else require or (ARM64,),
+                wanted=() if pattern is not None else require or WANTED,
                 sizes=sizes,
                 on_done=on_done,
                 # What shows the result takes as long to load as an answer to come.

@@ -33,7 +33,6 @@ from crossdock.engines.trouble import failed_step, failure
 from crossdock.errors import EngineError, UsageError
 from crossdock.image.assemble import assemble_index
 from crossdock.image.layout import LayoutImage, LayoutWriter
-from crossdock.image.model import Image
 from crossdock.image.reference import parse_reference
 from crossdock.platforms import Platform, host_platform
 from crossdock.process import Command, CommandTimeout, Runner, uninterrupted
@@ -229,8 +228,7 @@ class Buildah:
                     self._run_build(next(commands), platform, entry, on_event)
                     self._buildah(next(commands), "buildah could not write the image it built")
                     self._keep_docker_settings(store, layout, platform)
-            tagged = [(platform, LayoutImage(layout, inputs.slug(platform))) for platform in request.platforms]
-            images: list[tuple[Image, Platform]] = [(image, p) for p, image in tagged]
+            images = [(LayoutImage(layout, inputs.slug(platform)), platform) for platform in request.platforms]
             assemble_index(LayoutWriter(layout), images, unverified=True)
             return layout
         except BaseException:

@@ -34,10 +34,7 @@ def as_index(folder: Path) -> None:
 
 def assemble(parts: Sequence[tuple[Platform, Path]], folder: Path) -> Path:
     """Join images of one platform each (layouts, or archives of them) into one layout."""
-    images: list[tuple[Image, Platform]] = []
-    for platform, part in parts:
-        image: Image = ArchiveImage(part) if part.is_file() else LayoutImage(part)
-        images.append((image, platform))
+    images = [(ArchiveImage(part) if part.is_file() else LayoutImage(part), platform) for platform, part in parts]
     assemble_index(LayoutWriter(folder), images, unverified=True)
     return folder
 

@@ -13,10 +13,12 @@ from crossdock.image.documents import MalformedError, load_object
 from crossdock.image.model import MANIFEST_TYPES, Manifest
 from crossdock.image.reference import Reference, parse_reference
 from crossdock.image.registries import Registries
-from crossdock.platforms import Platform
+from crossdock.platforms import ARM64, Platform
 
 T = TypeVar("T")
 
+WANTED = (ARM64,)
+"""What an image should have when nobody says otherwise."""
 CANDIDATES = 6
 """Other tags of a repository that are looked at, at most, to find one with the platforms that are missing."""
 ALTERNATIVES = 2

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import urlencode, urljoin, urlsplit, urlunsplit
 
@@ -18,11 +18,7 @@ from crossdock.image.model import Descriptor, Image
 from crossdock.image.reference import Reference
 from crossdock.image.registries import Registries
 from crossdock.image.registry_image import ACCEPT
-from crossdock.image.stream import digest_of
-
-Progress = Callable[[int, int], None]
-"""Takes the bytes that have got to the registry and the bytes in all. Called from several threads, one at a time. The
-first never falls: what has to be sent again is not taken back."""
+from crossdock.image.stream import Progress, digest_of
 
 UPLOADS = 4
 """Blobs on their way at once: enough to fill a line with latency, few enough for a small registry."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 import shutil
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,12 +16,12 @@ from crossdock.image.archive import write_oci_archive
 from crossdock.image.documents import contents
 from crossdock.image.layout import LayoutWriter
 from crossdock.image.model import Descriptor, Image
+from crossdock.image.stream import Progress
 
 DOWNLOADS = 4
 """Blobs on their way at once."""
 _END_SECONDS = 2.0
 """How long threads that were told to stop are waited for."""
-Progress = Callable[[int, int], None]
 
 
 def pull_layout(image: Image, destination: Path, tags: Sequence[str] = (), *, on_progress: Progress) -> None:

@@ -121,22 +121,27 @@ class RegistryImage(ImageDocuments):
         """By digest from the cache; a tag in one GET. Docker Hub counts GETs but not HEADs, so there a tag whose
         digest is cached is only looked at."""
         if self._root is None:
-            wanted = self.reference.digest or await self._unchanged()
-            cached = self._cache.document(wanted) if self._cache and wanted else None
-            if wanted and cached and cached.media_type in INDEX_TYPES | MANIFEST_TYPES:
-                self._root = self._known(wanted, cached.media_type, cached.data)
-            else:
-                self._root = await self._ask_root()
+            self._root = await self._cached_root() or await self._ask_root()
         return self._root
 
-    async def _unchanged(self) -> str | None:
-        """The digest of a tag of Docker Hub, if it still is the one that it had."""
-        known = self._cache.tagged(self.reference) if self._cache and self.registry.host == DOCKER_HUB else None
-        if not known or not self._cache or not self._cache.document(known):
+    async def _cached_root(self) -> Descriptor | None:
+        if not self._cache:
             return None
+        digest = self.reference.digest
+        if not digest and self.registry.host == DOCKER_HUB:
+            digest = self._cache.tagged(self.reference)
+        cached = self._cache.document(digest) if digest else None
+        if not digest or not cached or cached.media_type not in INDEX_TYPES | MANIFEST_TYPES:
+            return None
+        if not self.reference.digest and not await self._still_has(digest):
+            return None
+        return self._known(digest, cached.media_type, cached.data)
+
+    async def _still_has(self, digest: str) -> bool:
+        """Whether the tag still is what it was."""
         tail = f"manifests/{self.reference.identifier}"
         answer = await self.registry.get(self.reference, tail, method="HEAD", headers=ACCEPT)
-        return known if answer.status == 200 and answer.headers.get("docker-content-digest") == known else None
+        return answer.status == 200 and answer.headers.get("docker-content-digest") == digest
 
     async def _ask_root(self) -> Descriptor:
         data, media_type = await self._manifest(self.reference.identifier)

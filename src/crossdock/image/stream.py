@@ -13,6 +13,9 @@ from crossdock.image.model import Descriptor
 Fault = Callable[[str, str], CrossdockError]
 """Makes the error that fits where the content came from, of what happened and what to do."""
 
+Progress = Callable[[int, int], None]
+"""Takes the bytes that have arrived and the bytes in all. Called from several threads, one at a time."""
+
 
 class Readable(Protocol):
     def read(self, size: int, /) -> bytes: ...

@@ -5,12 +5,16 @@ from __future__ import annotations
 import io
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.table import Table
 from rich.text import Text
 
 from crossdock.report.style import Style, fit, harmless
+
+if TYPE_CHECKING:
+    from crossdock.findings import Skipped
 
 STACKED_BELOW = 64
 """Narrower than this, a table's row becomes a small block: columns would be a few characters wide."""
@@ -95,3 +99,12 @@ def _stacked(row: Sequence[Cell]) -> list[RenderableType]:
     for cell in row[:-1]:
         head += [cell, "  "]
     return [text(*head[:-1]), indented(text(row[-1]))]
+
+
+def not_looked_at(skipped: Sequence[Skipped]) -> list[RenderableType]:
+    """What a verb left out, and why; nothing where it left out nothing."""
+    if not skipped:
+        return []
+    rows: list[RenderableType] = [text(("Not looked at", "bold"))]
+    rows += [hanging("-", text((item.what, "bold"), f": {item.why}"), label_width=2) for item in skipped]
+    return [*rows, ""]

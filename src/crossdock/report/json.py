@@ -368,7 +368,7 @@ def platforms_report(looked: Looked) -> PlatformsReport:
     return PlatformsReport(
         "crossdock.platforms/v1",
         tuple(map(_image, looked.images)),
-        tuple(SkippedObject(_text(item.what), _text(item.why)) for item in looked.skipped),
+        _skipped(looked.skipped),
         tuple(LimitObject(host, limit.allowed, limit.left, limit.seconds) for host, limit in looked.limits),
     )
 

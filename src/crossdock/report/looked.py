@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from crossdock.errors import CrossdockError
-from crossdock.image.lookup import ImagePlatforms
+from crossdock.image.lookup import WANTED, ImagePlatforms
 from crossdock.image.registry import Limit
-from crossdock.platforms import ARM64, Platform
+from crossdock.platforms import Platform
 
 if TYPE_CHECKING:
     from crossdock.findings import Skipped
@@ -27,7 +27,7 @@ class Looked:
     @property
     def wanted(self) -> tuple[Platform, ...]:
         """What to say of each image whether it has it."""
-        return self.require or (ARM64,)
+        return self.require or WANTED
 
     @property
     def failures(self) -> tuple[CrossdockError, ...]:

@@ -7,7 +7,7 @@ from rich.text import Text
 
 from crossdock.image.lookup import ImagePlatforms
 from crossdock.image.registry import Limit
-from crossdock.report.canvas import Cell, hanging, indented, render, text
+from crossdock.report.canvas import Cell, indented, not_looked_at, render, text
 from crossdock.report.looked import Looked
 from crossdock.report.style import Style
 
@@ -24,10 +24,7 @@ def looked_text(looked: Looked, style: Style) -> str:
         parts += _image(image, looked, widths)
     for image in looked.images:
         parts += _instead(image)
-    if looked.skipped:
-        parts += ["", text(("Not looked at", "bold"))]
-        parts += [hanging("-", text((item.what, "bold"), f": {item.why}"), label_width=2) for item in looked.skipped]
-    parts += ["", *_summary(looked), *map(_limit, looked.limits)]
+    parts += ["", *not_looked_at(looked.skipped), *_summary(looked), *map(_limit, looked.limits)]
     return render(style, parts)
 
 

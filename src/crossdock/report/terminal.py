@@ -13,13 +13,12 @@ from rich.text import Text
 from crossdock.findings import Finding, Safety, Severity
 from crossdock.http.evidence import EvidenceStatus
 from crossdock.plan.model import BuildPlan, Strategy
-from crossdock.report.canvas import Cell, hanging, indented, render, table, text
+from crossdock.report.canvas import Cell, hanging, indented, not_looked_at, render, table, text
 from crossdock.report.excerpt import excerpt
 from crossdock.report.style import Style, harmless
 from crossdock.verify.model import CheckResult, Status, VerifyResult
 
 if TYPE_CHECKING:  # a verb needs the types of its own results only
-    from crossdock.findings import Skipped
     from crossdock.fixes.decide import Decision
     from crossdock.fixes.port import PortResult
     from crossdock.image.inspect import Inspection
@@ -57,7 +56,7 @@ def check_text(checked: Checked, style: Style) -> str:
     for decision in checked.decisions:
         parts += _finding(decision, checked.sources.get(decision.finding.location.path), style, explained)
         parts.append("")
-    parts += _skipped(checked.skipped)
+    parts += not_looked_at(checked.skipped)
     parts += _check_summary(checked, style)
     return render(style, parts)
 
@@ -131,14 +130,6 @@ def _evidence(decision: Decision, indent: int) -> list[RenderableType]:
     return [indented(text((line, "dim")), indent) for line in lines]
 
 
-def _skipped(skipped: Sequence[Skipped]) -> list[RenderableType]:
-    if not skipped:
-        return []
-    rows: list[RenderableType] = [text(("Not looked at", "bold"))]
-    rows += [hanging("-", text((item.what, "bold"), f": {item.why}"), label_width=2) for item in skipped]
-    return [*rows, ""]
-
-
 def _check_summary(checked: Checked, style: Style) -> list[RenderableType]:
     looked = _count(len(checked.files), "Dockerfile") if len(checked.files) != 1 else checked.files[0]
     if not checked.files:
@@ -200,7 +191,7 @@ def port_text(result: PortResult, style: Style, *, written: bool | None) -> str:
         parts.append(text(("Not fixed", "bold")))
         parts += [part for decision in left for part in _left(decision)]
         parts.append("")
-    parts += _skipped(result.skipped)
+    parts += not_looked_at(result.skipped)
     parts.append(_port_summary(result, left, written=written))
     return render(style, parts)
 

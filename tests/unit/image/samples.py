@@ -10,9 +10,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from crossdock.image.assemble import assemble_index
-from crossdock.image.documents import descriptor_json, to_json
+from crossdock.image.documents import contents, descriptor_json, to_json
 from crossdock.image.layout import LayoutImage, LayoutWriter
-from crossdock.image.model import OCI_CONFIG, OCI_INDEX, OCI_LAYER_GZIP, OCI_MANIFEST, Descriptor
+from crossdock.image.model import OCI_CONFIG, OCI_INDEX, OCI_LAYER_GZIP, OCI_MANIFEST, Descriptor, Image
 from crossdock.image.stream import digest_of
 from crossdock.platforms import AMD64, ARM64, Platform
 
@@ -80,3 +80,13 @@ def document(layout: LayoutImage, descriptor: Descriptor) -> dict[str, object]:
 
 def set_index_json(folder: Path, entries: list[dict[str, object]]) -> None:
     (folder / "index.json").write_bytes(to_json({"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": entries}))
+
+
+def everything(image: Image) -> dict[str, bytes]:
+    """All content by digest."""
+    parts = contents(image)
+    found = {document.digest: image.read(document) for document in parts.documents}
+    for blob in parts.blobs:
+        with image.open(blob) as stream:
+            found[blob.digest] = stream.read()
+    return found

@@ -15,29 +15,18 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from samples import config, layer, write_image, write_index
+from samples import config, everything, layer, write_image, write_index
 
 from crossdock.errors import CrossdockError, InputError
 from crossdock.http.client import Http
 from crossdock.image.archive import ArchiveImage, write_oci_archive
-from crossdock.image.documents import contents
 from crossdock.image.layout import LayoutImage, blob_path
 from crossdock.image.locate import open_image
-from crossdock.image.model import OCI_LAYER, OCI_LAYER_GZIP, Image
+from crossdock.image.model import OCI_LAYER, OCI_LAYER_GZIP
 from crossdock.image.registries import Registries
 from crossdock.image.registry_image import RegistryImage
 from crossdock.image.stream import digest_of
 from crossdock.platforms import AMD64, ARM64
-
-
-def everything(image: Image) -> dict[str, bytes]:
-    """All content by digest."""
-    parts = contents(image)
-    found = {document.digest: image.read(document) for document in parts.documents}
-    for blob in parts.blobs:
-        with image.open(blob) as stream:
-            found[blob.digest] = stream.read()
-    return found
 
 
 def tar(path: Path, members: Mapping[str, bytes], links: Mapping[str, str] | None = None) -> Path:

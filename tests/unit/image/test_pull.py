@@ -14,7 +14,7 @@ from typing import BinaryIO, Protocol
 import pytest
 from faulty import Answer, Server
 from interrupted import SLOW, interrupted_when
-from samples import write_image, write_index
+from samples import everything, write_image, write_index
 
 from crossdock.errors import CrossdockError, InputError, RegistryError
 from crossdock.http.client import Http
@@ -46,15 +46,6 @@ def pull(request: pytest.FixtureRequest) -> Pull:
 
 def quiet(done: int, total: int) -> None:
     """Nobody watches."""
-
-
-def everything(image: Image) -> dict[str, bytes]:
-    parts = contents(image)
-    found = {document.digest: image.read(document) for document in parts.documents}
-    for blob in parts.blobs:
-        with image.open(blob) as stream:
-            found[blob.digest] = stream.read()
-    return found
 
 
 def remote(server: Server, image: LayoutImage, http: Http, home: Path) -> RegistryImage:
