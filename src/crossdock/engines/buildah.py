@@ -43,6 +43,10 @@ _PROBE_SECONDS = 30.0
 _STORE_SECONDS = 1800.0
 _OWN_WORDS = re.compile(r"subprocess exited with status \d+|Error: exit status \d+")
 """What buildah says after a program that failed, which is told by the exit code already."""
+_COULD_NOT_COPY = re.compile(r"(?:Close_Fd|Error) sealing memfd copy: Device or resource busy")
+"""Before a program that it isolates by chroot buildah starts a sealed copy of itself, which the kernel now and then
+refuses (EBUSY of F_ADD_SEALS, fcntl(2)). Nothing of the image has run then, and the next try succeeds."""
+_TRIES = 3
 _VERSION = re.compile(r"buildah version (\d+)\.(\d+)(?:\.(\d+))?")
 
 
@@ -245,17 +249,21 @@ class Buildah:
                 inputs.remove(work)
 
     def _run_build(self, command: Command, platform: Platform, prepared: Prepared, on_event: EventHandler) -> None:
-        progress = BuildahProgress(platform, prepared)
-
         def read(line: str) -> None:
             for event in progress.feed(line):
                 on_event(event)
 
-        exit_code = self._runner.stream(command, read)
-        if exit_code == 0:
-            for event in progress.finish():
-                on_event(event)
-            return
+        for _ in range(_TRIES):  # what was built stays in the store: the next try goes on from there
+            progress = BuildahProgress(platform, prepared)
+            exit_code = self._runner.stream(command, read)
+            if exit_code == 0:
+                for event in progress.finish():
+                    on_event(event)
+                return
+            if not _could_not_start(progress.log()):
+                break
+            again = "buildah could not start a copy of itself; trying again"
+            on_event(BuildEvent(StepState.OUTPUT, f"{platform} note", platform, text=again))
         where = f"Dockerfile:{progress.line}" if progress.line else None
         if progress.failed:
             raise failure(failed_step(progress.failed), progress.log(), where=where)
@@ -317,10 +325,14 @@ class Buildah:
         def result(verdict: SmokeVerdict, exit_code: int | None) -> SmokeResult:
             return SmokeResult(platform, verdict, exit_code, time.monotonic() - began, tuple(lines))
 
-        try:
-            exit_code = self._runner.stream(command, keep, timeout=timeout)
-        except CommandTimeout:
-            return result(SmokeVerdict.HUNG if must_end else SmokeVerdict.RAN, None)
+        for _ in range(_TRIES):
+            lines.clear()
+            try:
+                exit_code = self._runner.stream(command, keep, timeout=timeout)
+            except CommandTimeout:
+                return result(SmokeVerdict.HUNG if must_end else SmokeVerdict.RAN, None)
+            if exit_code == 0 or not _could_not_start(lines):
+                break
         return result(judge(exit_code, tuple(lines)), exit_code)
 
     def load(self, layout: Path, platforms: tuple[Platform, ...], tags: tuple[str, ...]) -> tuple[Platform, ...]:
@@ -388,6 +400,10 @@ def _write_inputs(work: Path, platform: Platform, prepared: Prepared) -> None:
         target.write_bytes(file.data)
         target.chmod(file.mode)
         os.utime(target, (0, 0))  # the same text is the same layer
+
+
+def _could_not_start(lines: list[str]) -> bool:
+    return any(_COULD_NOT_COPY.fullmatch(line) for line in lines)
 
 
 def _smoke_run(facts: BuildahFacts, runner: Runner) -> tuple[str, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -12,11 +12,12 @@ from scripted import ScriptedRunner
 from crossdock.engines.buildah import Buildah, BuildahFacts, ask_buildah, build_commands, choose_isolation
 from crossdock.engines.buildah_store import PrivateStore, StoreFacts, file_system_of, limits, mounts_below
 from crossdock.engines.layouts import one_image
-from crossdock.engines.model import BuildRequest
+from crossdock.engines.model import BuildRequest, SmokeVerdict
 from crossdock.errors import EngineError, InputError, UsageError
 from crossdock.image.layout import LayoutImage, LayoutWriter
 from crossdock.image.model import OCI_MANIFEST
 from crossdock.platforms import AMD64, ARM64, DEFAULT_TARGETS
+from crossdock.process import Command, LineHandler
 
 STORE = StoreFacts("overlay", "/var/lib/containers/storage", "")
 FACTS = BuildahFacts((1, 28, 2), STORE, "chroot", AMD64)
@@ -265,6 +266,61 @@ def test_mounts_in_a_folder_innermost_first() -> None:
         "/tmp/w/s/root/overlay/1/merged/proc",
         "/tmp/w/s/root/overlay/1/merged",
     )
+
+
+BUSY = "Close_Fd sealing memfd copy: Device or resource busy\n"
+
+
+@dataclass
+class BusyAtFirst(ScriptedRunner):
+    """The kernel refuses ``buildah build`` and ``buildah run`` so many times."""
+
+    refusals: int = 1
+
+    def stream(self, command: Command, on_line: LineHandler, *, timeout: float | None = None) -> int:
+        if self.refusals and command.argv[1] in ("build", "run"):
+            self.refusals -= 1
+            for line in ("STEP 1/1: RUN make", BUSY.strip(), "Error: building at STEP: exit status 1"):
+                on_line(line)
+            return 1
+        return super().stream(command, on_line, timeout=timeout)
+
+
+@pytest.mark.parametrize(("refusals", "tries", "code"), [(1, 2, 7), (2, 3, 7), (9, 3, 1)])
+def test_a_build_is_tried_again_when_buildah_could_not_start_itself(
+    tmp_path: Path, refusals: int, tries: int, code: int
+) -> None:
+    answers = {
+        "buildah --version": (0, "buildah version 1.28.2 (x)", ""),
+        "buildah info": (0, INFO, ""),
+        **WORKS,
+        "buildah build": (7, "STEP 1/1: FROM scratch\n", ""),
+    }
+    runner = BusyAtFirst(("buildah",), answers, refusals=refusals)
+    said: list[str] = []
+    with pytest.raises(EngineError) as raised:
+        Buildah(runner).build(REQUEST, tmp_path, lambda event: said.append(event.text))
+    assert ("exit code 7" in str(raised.value)) is (code == 7)
+    assert refusals - runner.refusals + (code == 7) == tries
+    assert "buildah could not start a copy of itself; trying again" in said
+
+
+def test_a_smoke_run_is_tried_again_when_buildah_could_not_start_itself(tmp_path: Path) -> None:
+    writer = LayoutWriter(tmp_path / "layout")
+    config = {"os": "linux", "architecture": "arm64", "config": {"Cmd": ["/run"]}, "rootfs": {"type": "layers"}}
+    added = writer.add_document(json.dumps(config).encode(), "application/vnd.oci.image.config.v1+json")
+    named = {"mediaType": added.media_type, "digest": added.digest, "size": added.size}
+    manifest = {"schemaVersion": 2, "mediaType": OCI_MANIFEST, "config": named, "layers": []}
+    writer.finish(writer.add_document(json.dumps(manifest).encode(), OCI_MANIFEST))
+    answers = {
+        "buildah --version": (0, "buildah version 1.28.2 (x)", ""),
+        "buildah info": (0, INFO, ""),
+        **WORKS,
+        "buildah from": (0, "", ""),
+        "buildah run": (0, "hello\n", ""),
+    }
+    result = Buildah(BusyAtFirst(("buildah",), answers)).smoke(tmp_path / "layout", ARM64, ("/run",), 10)
+    assert (result.verdict, result.output) == (SmokeVerdict.RAN, ("hello",))
 
 
 def test_a_buildah_that_dies_leaves_no_files(tmp_path: Path) -> None:
