@@ -1,0 +1,59 @@
+"""What the doctor says: one ``Check`` for each thing that was looked at, with the steps that would mend it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from crossdock.doctor.facts import Facts
+from crossdock.host.steps import Step
+
+
+class Topic(StrEnum):
+    """In the order in which they are told."""
+
+    MACHINE = "machine"
+    SYSTEM = "system"
+    DOCKER = "docker"
+    OTHER_ENGINES = "other engines"
+    EMULATION = "emulation"
+    NETWORK = "network"
+
+
+class State(StrEnum):
+    GOOD = "good"
+    NOTE = "note"
+    """Nothing is wrong, but it is good to know (a 64 KiB page size)."""
+    WARNING = "warning"
+    """It works, but something will go wrong sooner or later."""
+    PROBLEM = "problem"
+    """Building or running Arm images does not work until this is mended."""
+    UNKNOWN = "unknown"
+    """It could not be found out; ``what`` says why."""
+
+
+@dataclass(frozen=True)
+class Check:
+    """One line of the report. ``id`` is kebab-case and stable, for programs; ``what`` is one sentence about this
+    machine, with its figures; ``evidence`` holds what it was concluded from, one fact a line."""
+
+    id: str
+    topic: Topic
+    state: State
+    what: str
+    evidence: tuple[str, ...] = ()
+    hint: str = ""
+    """The next thing to do by hand; empty where nothing needs doing."""
+    steps: tuple[Step, ...] = ()
+    """What ``--fix`` would do about it, in order."""
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    facts: Facts
+    checks: tuple[Check, ...]
+
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        """All that would be done, each once (by id), in the order of the checks."""
+        return tuple({step.id: step for check in self.checks for step in check.steps}.values())

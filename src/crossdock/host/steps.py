@@ -1,0 +1,34 @@
+"""A change to a machine, as shell: to be read, carried to another machine as a script, or run here one by one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Step:
+    """One thing that root does to a machine. All of it is POSIX shell (dash, busybox, bash), run with ``set -eu``.
+
+    Besides the shell's own, these functions may be used in ``run`` (they are part of each script):
+
+    - ``keep FILE``: back FILE up before its first change and note it, so that ``doctor --undo`` can put it back; a FILE
+      that does not exist is noted as made. Call it before any command that changes a file by itself.
+    - ``put FILE [MODE]``: standard input becomes FILE, atomically, after ``keep FILE``; the folder is made.
+    - ``service start|restart|enable NAME``: by systemd or OpenRC; where nothing starts services it says so and goes on.
+    - ``note KIND WORD…``: what else was changed, for ``--undo``: ``note binfmt NAME``, ``note group GROUP USER``,
+      ``note packages NAME…`` (only those that were not there before).
+    - ``fail MESSAGE``: end with this message.
+    """
+
+    id: str
+    """Kebab-case, the same for the same change, also from different checks."""
+    title: str
+    """What it does, as an imperative: ``Add Docker's package source``."""
+    why: str
+    done: str
+    """A test that succeeds when there is nothing to do. It changes nothing."""
+    run: str
+    check: str = ""
+    """A test that succeeds when the change works, run afterwards (``docker info``); empty where ``done`` tells."""
+    restarts: str = ""
+    """What is interrupted meanwhile (``Docker, and with it its containers``), so that people are asked."""
