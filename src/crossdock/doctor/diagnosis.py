@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from crossdock.doctor.distribution import Distribution
 from crossdock.doctor.facts import Facts
 from crossdock.host.steps import Step
 
@@ -51,7 +52,16 @@ class Check:
 @dataclass(frozen=True)
 class Diagnosis:
     facts: Facts
+    distribution: Distribution
     checks: tuple[Check, ...]
+
+    def count(self, state: State) -> int:
+        return sum(check.state is state for check in self.checks)
+
+    @property
+    def healthy(self) -> bool:
+        """Whether Arm images can be built and run here as it is."""
+        return not self.count(State.PROBLEM)
 
     @property
     def steps(self) -> tuple[Step, ...]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Literal
 import msgspec
 
 if TYPE_CHECKING:  # a verb needs the types of its own results only
+    from crossdock.doctor.diagnosis import Diagnosis
     from crossdock.findings import Fix, Skipped
     from crossdock.fixes.decide import Decision
     from crossdock.fixes.port import PortResult
@@ -249,6 +250,70 @@ class RegistryReport(msgspec.Struct, frozen=True):
     data: str
 
 
+class BaseObject(msgspec.Struct, frozen=True):
+    id: str
+    version: str
+    codename: str
+
+
+class DistributionObject(msgspec.Struct, frozen=True):
+    """``base`` is the distribution whose packages fit; ``known`` tells whether the catalogue has this one, or whether
+    it was concluded, for the given reasons."""
+
+    id: str
+    name: str
+    version: str
+    base: BaseObject | None
+    known: bool
+    reasons: tuple[str, ...]
+
+
+class MachineObject(msgspec.Struct, frozen=True):
+    """``page_size``, ``memory`` are bytes; null is what could not be found out."""
+
+    platform: str
+    kernel: str
+    cpu: str
+    cores: int
+    page_size: int | None
+    memory: int | None
+    distribution: DistributionObject
+
+
+class CheckedObject(msgspec.Struct, frozen=True):
+    """``steps`` are the ids of the steps that would mend it."""
+
+    id: str
+    topic: str
+    state: Literal["good", "note", "warning", "problem", "unknown"]
+    message: str
+    evidence: tuple[str, ...]
+    hint: str
+    steps: tuple[str, ...]
+
+
+class StepObject(msgspec.Struct, frozen=True):
+    """One change: ``run`` is shell for root; ``done`` succeeds when there is nothing to do."""
+
+    id: str
+    title: str
+    why: str
+    done: str
+    run: str
+    restarts: str
+
+
+class DoctorReport(msgspec.Struct, frozen=True):
+    """What ``crossdock doctor --format json`` prints. ``healthy`` is false when a check's state is problem."""
+
+    schema: Literal["crossdock.doctor/v1"]
+    healthy: bool
+    machine: MachineObject
+    checks: tuple[CheckedObject, ...]
+    steps: tuple[StepObject, ...]
+    unread: tuple[SkippedObject, ...]
+
+
 REPORTS: dict[str, type[msgspec.Struct]] = {
     "check": CheckReport,
     "port": PortReport,
@@ -261,6 +326,7 @@ REPORTS: dict[str, type[msgspec.Struct]] = {
     "index": SentReport,
     "arch": ArchReport,
     "registry": RegistryReport,
+    "doctor": DoctorReport,
 }
 """Verb → the type of its report."""
 
@@ -418,6 +484,43 @@ def arch_report(inspections: Sequence[Inspection]) -> ArchReport:
 
 def registry_report(place: Place) -> RegistryReport:
     return RegistryReport("crossdock.registry/v1", place.address, place.url, _text(str(place.data)))
+
+
+def doctor_report(diagnosis: Diagnosis) -> DoctorReport:
+    facts, found = diagnosis.facts, diagnosis.distribution
+    base = BaseObject(found.base.id, found.base.version, found.base.codename) if found.base else None
+    distribution = DistributionObject(
+        found.id, _text(found.name), _text(found.version), base, found.known, tuple(map(_text, found.reasons))
+    )
+    return DoctorReport(
+        "crossdock.doctor/v1",
+        healthy=diagnosis.healthy,
+        machine=MachineObject(
+            platform=str(facts.platform),
+            kernel=facts.kernel,
+            cpu=_text(facts.cpu.model),
+            cores=facts.cpu.cores,
+            page_size=facts.page_size,
+            memory=facts.memory,
+            distribution=distribution,
+        ),
+        checks=tuple(
+            CheckedObject(
+                id=check.id,
+                topic=check.topic.value,
+                state=check.state.value,
+                message=_text(check.what),
+                evidence=tuple(map(_text, check.evidence)),
+                hint=_text(check.hint),
+                steps=tuple(step.id for step in check.steps),
+            )
+            for check in diagnosis.checks
+        ),
+        steps=tuple(
+            StepObject(step.id, step.title, step.why, step.done, step.run, step.restarts) for step in diagnosis.steps
+        ),
+        unread=tuple(SkippedObject(_text(what), _text(why)) for what, why in facts.unread.items()),
+    )
 
 
 def _binary(binary: Binary) -> BinaryObject:

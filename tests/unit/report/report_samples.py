@@ -2,11 +2,15 @@
 
 from pathlib import Path
 
+from crossdock.doctor.diagnosis import Check, Diagnosis, State, Topic
+from crossdock.doctor.distribution import Base, Distribution
+from crossdock.doctor.facts import Cpu, Facts
 from crossdock.errors import Kind, RegistryError, UsageError
 from crossdock.findings import Confidence, Finding, Fix, Safety, Severity, Skipped, locate
 from crossdock.fixes.decide import NO_FIX, Decision
 from crossdock.fixes.port import Change, PortResult
 from crossdock.host.registry import Place
+from crossdock.host.steps import Step
 from crossdock.http.evidence import Evidence, EvidenceStatus
 from crossdock.image.lookup import Alternative, ImagePlatforms, PlatformImage
 from crossdock.image.registry import Limit
@@ -183,3 +187,45 @@ LOOKED = Looked(
 LOOKED_WELL = Looked(LOOKED.images[:1], (ARM64,))
 LOOKED_ONLY = Looked(LOOKED.images[:2])
 SENT = Sent(("amd64.tar", "arm64.tar"), "registry.example/app:1", DIGEST, (AMD64, ARM64))
+
+KEY = Step(
+    "docker-key",
+    "Add Docker's signing key",
+    "Packages are taken from Docker only when signed by it.",
+    "test -e /key",
+    "fetch",
+)
+DIAGNOSIS = Diagnosis(
+    Facts(
+        ARM64,
+        cpu=Cpu("Kunpeng 920", cores=64),
+        page_size=65536,
+        kernel="4.19.90-24.4.v2101.ky10.aarch64",
+        unread={"/etc/docker/daemon.json": "permission denied"},
+    ),
+    Distribution(
+        "kylin", "Kylin V10 server SP2", "V10", base=Base("centos", "8"), known=True, reasons=("os-release says so",)
+    ),
+    (
+        Check(
+            "cpu", Topic.MACHINE, State.GOOD, "64 cores, Kunpeng 920 (ARMv8.2)", ("CPU implementer 0x48, part 0xd01",)
+        ),
+        Check(
+            "page-size",
+            Topic.MACHINE,
+            State.NOTE,
+            "pages of 64 KiB",
+            hint="Programs with a built-in page size of 4 KiB, such as old jemalloc, do not start.",
+        ),
+        Check(
+            "docker",
+            Topic.DOCKER,
+            State.PROBLEM,
+            "Docker is not installed",
+            hint="Install it from Docker's repository.",
+            steps=(KEY,),
+        ),
+        Check("store", Topic.DOCKER, State.WARNING, "the classic image store holds one platform under a tag"),
+        Check("arm64", Topic.EMULATION, State.UNKNOWN, "whether arm64 programs run could not be tried"),
+    ),
+)
