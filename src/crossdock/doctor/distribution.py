@@ -2,15 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
+from crossdock.doctor.distribution_clues import Clue, clues, kernel_clue
+from crossdock.doctor.distribution_table import Found, Release, table, takes_packages_of
 from crossdock.doctor.facts import Facts
+
+_INSTALL = {
+    "apt-get": ("apt-get", "install", "-y"),
+    "dnf": ("dnf", "install", "-y"),
+    "yum": ("yum", "install", "-y"),
+    "zypper": ("zypper", "--non-interactive", "install"),
+    "apk": ("apk", "add"),
+    "pacman": ("pacman", "-S", "--noconfirm", "--needed"),
+}
+_BEFORE_DNF = {("centos", "7"), ("rhel", "7"), ("anolis", "7"), ("amzn", "2")}
+_KIN = {"rhel": "centos", "raspbian": "debian"}
 
 
 @dataclass(frozen=True)
 class Base:
     """The distribution whose packages fit. ``id`` is os-release's ID of it (debian, ubuntu, centos, rhel, fedora,
-    openeuler, anolis, amzn, opensuse, sles, alpine, arch, raspbian); ``version`` and ``codename`` are empty where it
+    openeuler, anolis,
+    opencloudos, amzn, opensuse, sles, alpine, arch, raspbian); ``version`` and ``codename`` are empty where it
     has none (``10`` and ``buster``; ``8`` and nothing)."""
 
     id: str
@@ -43,30 +58,137 @@ class Distribution:
 
 @dataclass(frozen=True)
 class OwnPackages:
-    """What the distribution's own archive calls these, for one architecture; empty where it has none."""
+    """What the distribution's own archive calls these, for one architecture: a package name, or several with spaces
+    between them where one is not enough (``docker.io docker-cli``); empty where it has none or nothing is known."""
 
     engine: str = ""
     """Docker, under whatever name: docker.io, docker, docker-engine, moby-engine."""
     podman: str = ""
     buildah: str = ""
     emulation: str = ""
-    """QEMU's user mode, such that programs of amd64 (on Arm), else of arm64, can be run in containers."""
+    """QEMU's user mode, such that programs of amd64 (on Arm), else of arm64, run in containers."""
     buildx: str = ""
+    """Empty also where ``engine`` has it inside (Amazon Linux 2023)."""
     source: str = ""
-    """Where it was seen."""
+    """Where the names were seen, and of which distribution's archive, where it is the base's."""
 
 
 def identify(facts: Facts) -> Distribution:
-    """Which distribution these facts are of. Never raises; ``reasons`` is never empty."""
-    return Distribution("", "an unknown Linux", reasons=(f"{len(facts.os_release)} lines of os-release",))
+    """Which distribution a machine runs and which one it derives from.
+
+    First comes what the catalogue knows by its own words, where the kernel decides what os-release leaves open. Another
+    distribution is concluded from clues; ``known`` is False then, and ``base`` is None where nothing told. Never raises;
+    ``reasons`` is never empty and has the most telling first.
+    """
+    for entry in table().entries:
+        found = entry.recognise(facts)
+        if found:
+            return _known(found, facts)
+    return _concluded(facts)
 
 
 def own_packages(distribution: Distribution, architecture: str) -> OwnPackages:
-    """The packages of the distribution's own archive; ``architecture`` as OCI calls it (``arm64``)."""
-    return OwnPackages()
+    """The packages of the distribution's own archive, else those of its base, whose names a derivative mostly keeps;
+    ``architecture`` as OCI calls it (``arm64``)."""
+    own = tuple(_keys(distribution.id, distribution.version))
+    base = tuple(_keys(distribution.base.id, distribution.base.version)) if distribution.base else ()
+    key, names = table().names_of((*own, *base))
+    if names is None:
+        return OwnPackages()
+    is_base = key not in own
+    return OwnPackages(
+        engine=names.name("engine", architecture),
+        podman=names.name("podman", architecture),
+        buildah=names.name("buildah", architecture),
+        emulation=names.name("emulation", architecture),
+        buildx=names.name("buildx", architecture),
+        source=f"{names.source} (those of {distribution.base})" if is_base else names.source,
+    )
 
 
 def install_words(distribution: Distribution) -> tuple[str, ...]:
-    """The package manager's command that installs without asking, ``("apt-get", "install", "-y")``; empty where it is
-    not known which package manager there is."""
-    return ()
+    """The command that installs packages without asking, ``("apt-get", "install", "-y")``; empty where it is not known
+    which package manager there is. It is not told to be quiet and does not fetch the lists first."""
+    base = distribution.base
+    if base is None:
+        return ()
+    before_dnf = (base.id, base.version) in _BEFORE_DNF
+    return _INSTALL["yum" if before_dnf else takes_packages_of(base.id)[0]]
+
+
+def _known(found: Found, facts: Facts) -> Distribution:
+    entry = found.entry
+    base = _base(found.text(entry.base))
+    compatible = _base(found.text(entry.compatible))
+    reasons = [*found.evidence]
+    if entry.why:
+        reasons.append(entry.why)
+    clue = kernel_clue(facts)
+    if clue and base and not any(_same(clue.base, one) for one in (base, compatible) if one):
+        reasons.append(f"{clue.says}; so the kernel is not {base}'s own, which changes nothing for the packages")
+    codename = found.text(entry.codename)
+    if not codename and base and base.id == entry.id:
+        codename = base.codename
+    return Distribution(
+        id=entry.id,
+        name=found.text(entry.name),
+        version=found.text(entry.version),
+        codename=codename,
+        base=base,
+        compatible=compatible,
+        known=True,
+        reasons=tuple(reasons),
+        source=entry.source,
+    )
+
+
+def _concluded(facts: Facts) -> Distribution:
+    own = facts.os_release
+    id = own.get("ID", "").lower()
+    name = own.get("PRETTY_NAME") or " ".join(filter(None, (own.get("NAME") or id, own.get("VERSION_ID")))).strip()
+    found = clues(facts)
+    reasons = [f"{clue.says}{_weighed(clue, found[0])}" for clue in found]
+    if not found:
+        reasons.append(
+            "neither os-release, the release files, the package manager nor the kernel tells what it is made from"
+        )
+    if id:
+        reasons.append(f"os-release says ID={own['ID']}, which is not in the catalogue")
+    else:
+        reasons.append("there is no os-release with an ID")
+    return Distribution(
+        id=id,
+        name=name or "an unknown Linux",
+        version=own.get("VERSION_ID", ""),
+        codename=own.get("VERSION_CODENAME", ""),
+        base=_value(found[0].base) if found else None,
+        reasons=tuple(reasons),
+    )
+
+
+def _weighed(clue: Clue, first: Clue) -> str:
+    if clue is first or _same(clue.base, _value(first.base)):
+        return ""
+    if clue.base.id == first.base.id and not clue.base.version:
+        return ""
+    return f", but what was said before counts more than that it points to {_value(clue.base)}"
+
+
+def _same(release: Release, base: Base) -> bool:
+    """RHEL and CentOS of one number are the same here, and so are Raspbian and Debian."""
+    return (_KIN.get(release.id, release.id), release.version) == (_KIN.get(base.id, base.id), base.version)
+
+
+def _base(text: str) -> Base | None:
+    return _value(table().release(text)) if text else None
+
+
+def _value(release: Release) -> Base:
+    return Base(release.id, release.version, release.codename)
+
+
+def _keys(id: str, version: str) -> Iterator[str]:
+    """``ol 7.9``, ``ol 7``, ``ol``."""
+    yield f"{id} {version}"
+    yield f"{id} {version.partition('.')[0]}"
+    yield id
