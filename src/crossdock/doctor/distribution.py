@@ -76,8 +76,8 @@ class OwnPackages:
 def identify(facts: Facts) -> Distribution:
     """Which distribution a machine runs and which one it derives from.
 
-    First comes what the catalogue knows by its own words, where the kernel decides what os-release leaves open. Another
-    distribution is concluded from clues; ``known`` is False then, and ``base`` is None where nothing told. Never raises;
+    First comes what the catalogue knows by its own words, where the kernel decides what os-release leaves open. Any
+    other is concluded from clues; ``known`` is False then, and ``base`` is None where nothing told. Never raises;
     ``reasons`` is never empty and has the most telling first.
     """
     for entry in table().entries:
@@ -169,14 +169,13 @@ def _concluded(facts: Facts) -> Distribution:
 def _weighed(clue: Clue, first: Clue) -> str:
     if clue is first or _same(clue.base, _value(first.base)):
         return ""
-    if clue.base.id == first.base.id and not clue.base.version:
-        return ""
     return f", but what was said before counts more than that it points to {_value(clue.base)}"
 
 
 def _same(release: Release, base: Base) -> bool:
     """RHEL and CentOS of one number are the same here, and so are Raspbian and Debian."""
-    return (_KIN.get(release.id, release.id), release.version) == (_KIN.get(base.id, base.id), base.version)
+    same_id = _KIN.get(release.id, release.id) == _KIN.get(base.id, base.id)
+    return same_id and release.version in ("", base.version)
 
 
 def _base(text: str) -> Base | None:

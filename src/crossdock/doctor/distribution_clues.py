@@ -46,8 +46,11 @@ class Clue:
 
 def clues(facts: Facts) -> tuple[Clue, ...]:
     """All that points to a base, the most reliable first. What the package manager contradicts is left out."""
-    found = (*_named(facts), *_files(facts), *_numbers(facts), *_kernel(facts), *_family(facts))
-    return tuple(clue for clue in found if _fits(clue.base.id, facts.package_managers))
+    for found in ((*_named(facts), *_files(facts), *_numbers(facts), *_kernel(facts)), _family(facts)):
+        fitting = tuple(clue for clue in found if _fits(clue.base.id, facts.package_managers))
+        if fitting:
+            return fitting
+    return ()
 
 
 def kernel_clue(facts: Facts) -> Clue | None:

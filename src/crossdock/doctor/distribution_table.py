@@ -102,7 +102,7 @@ class KernelMark:
 
 @dataclass(frozen=True)
 class Names:
-    """Of one archive: what is meant (``engine``, ``podman``, ``buildah``, ``buildx``, ``emulation``) → package names."""
+    """Of one archive: what is meant (``engine``, ``podman``, ``buildah``, ``buildx``, ``emulation``) → its packages."""
 
     of: tuple[str, ...]
     names: Mapping[str, str | Mapping[str, str]]
