@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from crossdock.doctor.distribution_clues import Clue, clues, kernel_clue
-from crossdock.doctor.distribution_table import Found, Release, table, takes_packages_of
+from crossdock.doctor.distribution_table import Found, Release, called, table, takes_packages_of
 from crossdock.doctor.facts import Facts
 
 _INSTALL = {
@@ -34,6 +34,11 @@ class Base:
 
     def __str__(self) -> str:
         return " ".join(filter(None, (self.id, self.version, f"({self.codename})" if self.codename else "")))
+
+    @property
+    def name(self) -> str:
+        """``Debian 10 (buster)``: for people."""
+        return f"{called(self.id)}{str(self).removeprefix(self.id)}"
 
 
 @dataclass(frozen=True)
@@ -95,14 +100,15 @@ def own_packages(distribution: Distribution, architecture: str) -> OwnPackages:
     key, names = table().names_of((*own, *base))
     if names is None:
         return OwnPackages()
-    is_base = key not in own
     return OwnPackages(
         engine=names.name("engine", architecture),
         podman=names.name("podman", architecture),
         buildah=names.name("buildah", architecture),
         emulation=names.name("emulation", architecture),
         buildx=names.name("buildx", architecture),
-        source=f"{names.source} (those of {distribution.base})" if is_base else names.source,
+        source=f"{names.source} (those of {distribution.base.name})"
+        if distribution.base and key not in own
+        else names.source,
     )
 
 
@@ -120,12 +126,12 @@ def _known(found: Found, facts: Facts) -> Distribution:
     entry = found.entry
     base = _base(found.text(entry.base))
     compatible = _base(found.text(entry.compatible))
-    reasons = [*found.evidence]
-    if entry.why:
-        reasons.append(entry.why)
+    reasons = [*found.evidence, entry.why] if entry.why else [*found.evidence]
     clue = kernel_clue(facts)
     if clue and base and not any(_same(clue.base, one) for one in (base, compatible) if one):
-        reasons.append(f"{clue.says}; so the kernel is not {base}'s own, which changes nothing for the packages")
+        reasons.append(f"{clue.says}; so the kernel comes from elsewhere, which changes nothing for the packages")
+    elif clue and base and base.id != entry.id:
+        reasons.insert(0, clue.says)
     codename = found.text(entry.codename)
     if not codename and base and base.id == entry.id:
         codename = base.codename
@@ -169,7 +175,7 @@ def _concluded(facts: Facts) -> Distribution:
 def _weighed(clue: Clue, first: Clue) -> str:
     if clue is first or _same(clue.base, _value(first.base)):
         return ""
-    return f", but what was said before counts more than that it points to {_value(clue.base)}"
+    return f", but what was said before counts more than that it points to {_value(clue.base).name}"
 
 
 def _same(release: Release, base: Base) -> bool:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from crossdock.doctor.distribution_table import Release, kernel_text, table, takes_packages_of
+from crossdock.doctor.distribution_table import Release, called, kernel_text, table, takes_packages_of
 from crossdock.doctor.facts import Facts
 
 _PLATFORMS = {"el": "centos", "f": "fedora", "an": "anolis", "al": "anolis", "oc": "opencloudos"}
@@ -34,6 +34,8 @@ _FAMILIES = {
     "arch": "arch",
     "archlinux": "arch",
 }
+
+_LONGEST_QUOTE = 120
 
 
 @dataclass(frozen=True)
@@ -68,12 +70,14 @@ def _named(facts: Facts) -> Iterator[Clue]:
     match = re.fullmatch(r"platform:(el|f|an|al|oc)(\d+).*", own.get("PLATFORM_ID", ""))
     if match:
         release = table().release(f"{_PLATFORMS[match[1]]} {match[2]}")
-        yield Clue(release, f"os-release says PLATFORM_ID={match[0]}, which is that of {_called(release)}")
+        yield Clue(
+            release, f"os-release says PLATFORM_ID={match[0]}, which is that of {called(release.id)} {release.version}"
+        )
     likes = [_FAMILIES[like] for like in _like(facts) if like in _FAMILIES]
     codename = table().by_codename(own.get("VERSION_CODENAME", ""), likes)
     if codename:
         yield Clue(
-            codename, f"os-release says VERSION_CODENAME={codename.codename}, a release of {_called(codename, False)}"
+            codename, f"os-release says VERSION_CODENAME={codename.codename}, a release of {called(codename.id)}"
         )
 
 
@@ -107,7 +111,7 @@ def _kernel(facts: Facts) -> Iterator[Clue]:
     for mark in table().kernels:
         read = mark.read(text)
         if read:
-            yield Clue(table().release(read[0]), f"{read[1]}: “{text.splitlines()[0]}”")
+            yield Clue(table().release(read[0]), f"{read[1]}: “{_shortened(text)}”")
             return
 
 
@@ -121,6 +125,11 @@ def _family(facts: Facts) -> Iterator[Clue]:
             return
 
 
+def _shortened(text: str) -> str:
+    line = text.splitlines()[0]
+    return line if len(line) <= _LONGEST_QUOTE else f"{line[:_LONGEST_QUOTE]}…"
+
+
 def _like(facts: Facts) -> list[str]:
     return facts.os_release.get("ID_LIKE", "").lower().split()
 
@@ -128,9 +137,3 @@ def _like(facts: Facts) -> list[str]:
 def _fits(id: str, managers: tuple[str, ...]) -> bool:
     """Whether the package managers that are there (if that is known) take packages of this base."""
     return not managers or any(manager in managers for manager in takes_packages_of(id))
-
-
-def _called(release: Release, numbered: bool = True) -> str:
-    names = {"centos": "RHEL and CentOS", "debian": "Debian", "ubuntu": "Ubuntu", "fedora": "Fedora"}
-    name = names.get(release.id, release.id)
-    return f"{name} {release.version}" if numbered else name

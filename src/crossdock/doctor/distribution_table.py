@@ -17,6 +17,22 @@ from crossdock.doctor.facts import Facts
 _TABLE = Path(__file__).parents[1] / "catalogue/distributions.toml"
 """Not by importlib.resources, which takes 5 ms to import."""
 _KERNEL = "kernel"
+_NAMES = {
+    "alpine": "Alpine",
+    "amzn": "Amazon Linux",
+    "anolis": "Anolis OS",
+    "arch": "Arch Linux",
+    "centos": "CentOS",
+    "debian": "Debian",
+    "fedora": "Fedora",
+    "opencloudos": "OpenCloudOS",
+    "openeuler": "openEuler",
+    "opensuse": "openSUSE",
+    "raspbian": "Raspbian",
+    "rhel": "RHEL",
+    "sles": "SLES",
+    "ubuntu": "Ubuntu",
+}
 _MANAGERS = {
     "debian": ("apt-get",),
     "raspbian": ("apt-get",),
@@ -154,6 +170,11 @@ def table() -> Table:
         ),
         names=tuple(Names(tuple(entry.pop("of")), entry, entry.pop("source")) for entry in data["packages"]),
     )
+
+
+def called(id: str) -> str:
+    """What people call the distribution with this ID."""
+    return _NAMES.get(id, id)
 
 
 def takes_packages_of(id: str) -> tuple[str, ...]:

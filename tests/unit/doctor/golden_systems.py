@@ -1,8 +1,9 @@
 """Machines of the field, as facts: one TOML file each in ``systems``, which says where it was seen.
 
-A file holds ``source`` (where its facts come from), ``about`` (what is not from there), ``architecture`` (``uname -m``),
-``kernel``, ``package_managers``, ``os_release`` and each of ``files`` (path → text) as they are on that machine,
-``cpu`` (the model's name), and ``expected``: id, version, codename and base of the identification.
+A file holds ``source`` (where its facts come from), ``about`` (what is not from there, or not of one machine),
+``architecture`` (``uname -m``), ``userland`` where that is another, ``kernel`` (``uname -r``), ``cpu`` (its name),
+``package_managers``, ``init`` (else systemd), ``files`` (path → text; of os-release what names the system) and what is
+``expected`` of the identification.
 """
 
 from __future__ import annotations

@@ -69,7 +69,7 @@ class TestKylin:
         )
         found = identify(facts)
         assert (found.id, str(found.base)) == ("kylin-desktop", "ubuntu 16.04 (xenial)")
-        assert found.reasons[0].startswith("the kernel says “Linux version 4.4.131-20200515.kylin.desktop-generic")
+        assert found.reasons[0].startswith("the kernel was built with the gcc of Ubuntu 16.04: “Linux version 4.4.131")
 
     def test_a_bare_server_is_told_by_its_kernel(self) -> None:
         facts = Facts(os_release={"ID": "kylin", "VERSION_ID": "V10"}, kernel="4.19.90-52.22.v2207.ky10.aarch64")
@@ -89,19 +89,23 @@ class TestKylin:
 
 class TestReasons:
     def test_say_what_it_was_recognised_by_and_why_the_base(self) -> None:
-        reasons = identify(load_system("kylin-v10-server-sp1")).reasons
-        assert reasons[0] == "os-release says VERSION=V10 (Tercel)"
+        reasons = identify(load_system("kylin-v10-server-sp3")).reasons
+        assert reasons[0] == "os-release says VERSION=V10 (Lance)"
         assert any("glibc 2.28" in reason for reason in reasons)
 
     def test_tell_that_a_kernel_came_from_elsewhere(self) -> None:
         """Raspberry Pi's kernels are compiled with Ubuntu's gcc."""
         found = identify(load_system("raspberry-pi-os-10-32"))
         assert found.base == Base("raspbian", "10", "buster")
-        assert "the kernel is not raspbian 10 (buster)'s own" in found.reasons[-1]
+        assert "the kernel comes from elsewhere" in found.reasons[-1]
 
     def test_are_silent_about_a_kernel_that_fits(self) -> None:
         for name in ("kylin-v10-server-sp1", "uos-desktop-arm64", "openeuler-22.03", "amazon-2", "centos-7"):
-            assert not any("own" in reason for reason in identify(load_system(name)).reasons), name
+            assert not any("elsewhere" in reason for reason in identify(load_system(name)).reasons), name
+
+    def test_have_the_kernel_first_where_it_confirms_the_base(self) -> None:
+        assert "gcc of Ubuntu 16.04" in identify(load_system("kylin-v10-desktop")).reasons[0]
+        assert "Ubuntu's gcc 9" in identify(load_system("kylin-v10-desktop-sp1")).reasons[0]
 
 
 class TestUnknown:
@@ -185,7 +189,7 @@ class TestPackages:
     def test_a_derivative_has_its_bases(self) -> None:
         found = self.of("kylin-v10-server-sp1")
         assert found.engine == "docker-engine"
-        assert "openeuler 20.03" in found.source
+        assert "openEuler 20.03" in found.source
 
     def test_what_is_not_known_is_empty(self) -> None:
         assert own_packages(Distribution("new", "New"), "arm64").engine == ""
@@ -244,7 +248,7 @@ class TestTable:
 
 _TEXT = st.text(max_size=60)
 _VARIABLES = st.sampled_from(
-    "ID ID_LIKE NAME VERSION VERSION_ID VERSION_CODENAME UBUNTU_CODENAME DEBIAN_CODENAME PLATFORM_ID PRETTY_NAME".split()
+    "ID ID_LIKE NAME VERSION VERSION_ID VERSION_CODENAME UBUNTU_CODENAME DEBIAN_CODENAME PLATFORM_ID".split()
 )
 _VALUES = st.one_of(_TEXT, st.sampled_from("kylin uos debian rhel ubuntu arch 10 9.4 V10 platform:el8 euleros".split()))
 _PATHS = st.sampled_from(
