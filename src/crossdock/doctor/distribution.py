@@ -17,16 +17,16 @@ _INSTALL = {
     "apk": ("apk", "add"),
     "pacman": ("pacman", "-S", "--noconfirm", "--needed"),
 }
-_BEFORE_DNF = {("centos", "7"), ("rhel", "7"), ("anolis", "7"), ("amzn", "2")}
+_YUM_ONLY = {("centos", "7"), ("rhel", "7"), ("anolis", "7"), ("amzn", "2")}
 _KIN = {"rhel": "centos", "raspbian": "debian"}
+"""Of two that cannot be told apart by their kernels, the one that the other is taken for."""
 
 
 @dataclass(frozen=True)
 class Base:
-    """The distribution whose packages fit. ``id`` is os-release's ID of it (debian, ubuntu, centos, rhel, fedora,
-    openeuler, anolis,
-    opencloudos, amzn, opensuse, sles, alpine, arch, raspbian); ``version`` and ``codename`` are empty where it
-    has none (``10`` and ``buster``; ``8`` and nothing)."""
+    """The distribution whose packages fit. ``id`` is os-release's ID of it (debian, ubuntu, raspbian, centos, rhel,
+    fedora, openeuler, anolis, opencloudos, amzn, opensuse, sles, alpine, arch). ``codename`` is empty where it has none
+    (``10`` and ``buster``; ``8`` and nothing), and so is ``version`` (arch), or where only the family is known."""
 
     id: str
     version: str = ""
@@ -100,15 +100,14 @@ def own_packages(distribution: Distribution, architecture: str) -> OwnPackages:
     key, names = table().names_of((*own, *base))
     if names is None:
         return OwnPackages()
+    whose = f" (those of {distribution.base.name})" if distribution.base and key not in own else ""
     return OwnPackages(
         engine=names.name("engine", architecture),
         podman=names.name("podman", architecture),
         buildah=names.name("buildah", architecture),
         emulation=names.name("emulation", architecture),
         buildx=names.name("buildx", architecture),
-        source=f"{names.source} (those of {distribution.base.name})"
-        if distribution.base and key not in own
-        else names.source,
+        source=f"{names.source}{whose}",
     )
 
 
@@ -118,8 +117,8 @@ def install_words(distribution: Distribution) -> tuple[str, ...]:
     base = distribution.base
     if base is None:
         return ()
-    before_dnf = (base.id, base.version) in _BEFORE_DNF
-    return _INSTALL["yum" if before_dnf else takes_packages_of(base.id)[0]]
+    yum_only = (base.id, base.version) in _YUM_ONLY
+    return _INSTALL["yum" if yum_only else takes_packages_of(base.id)[0]]
 
 
 def _known(found: Found, facts: Facts) -> Distribution:
@@ -179,7 +178,6 @@ def _weighed(clue: Clue, first: Clue) -> str:
 
 
 def _same(release: Release, base: Base) -> bool:
-    """RHEL and CentOS of one number are the same here, and so are Raspbian and Debian."""
     same_id = _KIN.get(release.id, release.id) == _KIN.get(base.id, base.id)
     return same_id and release.version in ("", base.version)
 

@@ -34,8 +34,7 @@ _FAMILIES = {
     "arch": "arch",
     "archlinux": "arch",
 }
-
-_LONGEST_QUOTE = 120
+_LONGEST_QUOTE = 160
 
 
 @dataclass(frozen=True)

@@ -7,17 +7,9 @@ from datetime import date
 
 from crossdock.doctor.diagnosis import Check, State, Topic
 from crossdock.doctor.distribution import Base, Distribution
-from crossdock.doctor.distribution_table import Release, table
+from crossdock.doctor.distribution_table import Release, table, takes_packages_of
 from crossdock.doctor.facts import Facts
 
-_MOVES = {
-    "archive.debian.org": "/etc/apt/sources.list",
-    "legacy.raspbian.org": "/etc/apt/sources.list",
-    "old-releases.ubuntu.com": "/etc/apt/sources.list",
-    "vault.centos.org": "/etc/yum.repos.d",
-    "archives.fedoraproject.org": "/etc/yum.repos.d",
-}
-"""Host of what has moved → where the sources are named."""
 _SAME = {"centos-stream": "centos", "opensuse-leap": "opensuse", "opensuse-tumbleweed": "opensuse"}
 """Distributions that are their base under another ID."""
 
@@ -48,7 +40,7 @@ def _which(facts: Facts, distribution: Distribution) -> Check:
         if _is_derived(distribution, base):
             what += f", which is made from {base.name}"
         if distribution.compatible:
-            what += f"; packages for {distribution.compatible.name} run here too"
+            what += f"; packages for {distribution.compatible.name} should run here too"
         what += "."
         hint = ""
     evidence = [*distribution.reasons]
@@ -87,5 +79,6 @@ def _hint(distribution: Distribution, release: Release, derived: bool) -> str:
         whose = f"{distribution.name} itself may still be maintained by its vendor"
         return f"{whose}; sources of its base have to name {release.moved}." if release.moved else f"{whose}."
     if release.moved:
-        return f"Upgrade, or name {release.moved} in {_MOVES[release.moved]}."
-    return "Upgrade to a release that is maintained, or pay for extended updates where there are any."
+        folder = "/etc/apt" if "apt-get" in takes_packages_of(release.id) else "/etc/yum.repos.d"
+        return f"Upgrade to a release that is maintained, or name {release.moved} in {folder}."
+    return "Upgrade to a release that is maintained."
