@@ -21,8 +21,8 @@ class Step:
     - ``fail MESSAGE``: end with this message.
     - ``soon COMMAND…``: whether COMMAND succeeds within half a minute, for what takes a while to start.
 
-    Each text is a program of its own: no variables, folder or traps of another, and nothing to read from. Programs speak
-    English there (``LC_ALL=C``) and dpkg asks nothing. What is inserted into the text is quoted (``shlex.quote``).
+    Each text is a program of its own: no variables, folder or traps of another, and nothing to read from. Programs
+    speak English there (``LC_ALL=C``) and dpkg asks nothing. What is inserted is quoted (``shlex.quote``).
     """
 
     id: str
