@@ -232,7 +232,7 @@ def _coverage(guest: Guest) -> Iterator[Check]:
 
 
 def _remove(handler: Handler) -> str:
-    return f"Remove it (`echo -1 > {BINFMT}/{handler.name}` as root) and run the doctor again, which registers a right one."
+    return f"Remove it (`echo -1 > {BINFMT}/{handler.name}` as root) and run this again, which registers a right one."
 
 
 def _marked(machine: Machine) -> bytes:

@@ -48,7 +48,7 @@ def by_hand(guest: Guest) -> str:
     if not guest.kernel_has_f:
         return "Take a newer kernel, or build on a machine of that architecture."
     return (
-        f"Install QEMU's user emulation for {guest.machine.qemu} (a static one) and run the doctor again, or name one with "
+        f"Install QEMU's user emulation for {guest.machine.qemu} (a static one) and run this again, or name one with "
         "--interpreter."
     )
 
