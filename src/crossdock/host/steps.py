@@ -13,11 +13,16 @@ class Step:
 
     - ``keep FILE``: back FILE up before its first change and note it, so that ``doctor --undo`` can put it back; a FILE
       that does not exist is noted as made. Call it before any command that changes a file by itself.
-    - ``put FILE [MODE]``: standard input becomes FILE, atomically, after ``keep FILE``; the folder is made.
+    - ``put FILE [MODE]``: standard input becomes FILE, atomically, after ``keep FILE``; the folder is made. Empty input
+      is an error; the shell cannot tell of other failures before a pipe, so get the content first.
     - ``service start|restart|enable NAME``: by systemd or OpenRC; where nothing starts services it says so and goes on.
     - ``note KIND WORD…``: what else was changed, for ``--undo``: ``note binfmt NAME``, ``note group GROUP USER``,
       ``note packages NAME…`` (only those that were not there before).
     - ``fail MESSAGE``: end with this message.
+    - ``soon COMMAND…``: whether COMMAND succeeds within half a minute, for what takes a while to start.
+
+    Each text is a program of its own: no variables, folder or traps of another, and nothing to read from. Programs
+    speak English there (``LC_ALL=C``) and dpkg asks nothing. What is inserted is quoted (``shlex.quote``).
     """
 
     id: str
