@@ -26,7 +26,7 @@ def runs_arm32(facts: Facts) -> tuple[bool | None, str]:
     known = [core for core in cores if core]
     if known and len(known) == len(cores):
         return True, f"{known[0]['cores']} cores have a 32-bit mode ({known[0]['source']})"
-    return None, "it is not known whether these cores have a 32-bit mode (`lscpu` says: CPU op-mode(s))"
+    return None, "it is not known whether these cores have a 32-bit mode"
 
 
 def _core(implementer: int | None, part: int) -> dict[str, Any] | None:

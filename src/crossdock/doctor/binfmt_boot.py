@@ -66,7 +66,7 @@ def _of_binfmt_support(file: str, text: str) -> Iterator[Handler]:
     alone, one a line, in a fixed order (package, type, offset, magic, mask, interpreter, detector, and flags)."""
     lines = text.splitlines()
     pairs = {key: value for key, _, value in (line.partition(" ") for line in lines)}
-    if "magic" not in pairs and len(lines) >= 6 and lines[1] == "magic":
+    if not pairs.get("magic") and len(lines) >= 6 and lines[1] == "magic":
         yes_or_no = [*lines[7:], *("",) * 3]
         pairs = dict(zip(("offset", "magic", "mask", "interpreter"), lines[2:6], strict=True))
         pairs |= dict(zip(("credentials", "preserve", "fix_binary"), yes_or_no, strict=False))

@@ -71,7 +71,8 @@ def _arm_on_arm64(guest: Guest) -> Iterator[Check]:
         what = f"This machine runs {guest.platform} programs itself, without emulation."
         if native is None:
             what = f"Whether this machine runs {guest.platform} programs itself is not known, and no entry takes them."
-        yield _line(_id(guest), state, what, [why])
+        hint = "Look what `lscpu` says of it: CPU op-mode(s) has to name 32-bit." if native is None else ""
+        yield _line(_id(guest), state, what, [_sentence(why)], hint=hint)
         return
     first, *rest = _guest(guest)
     yield replace(first, evidence=(*first.evidence, _sentence(why)))

@@ -94,7 +94,7 @@ missing=''
 for package in {names}; do
     if ! {installed % '"$package"'}; then missing="$missing $package"; fi
 done
-{lists}DEBIAN_FRONTEND=noninteractive {" ".join(words)} {names}
+{lists}{" ".join(words)} {names}
 # shellcheck disable=SC2086 # a list of names
 note packages $missing""",
     )

@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 
 _CATALOGUE = Path(__file__).parents[1] / "catalogue"
-_VERSION = re.compile(r"\d+(?:\.\d+)*")
+_VERSION = re.compile(r"\d+(?:\.\d+)+")
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Trouble:
 
 
 def version_number(text: str) -> tuple[int, ...]:
-    """``7.2.22 (Debian 1:7.2+dfsg-7+deb12u18)`` → (7, 2, 22), to be compared; nothing for text without a number."""
+    """``7.2.22 (Debian 1:7.2+dfsg-7+deb12u18)`` → (7, 2, 22), to be compared; nothing for text without one."""
     found = _VERSION.search(text)
     return tuple(int(part) for part in found[0].split(".")) if found else ()
 

@@ -50,8 +50,8 @@ if [ ! -e {where}/register ]; then
 fi
 # One of ours that no longer does gives way; every other entry stays.
 if [ -e {where}/{name} ]; then echo -1 >{where}/{name}; fi
-note binfmt {name}
-printf '%s' "$line" >{where}/register || fail "the kernel did not take the emulator $interpreter\"""",
+printf '%s' "$line" >{where}/register || fail "the kernel did not take the emulator $interpreter"
+note binfmt {name}""",
     )
 
 
