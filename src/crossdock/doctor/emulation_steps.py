@@ -84,6 +84,7 @@ def _install_step(packages: Sequence[str], words: Sequence[str]) -> Step:
     installed = _INSTALLED.get(words[0], _RPM)
     names = " ".join(packages)
     lists = "apt-get update\n" if words[0] == "apt-get" else ""
+    missing = "\n".join(f'{installed % package} || missing="$missing {package}"' for package in packages)
     return Step(
         id="install-qemu-user",
         title=f"Install {names}",
@@ -91,9 +92,7 @@ def _install_step(packages: Sequence[str], words: Sequence[str]) -> Step:
         done=" && ".join(installed % package for package in packages),
         run=f"""\
 missing=''
-for package in {names}; do
-    if ! {installed % '"$package"'}; then missing="$missing $package"; fi
-done
+{missing}
 {lists}{" ".join(words)} {names}
 # shellcheck disable=SC2086 # a list of names
 note packages $missing""",

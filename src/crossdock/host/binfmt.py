@@ -63,6 +63,7 @@ _PROGRAMS = {
     "arm64": bytes.fromhex("a80b8052 00008052 010000d4".replace(" ", "")),
     "amd64": bytes.fromhex("b83c000000 31ff 0f05".replace(" ", "")),
     "riscv64": bytes.fromhex("9308d005 13050000 73000000".replace(" ", "")),
+    "s390x": bytes.fromhex("a7290000 0a01".replace(" ", "")),
 }
 
 
@@ -231,11 +232,12 @@ def tiny_program(architecture: str) -> bytes | None:
 
 
 def smallest_program(machine: Machine, code: bytes) -> bytes:
-    """A static 64-bit little-endian ELF file of one segment that begins with ``code``."""
-    base, start = 0x400000, 64 + 56
-    header = machine.header()[:20] + struct.pack("<IQQQIHHHHHH", 1, base + start, 64, 0, 0, 64, 56, 1, 0, 0, 0)
-    segment = struct.pack("<IIQQQQQQ", 1, 5, 0, base, base, start + len(code), start + len(code), 0x10000)
-    return header + segment + code
+    """A static 64-bit ELF file of one segment that begins with ``code``."""
+    base, start, order = 0x400000, 64 + 56, ">" if machine.big_endian else "<"
+    fields = struct.pack(f"{order}IQQQIHHHHHH", 1, base + start, 64, 0, 0, 64, 56, 1, 0, 0, 0)
+    size = start + len(code)
+    segment = struct.pack(f"{order}IIQQQQQQ", 1, 5, 0, base, base, size, size, 0x10000)
+    return machine.header() + fields + segment + code
 
 
 def find_interpreter(platform: Platform, folder: Path = Path("/")) -> Path | None:

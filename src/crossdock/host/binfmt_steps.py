@@ -34,6 +34,7 @@ def register_step(platform: Platform, interpreter: str = "", *, root: Path = BIN
     machine = MACHINES[platform.architecture]
     name = own_name(machine)
     where = shlex.quote(str(root))
+    runs = _runs(machine, platform.architecture, root)
     return Step(
         id=f"binfmt-register-{machine.qemu}",
         title=f"Register an emulator for {platform} with the kernel",
@@ -41,7 +42,7 @@ def register_step(platform: Platform, interpreter: str = "", *, root: Path = BIN
             f"Flag F makes the kernel hold the emulator open, so that {platform} programs run in containers, which do "
             "not have its file. Other entries stay as they are; the kernel asks this one first."
         ),
-        done=_runs(machine, platform.architecture, root),
+        done=runs,
         run=f"""\
 {_choose(platform, machine, interpreter)}
 if [ ! -e {where}/register ]; then
@@ -51,6 +52,11 @@ fi
 # One of ours that no longer does gives way; every other entry stays.
 if [ -e {where}/{name} ]; then echo -1 >{where}/{name}; fi
 printf '%s' "$line" >{where}/register || fail "the kernel did not take the emulator $interpreter"
+# It would hide every other entry, so it does not stay if it does not do.
+if ! {runs}; then
+    echo -1 >{where}/{name}
+    fail "$interpreter runs no {platform} program in an empty root, as a container is; is it linked statically?"
+fi
 note binfmt {name}""",
     )
 

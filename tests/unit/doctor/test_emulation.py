@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,8 +15,10 @@ from crossdock.doctor.distribution import Base, Distribution
 from crossdock.doctor.emulation import check_emulation
 from crossdock.doctor.facts import BinfmtFacts, BuilderFacts, Cpu, DockerFacts, Facts, Interpreter, Program
 from crossdock.host.binfmt import MACHINES, Handler, registration_match
+from crossdock.host.script import script_of
 from crossdock.platforms import AMD64, ARM64, Platform, parse_platform
 
+SHELLCHECK = Path(sys.executable).with_name("shellcheck")
 ARM = parse_platform("linux/arm/v7")
 RISCV = parse_platform("riscv64")
 DEBIAN12 = Distribution("debian", "Debian 12", "12", "bookworm", Base("debian", "12", "bookworm"), known=True)
@@ -493,6 +498,15 @@ def test_a_step_comes_once_though_two_checks_want_it() -> None:
     facts = machine(runs=RUNS_NOT)
     diagnosis = Diagnosis(facts, check_emulation(facts, (ARM64, RISCV), DEBIAN12))
     assert [step.id for step in diagnosis.steps].count("install-qemu-user") == 1
+
+
+def test_the_scripts_are_clean(tmp_path: Path) -> None:
+    for distribution, init in ((DEBIAN12, "systemd"), (FEDORA, "systemd"), (ALPINE, "openrc")):
+        checks = check_emulation(machine(runs=RUNS_NOT, init=init), (ARM64,), distribution)
+        file = tmp_path / f"{distribution.id}.sh"
+        file.write_text(script_of(checks[0].steps, title="Emulation"))
+        done = subprocess.run([SHELLCHECK, "-s", "sh", file], capture_output=True, text=True, timeout=60, check=False)
+        assert done.returncode == 0, done.stdout
 
 
 FLAGS = st.sampled_from(["", "F", "POF", "POCF", "OC", "PF"])
