@@ -82,7 +82,10 @@ def facts_here(*architectures: str) -> Facts:
 
 def interpreter(file: str) -> Interpreter:
     head = Path(file).read_bytes()[:4096]
-    said = subprocess.run([file, "--version"], capture_output=True, text=True, check=False, timeout=20).stdout
+    # Debian's …-binfmt-P is a link to the program, and takes its arguments in another way.
+    said = subprocess.run(
+        [Path(file).resolve(), "--version"], capture_output=True, text=True, check=False, timeout=20
+    ).stdout
     version = ".".join(map(str, version_number(said)))
     return Interpreter(file, version, not needs_loader(head) if head[:4] == b"\x7fELF" else None)
 

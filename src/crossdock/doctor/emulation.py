@@ -107,7 +107,7 @@ def _say(
     seen = [_described(guest, entry) for entry in guest.handlers]
     boot = guest.at_boot
     if boot and guest.handlers:
-        seen.append(f"Registered at every boot by {boot.file}.")
+        seen.append(f"An entry for them is registered at every boot by {boot.file}.")
     return _line(_id(guest), state, what, [*evidence, *seen], hint=hint, steps=steps)
 
 
@@ -167,8 +167,10 @@ def _by_entries(guest: Guest) -> Check:
     bad = next((entry for entry in handlers if guest.fault(entry)), None)
     if bad:
         kernel = "" if guest.kernel_has_f else f" (flag F needs Linux 4.8, this is {facts.kernel})"
-        what = f"{platform} programs do not run in containers: of the entry {bad.name}, {guest.fault(bad)}{kernel}."
-        return _say(guest, State.PROBLEM, what, mend=True)
+        sure = guest.ran is False or all(guest.fault(entry) for entry in handlers)
+        what = f"{platform} programs {'do' if sure else 'may'} not run in containers: of the entry {bad.name}, "
+        what += f"{guest.fault(bad)}{kernel}."
+        return _say(guest, State.PROBLEM if sure else State.UNKNOWN, what, mend=True)
     if guest.ran is None:
         why = facts.unread.get("runs", "") or "none was tried"
         what = f"{platform} programs should run, also in containers, by what is registered; {why}."
@@ -177,14 +179,12 @@ def _by_entries(guest: Guest) -> Check:
     what = (
         f"The entry {entry.name} for {platform} looks right, and yet a real program did not run: the emulator itself "
     )
-    hint = (
-        f"Try `{entry.interpreter} --version` and look into `dmesg`; then install QEMU anew, or name another one with "
-    )
+    hint = f"Try `$(readlink -f {entry.interpreter}) --version` and look into `dmesg`; then install QEMU anew, or name "
     return _say(
         guest,
         State.PROBLEM,
         f"{what}may be broken, or something forbids it.",
-        hint=f"{hint}--interpreter.",
+        hint=f"{hint}another one with --interpreter.",
         mend=bool(guest.given),
     )
 

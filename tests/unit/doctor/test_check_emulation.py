@@ -118,7 +118,7 @@ def test_debian_13_with_qemu_user_binfmt_is_all_right() -> None:
     assert check.what == "linux/arm64 programs run here and in containers: a real program ran in an empty root."
     assert check.evidence == (
         f"qemu-aarch64: {BINFMT_P} (QEMU 10.0.13, static), flags POF",
-        "Registered at every boot by /usr/lib/binfmt.d/qemu-aarch64.conf.",
+        "An entry for them is registered at every boot by /usr/lib/binfmt.d/qemu-aarch64.conf.",
     )
     credentials = found.pop("emulation-arm64-credentials")
     assert credentials.state is State.NOTE
@@ -311,6 +311,10 @@ def test_two_entries_in_an_order_that_is_not_known() -> None:
     several = said(facts)["emulation-arm64-several"]
     assert several.state is State.NOTE
     assert "does not show" in several.what
+    bad = machine(entry("a", STATIC, "F"), entry("b", STATIC, "OC"), files=(qemu(STATIC),))
+    check = said(bad)["emulation-arm64"]
+    assert check.state is State.UNKNOWN
+    assert "may not run in containers: of the entry b, it is registered without flag F" in check.what
 
 
 def test_binfmt_misc_switched_off_as_a_whole() -> None:
