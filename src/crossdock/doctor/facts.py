@@ -121,6 +121,8 @@ class BinfmtFacts:
     enabled: bool = False
     handlers: tuple[Handler, ...] = ()
     """In the order of their names."""
+    newest_first: tuple[str, ...] = ()
+    """Their names in the folder's own order, which is the one in which the kernel asks them; empty if not known."""
     interpreters: tuple[Interpreter, ...] = ()
     """Those that handlers name, and those that lie where distributions put them."""
     at_boot: Mapping[str, str] = field(default_factory=dict)

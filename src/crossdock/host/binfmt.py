@@ -23,6 +23,8 @@ from crossdock.process import Command, Runner
 BINFMT = Path("/proc/sys/fs/binfmt_misc")
 _CONTROL_FILES = ("register", "status")
 _LONGEST_INTERPRETER = 127
+EXPECTS_P = "-binfmt-P"
+"""How Debian's interpreters end that expect argv[0] as an argument of its own (flag P)."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,8 @@ _PROGRAMS = {
     # exit(0), as machine code: the smallest thing whose running proves that running works.
     "arm64": bytes.fromhex("a80b8052 00008052 010000d4".replace(" ", "")),
     "amd64": bytes.fromhex("b83c000000 31ff 0f05".replace(" ", "")),
+    "riscv64": bytes.fromhex("9308d005 13050000 73000000".replace(" ", "")),
+    "s390x": bytes.fromhex("a7290000 0a01".replace(" ", "")),
 }
 
 
@@ -208,12 +212,12 @@ def _install(runner: Runner) -> str:
 
 
 def _program_runs(platform: Platform, runner: Runner) -> bool:
-    code = _PROGRAMS.get(platform.architecture)
-    if code is None:
+    tiny = tiny_program(platform.architecture)
+    if tiny is None:
         return False
     with tempfile.TemporaryDirectory(prefix="crossdock-") as folder:
         program = Path(folder) / "exit"
-        program.write_bytes(smallest_program(MACHINES[platform.architecture], code))
+        program.write_bytes(tiny)
         program.chmod(0o700)
         try:
             return runner.run(Command((str(program),)), timeout=10, check=False).exit_code == 0
@@ -221,12 +225,19 @@ def _program_runs(platform: Platform, runner: Runner) -> bool:
             return False
 
 
+def tiny_program(architecture: str) -> bytes | None:
+    """A static program for an architecture that ends at once with exit code 0; None where none is known."""
+    code = _PROGRAMS.get(architecture)
+    return smallest_program(MACHINES[architecture], code) if code else None
+
+
 def smallest_program(machine: Machine, code: bytes) -> bytes:
-    """A static 64-bit little-endian ELF file of one segment that begins with ``code``."""
-    base, start = 0x400000, 64 + 56
-    header = machine.header()[:20] + struct.pack("<IQQQIHHHHHH", 1, base + start, 64, 0, 0, 64, 56, 1, 0, 0, 0)
-    segment = struct.pack("<IIQQQQQQ", 1, 5, 0, base, base, start + len(code), start + len(code), 0x10000)
-    return header + segment + code
+    """A static 64-bit ELF file of one segment that begins with ``code``."""
+    base, start, order = 0x400000, 64 + 56, ">" if machine.big_endian else "<"
+    fields = struct.pack(f"{order}IQQQIHHHHHH", 1, base + start, 64, 0, 0, 64, 56, 1, 0, 0, 0)
+    size = start + len(code)
+    segment = struct.pack(f"{order}IIQQQQQQ", 1, 5, 0, base, base, size, size, 0x10000)
+    return machine.header() + fields + segment + code
 
 
 def find_interpreter(platform: Platform, folder: Path = Path("/")) -> Path | None:
@@ -234,24 +245,40 @@ def find_interpreter(platform: Platform, folder: Path = Path("/")) -> Path | Non
     machine = MACHINES.get(platform.architecture)
     if machine is None:
         return None
-    places = (
-        f"usr/libexec/qemu-binfmt/{machine.qemu}-binfmt-P",
-        f"usr/bin/qemu-{machine.qemu}-static",
-        f"usr/bin/qemu-{machine.qemu}",
-        f"usr/local/bin/qemu-{machine.qemu}-static",
-        f"usr/local/bin/qemu-{machine.qemu}",
+    places = (folder / place.lstrip("/") for place in interpreter_places(machine))
+    return next((place for place in places if place.exists()), None)
+
+
+def interpreter_places(machine: Machine) -> tuple[str, ...]:
+    """Where distributions put QEMU's user-mode program, the best first."""
+    return (
+        f"/usr/libexec/qemu-binfmt/{machine.qemu}-binfmt-P",
+        f"/usr/bin/qemu-{machine.qemu}-static",
+        f"/usr/bin/qemu-{machine.qemu}",
+        f"/usr/local/bin/qemu-{machine.qemu}-static",
+        f"/usr/local/bin/qemu-{machine.qemu}",
     )
-    return next((folder / place for place in places if (folder / place).exists()), None)
+
+
+def own_name(machine: Machine) -> str:
+    """What entries of ours are called: ``crossdock-aarch64``."""
+    return f"crossdock-{machine.qemu}"
 
 
 def registration_line(name: str, machine: Machine, interpreter: Path) -> bytes:
     """What is written to ``register``. Flag P goes with Debian's ``…-binfmt-P``, which expects it."""
+    flags = "OPF" if interpreter.name.endswith(EXPECTS_P) else "F"
+    return f"{registration_match(name, machine)}:{interpreter}:{flags}".encode()
 
-    def escaped(data: bytes) -> str:
-        return "".join(f"\\x{byte:02x}" for byte in data)
 
-    flags = "OPF" if interpreter.name.endswith("-binfmt-P") else "F"
-    return f":{name}:M::{escaped(machine.header())}:{escaped(machine.mask())}:{interpreter}:{flags}".encode()
+def registration_match(name: str, machine: Machine) -> str:
+    """The first part of that line: the name, and which files the kernel takes for programs of the machine."""
+    return f":{name}:M::{escaped(machine.header())}:{escaped(machine.mask())}"
+
+
+def escaped(data: bytes) -> str:
+    """Bytes as binfmt_misc and binfmt.d write them: ``\\x7f\\x45``."""
+    return "".join(f"\\x{byte:02x}" for byte in data)
 
 
 def register(
@@ -267,14 +294,14 @@ def register(
     found = interpreter or find_interpreter(platform)
     if found is None:
         raise CrossdockError(f"there is no emulator for {platform} on this machine", hint=_install(runner))
-    _check_interpreter(found)
+    check_interpreter(found)
     if os.geteuid() != 0:
         raise CrossdockError(
             f"only root may register the emulator for {platform}",
             hint="Run `sudo crossdock build --fix-binfmt …` once; the registration serves every user until a reboot.",
         )
     _mount(root, runner)
-    own = name or f"crossdock-{machine.qemu}"
+    own = name or own_name(machine)
     if (root / own).exists():
         raise CrossdockError(
             f"binfmt_misc has an entry {own!r} already, and it does not do",
@@ -304,7 +331,7 @@ def _mount(root: Path, runner: Runner) -> None:
         )
 
 
-def _check_interpreter(file: Path) -> None:
+def check_interpreter(file: Path) -> None:
     """It has to be a program of this machine that needs no loader: the kernel keeps the program itself open (flag F),
     but its loader and libraries would be looked for inside the container."""
     if len(str(file)) > _LONGEST_INTERPRETER or ":" in str(file):
