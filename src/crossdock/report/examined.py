@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from rich.console import RenderableType
 
 from crossdock.doctor.diagnosis import Check, Diagnosis, State, Topic
+from crossdock.host.journal import Undone
 from crossdock.host.steps import Step
 from crossdock.report.canvas import hanging, indented, render, text
 from crossdock.report.style import Style
@@ -82,7 +83,13 @@ def step_text(step: Step, number: int, total: int, style: Style) -> str:
     return render(style, parts)
 
 
-def undone_text(lines: Sequence[str], style: Style) -> str:
-    if not lines:
-        return render(style, [text("Nothing to undo: crossdock has changed nothing here.")])
-    return render(style, [hanging("-", text(line), label_width=2) for line in lines])
+def undone_text(undone: Sequence[Undone], style: Style) -> str:
+    """What was taken back, and what was left and why."""
+    if not undone:
+        return render(style, [text("Nothing to take back: crossdock has changed nothing here.")])
+    parts: list[RenderableType] = []
+    for entry in undone:
+        mark = ("✓", "bold green") if entry.done else ("!", "bold yellow")
+        words = entry.change.undoing if entry.done else f"left: {entry.change.undoing} ({entry.what})"
+        parts.append(hanging(mark, text(words), indent=0, label_width=2))
+    return render(style, parts)

@@ -7,6 +7,7 @@ import report_samples as sample
 from syrupy.assertion import SnapshotAssertion
 
 from crossdock.doctor.diagnosis import Check, State, Topic
+from crossdock.host.journal import Change, Kind, Undone
 from crossdock.report.examined import examined_text, step_text, undone_text
 from crossdock.report.style import Style
 
@@ -32,5 +33,10 @@ def test_a_step_is_shown_before_it_is_taken(snapshot: SnapshotAssertion) -> None
 
 
 def test_undoing() -> None:
-    assert "Nothing to undo" in undone_text((), Style(80))
-    assert undone_text(("removed /etc/x",), Style(80)) == "  - removed /etc/x\n"
+    assert "changed nothing here" in undone_text((), Style(80))
+    made = Change(1, "run", "step", Kind.FILE, ("/etc/x", "-", "0644", "sum"))
+    undone = (Undone(made, True, ""), Undone(made, False, "it was changed since"))
+    assert undone_text(undone, Style(80)).splitlines() == [
+        "✓ Remove /etc/x",
+        "! left: Remove /etc/x (it was changed since)",
+    ]
