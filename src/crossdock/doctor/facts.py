@@ -84,6 +84,8 @@ class DockerFacts:
     """/etc/docker/daemon.json, credentials in URLs blanked out; None where there is no such file."""
     config_json: str | None = None
     """How ~/.docker/config.json is: ``valid``, ``invalid`` or ``empty``; None where there is none. Never its text."""
+    proxy: str = ""
+    """The daemon's own, which it pulls images through; without credentials."""
     is_podman: bool = False
     """``docker`` is podman's imitation of it (podman-docker)."""
 
