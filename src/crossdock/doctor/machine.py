@@ -57,8 +57,8 @@ def _cpu(facts: Facts) -> Iterator[Check]:
     if cpu.baseline == "armv8.0":
         yield _line(
             "cpu", State.NOTE, f"{words}, {version} without atomic instructions (LSE)", evidence=tuple(evidence),
-            hint="Programs that are built for ARMv8.1 or later (-march=armv8.1-a and up, -mcpu of a newer core) end here "
-            "with `Illegal instruction`; build with -march=armv8-a.",
+            hint="Programs that are built for ARMv8.1 or later (-march=armv8.1-a and up) end here with "
+            " `Illegal instruction`; build with -march=armv8-a.",
         )  # fmt: skip
         return
     yield _line("cpu", State.GOOD, f"{words}, {version}", evidence=tuple(evidence))
@@ -71,8 +71,8 @@ def _userland(facts: Facts) -> Iterator[Check]:
         "userland", State.WARNING,
         f"the kernel is for {facts.platform}, but the programs here are for {facts.userland}",
         evidence=("/bin/sh is such a program",),
-        hint=f"Docker here takes images for {facts.userland}. For {facts.platform} images install the 64-bit edition of "
-        "this system.",
+        hint=f"Docker here takes images for {facts.userland}. For {facts.platform} images install the 64-bit edition "
+        "of this system.",
     )  # fmt: skip
 
 
@@ -86,8 +86,8 @@ def _pages(facts: Facts) -> Iterator[Check]:
         return
     yield _line(
         "page-size", State.NOTE, f"memory pages of {size} KiB",
-        hint=f"Programs with pages of 4 KiB built in do not start here: old jemalloc (Redis, Elasticsearch), old Chrome and "
-        f"Electron, libraries whose segments are aligned to less than {size} KiB. Try each image here, not only elsewhere.",
+        hint="Programs with pages of 4 KiB built in do not start here: old jemalloc (as in old Redis), old Chrome and "
+        f"Electron, and files whose segments are aligned to less than {size} KiB. Try each image here.",
     )  # fmt: skip
 
 
@@ -133,8 +133,8 @@ def _kernel(facts: Facts) -> Iterator[Check]:
         yield _line("kernel", State.PROBLEM, f"{words} is too old for containers", hint=hint)
     elif version < _F_KERNEL:
         hint = (
-            "It cannot keep an emulator open for containers (flag F of binfmt_misc came with Linux 4.8), so that images "
-            "for other platforms do not run here; build them on a machine of that platform."
+            "It cannot keep an emulator open for containers (flag F of binfmt_misc came with Linux 4.8), so that "
+            "images for other platforms do not run here; build them on a machine of that platform."
         )
         yield _line("kernel", State.WARNING, words, hint=hint)
     else:
@@ -187,7 +187,7 @@ def _proxy(facts: Facts) -> Iterator[Check]:
             "proxy",
             Topic.NETWORK,
             State.WARNING,
-            f"This shell has a proxy ({', '.join(sorted(servers))}) that Docker's daemon, which pulls images, does not have.",
+            f"This shell has a proxy ({', '.join(sorted(servers))}), and Docker's daemon, which pulls images, has none.",
             evidence,
             "Set it in /etc/docker/daemon.json (`proxies`, from Docker 23.0 on) or in a drop-in of its systemd unit "
             "(Environment=HTTPS_PROXY=…), and restart Docker.",

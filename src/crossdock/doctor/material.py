@@ -98,7 +98,7 @@ def read_facts(text: str, where: str) -> Facts:
     return Facts(
         platform=platform,
         userland=_userland(values.get("shell-header", ""), platform),
-        cpu=read_cpu(material.files.get("/proc/cpuinfo", ""), platform, _hardware(material), _number(values.get("cores"))),
+        cpu=read_cpu(_cpuinfo(material), platform, _hardware(material), _number(values.get("cores"))),
         page_size=_number(values.get("page-size")),
         memory=_kilobytes(material.files.get("/proc/meminfo", ""), "MemTotal"),
         swap=_kilobytes(material.files.get("/proc/meminfo", ""), "SwapTotal"),

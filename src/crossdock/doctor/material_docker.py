@@ -101,16 +101,17 @@ def _socket(material: Material) -> bool | None:
 
 
 def _builders(material: Material) -> Iterator[BuilderFacts]:
-    """The table of ``docker buildx ls``: a line for a builder, and indented ones for its nodes. A star marks the builder
-    in use, and a platform that was pinned."""
+    """The table of ``docker buildx ls``: a line for a builder, and indented ones for its nodes. A star marks the
+    builder in use, and a platform that was pinned."""
     found: list[BuilderFacts] = []
     nodes: list[list[str]] = []
     answer = material.commands.get("docker buildx ls")
     for line in answer.output.splitlines()[1:] if answer else ():
         if not line.strip():
             continue
-        if line[0].isspace() or line.lstrip().startswith("\\_"):
-            nodes[-1:] = [[*(nodes[-1] if nodes else []), line.strip().removeprefix("\\_").strip()]]
+        if line[0].isspace() or line.startswith("\\_"):
+            if nodes:
+                nodes[-1].append(line.strip().removeprefix("\\_").strip())
             continue
         name, *rest = line.split()
         current = name.endswith("*") or rest[:1] == ["*"]
