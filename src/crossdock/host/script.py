@@ -13,6 +13,8 @@ from crossdock.host.binfmt import BINFMT
 from crossdock.host.steps import Step
 
 _FUNCTIONS = Path(__file__).with_name("functions.sh")
+_JSON = Path(__file__).with_name("json.sh")
+"""Only where a step needs it: it is long."""
 _WIDTH = 118
 _DIRECTIVE = (
     "# shellcheck disable=SC2016,SC2034,SC2317,SC2329 # dollars in titles; not every script needs all the functions"
@@ -188,7 +190,7 @@ def script_of(steps: Sequence[Step], *, title: str, notes: Sequence[str] = (), p
         f'  "$1" {number} {quoted(step.id)} {quoted(step.title)} {quoted(step.restarts)}' for number, step in numbered
     ]
     parts.append("\n".join(["steps() { # calls what it is given for each of them", *(calls or ["  :"]), "}"]))
-    return "\n\n".join([*parts, _FUNCTIONS.read_text(), _MAIN])
+    return "\n\n".join([*parts, _library("".join(parts)), _MAIN])
 
 
 def program_to_test(test: str, places: Places = PLACES) -> str:
@@ -228,7 +230,13 @@ def quoted(text: str) -> str:
 
 
 def _program(places: Places, what: str) -> str:
-    return "\n\n".join([_DIRECTIVE, _prelude(places), _FUNCTIONS.read_text(), what])
+    return "\n\n".join([_DIRECTIVE, _prelude(places), _library(what), what])
+
+
+def _library(program: str) -> str:
+    """The functions that a program needs."""
+    files = [_FUNCTIONS, _JSON] if "_json " in program else [_FUNCTIONS]
+    return "\n".join(file.read_text() for file in files)
 
 
 def _prelude(places: Places) -> str:

@@ -19,6 +19,8 @@ class Step:
     - ``note KIND WORD…``: what else was changed, for ``--undo``: ``note binfmt NAME``, ``note group GROUP USER``,
       ``note packages NAME…`` (only those that were not there before).
     - ``fail MESSAGE``: end with this message.
+    - ``merge_json FILE ADDITIONS [MODE]``: add the keys of a JSON object to a JSON file, every other byte of which
+      stays (daemon_settings); ``has_json FILE ADDITIONS``: whether they are there.
     - ``soon COMMAND…``: whether COMMAND succeeds within half a minute, for what takes a while to start.
 
     Each text is a program of its own: no variables, folder or traps of another, and nothing to read from. Programs
