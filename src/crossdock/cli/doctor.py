@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import os
 import sys
 from pathlib import Path
@@ -19,9 +18,6 @@ from crossdock.process import SystemRunner
 
 if TYPE_CHECKING:
     from crossdock.doctor.diagnosis import Diagnosis
-    from crossdock.doctor.distribution import Distribution
-    from crossdock.doctor.facts import Facts
-    from crossdock.doctor.install import InstallPlan
     from crossdock.host.steps import Step
 
 FILE = click.Path(path_type=Path)
@@ -38,19 +34,6 @@ FILE = click.Path(path_type=Path)
 @click.option("--collector", is_flag=True, help="Print the shell script that collects the facts elsewhere.")
 @click.option("--from", "from_", type=FILE, metavar="FILE", help="Judge a machine by its facts; - is standard input.")
 @platform_option("--platform", help="What is to be built and run.  [default: linux/amd64,linux/arm64]")
-@click.option(
-    "--install",
-    "source",
-    type=click.Choice(["auto", "docker", "distribution", "static"]),
-    default="auto",
-    show_default=True,
-    help="Where Docker comes from if it is missing: Docker's repository, the distribution, or Docker's static programs.",
-)
-@click.option(
-    "--mirror",
-    metavar="NAME|URL",
-    help="Mirror of Docker's repository: official, tuna, aliyun, ustc, huawei or an address.  [default: the nearest]",
-)
 @click.option("--interpreter", type=FILE, metavar="FILE", help="Register this QEMU instead of the distribution's.")
 @click.option("-v", "--verbose", is_flag=True, help="Show what each line was concluded from.")
 @format_option
@@ -64,8 +47,6 @@ def command(
     collector: bool,
     from_: Path | None,
     platform: tuple[Platform, ...],
-    source: str,
-    mirror: str | None,
     interpreter: Path | None,
     verbose: bool,
     format_: str,
@@ -85,39 +66,42 @@ def command(
     Examples:
       crossdock doctor
       sudo crossdock doctor --fix
-      crossdock doctor --script --mirror tuna > prepare.sh
+      crossdock doctor --script > prepare.sh
       crossdock doctor --collector > collect.sh
       crossdock doctor --from facts.json --script
       sudo crossdock doctor --undo
     """
+    from crossdock.doctor.examine import Wishes, examine
+    from crossdock.doctor.material import collector as collector_script
+    from crossdock.doctor.material import read_facts
+
     modes = {"--fix": fix, "--undo": undo, "--script": script, "--facts": facts, "--collector": collector}
     _check_modes([name for name, given in modes.items() if given], elsewhere=from_ is not None, yes=yes)
     if collector:
-        from crossdock.doctor.material import collector as collector_script
-
         write(collector_script())
         return ExitCode.DONE
     runner = SystemRunner()
     if undo:
         return _undo(runner, yes=yes)
     wishes = Wishes(platform or DEFAULT_TARGETS, interpreter)
-    judge = functools.partial(_judge, wishes=wishes, source=source, mirror=mirror)
     text = _read(from_) if from_ else _collect(runner)
     if facts:
         write(text)
         return ExitCode.DONE
-    diagnosis = judge(text, str(from_ or "facts"), elsewhere=from_ is not None)
+    diagnosis = examine(read_facts(text, str(from_ or "facts")), wishes)
     if script:
         write(_script(diagnosis))
         return ExitCode.DONE
     if fix and diagnosis.steps:
         _fix(diagnosis, runner, yes=yes)
-        diagnosis = judge(_collect(runner), "facts", elsewhere=False)
+        diagnosis = examine(read_facts(_collect(runner), "facts"), wishes)
     if format_ == "json":
         from crossdock.report.json import doctor_report, encode
 
         write(encode(doctor_report(diagnosis)))
     else:
+        from crossdock.report.examined import examined_text
+
         write(examined_text(diagnosis, style_of(sys.stdout), verbose=verbose, here=from_ is None))
     return ExitCode.DONE if diagnosis.healthy else ExitCode.FINDINGS
 
@@ -163,18 +147,6 @@ def _read(path: Path) -> str:
         ) from error
 
 
-def _judge(text: str, where: str, *, wishes: Wishes, source: str, mirror: str | None, elsewhere: bool) -> Diagnosis:
-    from crossdock.doctor.examine import examine
-    from crossdock.doctor.material import read_facts
-
-    def plan(facts: Facts, distribution: Distribution) -> InstallPlan:
-        from crossdock.doctor.install import Source, install_plan
-
-        return install_plan(facts, distribution, mirror=_mirror(mirror, ...), source=Source(source))
-
-    return examine(read_facts(text, where), wishes, plan)
-
-
 def _script(diagnosis: Diagnosis) -> str:
     from crossdock.host.script import script_of
 
@@ -216,7 +188,7 @@ def _fix(diagnosis: Diagnosis, runner: SystemRunner, *, yes: bool) -> None:
             if outcome.ending is Ending.FAILED:
                 raise EngineError(
                     f"the step `{outcome.step.title}` failed: {outcome.what}",
-                    hint="Mend that and run it again: what is done stays done. `crossdock doctor --undo` takes it back.",
+                    hint="Mend that and run it again: what is done stays. `crossdock doctor --undo` takes it back.",
                     log=outcome.log,
                 )
 

@@ -272,7 +272,9 @@ def _reboot(guest: Guest) -> Iterator[Check]:
     else:
         end = "when WSL stops" if facts.wsl == 2 and facts.init != "systemd" else "at the next reboot"
         what = f"What runs {guest.platform} programs is lost {end}: nothing registers it at boot."
-        evidence.append("It was registered by hand or by a container, such as tonistiigi/binfmt.")
+        own = guest.first is not None and guest.first.name.startswith("crossdock-")
+        others = "by hand or by a container, such as tonistiigi/binfmt"
+        evidence.append(f"It was registered {'by crossdock' if own else others}.")
         if facts.init == "systemd":
             evidence.append(
                 "`systemctl restart systemd-binfmt` removes it too, as it does all it does not know (systemd#30892)."

@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from crossdock.doctor.diagnosis import Check, Diagnosis
-from crossdock.doctor.distribution import Distribution, identify
+from crossdock.doctor.distribution import identify
 from crossdock.doctor.docker import check_docker, check_other_engines
 from crossdock.doctor.emulation import check_emulation
 from crossdock.doctor.facts import Facts
-from crossdock.doctor.install import InstallPlan, check_docker_installed
 from crossdock.doctor.machine import check_machine, check_network
 from crossdock.doctor.system import check_system
 from crossdock.platforms import DEFAULT_TARGETS, Platform
-
-Planner = Callable[[Facts, Distribution], InstallPlan]
-"""How Docker would be installed. Asked only where it is missing: it may look for the nearest mirror."""
 
 
 @dataclass(frozen=True)
@@ -28,13 +23,11 @@ class Wishes:
     interpreter: Path | None = None
 
 
-def examine(facts: Facts, wishes: Wishes, planner: Planner) -> Diagnosis:
-    """Judge a machine by its facts. Pure, but for what ``planner`` does."""
+def examine(facts: Facts, wishes: Wishes) -> Diagnosis:
+    """Judge a machine by its facts. Pure."""
     distribution = identify(facts)
     checks: list[Check] = [*check_machine(facts), *check_system(facts, distribution)]
-    if facts.docker is None:
-        checks.append(check_docker_installed(facts, distribution, planner(facts, distribution)))
-    checks += [*check_docker(facts), *check_other_engines(facts)]
+    checks += [*check_docker(facts, distribution), *check_other_engines(facts)]
     interpreter = str(wishes.interpreter) if wishes.interpreter else ""
     checks += check_emulation(facts, wishes.platforms, distribution, interpreter=interpreter)
     return Diagnosis(facts, distribution, (*checks, *check_network(facts)))

@@ -79,6 +79,7 @@ class DockerFacts:
     rootless: bool = False
     running_containers: int | None = None
     """A restart of the daemon stops them, unless live-restore is on."""
+    images: int | None = None
     live_restore: bool = False
     daemon_json: str | None = None
     """/etc/docker/daemon.json, credentials in URLs blanked out; None where there is no such file."""

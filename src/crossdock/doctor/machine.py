@@ -187,7 +187,7 @@ def _proxy(facts: Facts) -> Iterator[Check]:
             "proxy",
             Topic.NETWORK,
             State.WARNING,
-            f"This shell has a proxy ({', '.join(sorted(servers))}), and Docker's daemon, which pulls images, has none.",
+            f"This shell has a proxy ({', '.join(sorted(servers))}); Docker's daemon, which pulls images, has none.",
             evidence,
             "Set it in /etc/docker/daemon.json (`proxies`, from Docker 23.0 on) or in a drop-in of its systemd unit "
             "(Environment=HTTPS_PROXY=…), and restart Docker.",

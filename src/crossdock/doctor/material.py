@@ -85,12 +85,9 @@ def read_facts(text: str, where: str) -> Facts:
     material = _parse(text, where)
     values = material.values
     architecture = values.get("machine", "")
-    try:
-        platform = normalise("linux", architecture)
-    except CrossdockError as error:
-        raise InputError(
-            f"the machine is called {architecture!r}, which is no known architecture", where=where
-        ) from error
+    if not architecture:
+        raise InputError("these facts do not say what machine they are of", where=where, hint=_AGAIN)
+    platform = normalise("linux", architecture)
     manager = tuple(name.removeprefix("manager ") for name in values if name.startswith("manager "))
     init = "systemd" if "systemd" in values else "openrc" if "openrc" in values else ""
     container, runs = _container(material), material.runs

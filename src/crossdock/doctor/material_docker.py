@@ -46,6 +46,7 @@ def read_docker(material: Material, programs: Mapping[str, Program]) -> DockerFa
         socket_writable=_socket(material),
         rootless=any("rootless" in str(option) for option in security),
         running_containers=info.get("ContainersRunning") if answered else None,
+        images=info.get("Images") if answered else None,
         live_restore=bool(info.get("LiveRestoreEnabled")),
         daemon_json=material.files.get("/etc/docker/daemon.json"),
         config_json=values.get("docker-config"),

@@ -500,7 +500,7 @@ def test_a_platform_that_nothing_emulates() -> None:
 
 def test_a_step_comes_once_though_two_checks_want_it() -> None:
     facts = machine(runs=RUNS_NOT)
-    diagnosis = Diagnosis(facts, check_emulation(facts, (ARM64, RISCV), DEBIAN12))
+    diagnosis = Diagnosis(facts, DEBIAN12, check_emulation(facts, (ARM64, RISCV), DEBIAN12))
     assert [step.id for step in diagnosis.steps].count("install-qemu-user") == 1
 
 

@@ -1,0 +1,281 @@
+"""The doctor's lines about Docker, and about podman and buildah: whether they can build and run Arm images."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterator
+
+from crossdock.doctor.diagnosis import Check, State, Topic
+from crossdock.doctor.distribution import Distribution, install_words, own_packages
+from crossdock.doctor.facts import BuilderFacts, DockerFacts, Facts
+from crossdock.errors import InputError
+from crossdock.host.daemon_settings import (
+    DAEMON_JSON,
+    check_json,
+    client_experimental,
+    containerd_store,
+    daemon_experimental,
+)
+from crossdock.host.package_steps import install_step
+from crossdock.host.steps import Step
+
+_BUILDX = (19, 3)
+"""https://docs.docker.com/build/concepts/overview/: buildx came with the command line of Docker 19.03."""
+_BUILDX_PLAIN = (20, 10)
+"""From here on the client knows plugins, and the daemon --platform, without experimental features."""
+_STORE = (24, 0)
+"""https://docs.docker.com/engine/storage/containerd/"""
+_BUILDAH = (1, 27)
+"""The oldest that crossdock builds with (``--build-context``)."""
+_GROUP = "docker"
+
+
+def check_docker(facts: Facts, distribution: Distribution) -> tuple[Check, ...]:
+    """Whether Docker is there and answers, is new enough, has buildx, and how it stores images."""
+    docker = facts.docker
+    if docker is None:
+        return (_missing(facts, distribution),)
+    if docker.is_podman:
+        return (_line("docker", State.NOTE, "The command docker is podman's here.", hint=_PODMAN_HINT),)
+    parts = [_versions(facts, docker), _settings(docker), _buildx(facts, docker, distribution)]
+    if docker.server:
+        parts += [_storage(docker), _store(docker), _builders(docker)]
+    return tuple(check for part in parts for check in part)
+
+
+def check_other_engines(facts: Facts) -> tuple[Check, ...]:
+    """buildah, which builds without a daemon, and podman, as far as they are installed."""
+    checks = []
+    for name in ("buildah", "podman", "nerdctl"):
+        program = facts.programs.get(name)
+        if program:
+            checks.append(_other(facts, name, program.version))
+    return tuple(checks)
+
+
+def _line(
+    id: str, state: State, what: str, *, evidence: tuple[str, ...] = (), hint: str = "", steps: tuple[Step, ...] = ()
+) -> Check:
+    return Check(id, Topic.DOCKER, state, what, evidence, hint, steps)
+
+
+_PODMAN_HINT = "crossdock builds with buildah on this machine; Docker's own builders need Docker itself."
+
+
+def _missing(facts: Facts, distribution: Distribution) -> Check:
+    """Not installed: a note where buildah can build, else a problem; either with the distribution's own package."""
+    package = own_packages(distribution, facts.platform.architecture)
+    words = install_words(distribution)
+    names = [*package.engine.split(), *package.buildx.split()]
+    steps: tuple[Step, ...] = ()
+    if package.engine and words and not facts.container:
+        why = f"The distribution's own package ({package.source})."
+        steps = (install_step("install-docker", why, names, words), start_step(), *_membership(facts))
+    other = next((name for name in ("buildah", "podman") if name in facts.programs), "")
+    where = f"from {distribution.name}: {' '.join(names)}" if names else "from https://docs.docker.com/engine/install/"
+    if other:
+        what = (
+            f"Docker is not installed; {other} is, and crossdock builds with {'it' if other == 'buildah' else other}."
+        )
+        return _line("docker", State.NOTE, what, hint=f"Docker could come {where}.", steps=())
+    if facts.container:
+        hint = "Inside a container install buildah; Docker belongs to its host."
+        return _line("docker", State.PROBLEM, "Neither Docker nor buildah is installed.", hint=hint)
+    what = "Neither Docker nor buildah is installed."
+    return _line("docker", State.PROBLEM, what, hint=f"Docker can be had {where}.", steps=steps)
+
+
+def start_step() -> Step:
+    """Start the daemon, now and at boot."""
+    return Step(
+        id="docker-start",
+        title="Start Docker, now and at boot",
+        why="The command line needs its daemon.",
+        done="docker version >/dev/null 2>&1",
+        run="service enable docker\nservice start docker",
+        check="soon docker version",
+    )
+
+
+def _membership(facts: Facts) -> tuple[Step, ...]:
+    user = facts.user
+    return (group_step(user.name),) if user.name and user.uid != 0 and _GROUP not in user.groups else ()
+
+
+def group_step(user: str) -> Step:
+    """Put a user into the group that may use Docker's socket (docs.docker.com, "Linux post-installation steps")."""
+    name = shlex.quote(user)
+    return Step(
+        id="docker-group",
+        title=f"Put {user} into the group {_GROUP}",
+        why="Its members use Docker without sudo. It gives the rights of root, and counts from the next login on.",
+        done=f"id -nG {name} | tr ' ' '\\n' | grep -qx {_GROUP}",
+        run=f"""\
+if command -v usermod >/dev/null; then usermod -aG {_GROUP} {name}; else addgroup {name} {_GROUP}; fi
+note group {_GROUP} {name}""",
+    )
+
+
+def _versions(facts: Facts, docker: DockerFacts) -> Iterator[Check]:
+    if docker.server:
+        yield from _answers(facts, docker)
+    else:
+        yield _silent(facts, docker)
+
+
+def _answers(facts: Facts, docker: DockerFacts) -> Iterator[Check]:
+    version = _numbers(docker.server)
+    named = f"Docker {docker.server}" + (" (rootless)" if docker.rootless else "")
+    client = f"client {docker.client.version}"
+    if version < _BUILDX:
+        hint = (
+            "Update Docker to 20.10 or later; `crossdock doctor --script` on a machine without Docker shows the steps."
+        )
+        what = f"{named} is too old: building for several platforms (buildx) came with 19.03."
+        yield _line("docker", State.PROBLEM, what, evidence=(client,), hint=hint)
+        return
+    yield _line("docker", State.GOOD, f"{named} answers.", evidence=(client,))
+    if version < _BUILDX_PLAIN and not docker.experimental:
+        what = f"Docker {docker.server} takes --platform only with the daemon's experimental features, which are off."
+        restart = daemon_experimental(live_restore=docker.live_restore)
+        yield _line("docker-experimental", State.WARNING, what, hint="Or update to 20.10 or later.", steps=(restart,))
+    if docker.socket_writable is False and not facts.user.root:
+        yield _no_permission(facts)
+
+
+def _silent(facts: Facts, docker: DockerFacts) -> Check:
+    evidence = (docker.trouble,) if docker.trouble else ()
+    if "permission denied" in docker.trouble.lower():
+        return _no_permission(facts, evidence)
+    what = f"Docker {docker.client.version} is installed, but its daemon does not answer."
+    if facts.container:
+        hint = "This is a container: use the host's Docker by its socket (-v /var/run/docker.sock:…), or buildah."
+        return _line("docker", State.PROBLEM if "buildah" not in facts.programs else State.NOTE, what, hint=hint)
+    if facts.init in ("systemd", "openrc"):
+        hint = "If it does not start, `journalctl -u docker` tells why."
+        return _line("docker", State.PROBLEM, what, evidence=evidence, hint=hint, steps=(start_step(),))
+    state = State.WARNING if "buildah" in facts.programs else State.PROBLEM
+    instead = ", or let crossdock build with buildah, which needs none" if "buildah" in facts.programs else ""
+    hint = f"Nothing here starts services: run `dockerd` by hand{instead}."
+    return _line("docker", state, what, evidence=evidence, hint=hint)
+
+
+def _no_permission(facts: Facts, evidence: tuple[str, ...] = ()) -> Check:
+    name = facts.user.name or "this user"
+    what = f"{name} may not use Docker's socket."
+    hint = "Log in again after it; until then `newgrp docker` does."
+    if _GROUP in facts.user.groups:
+        return _line(
+            "docker-permission", State.PROBLEM, what, evidence=evidence, hint="Log in again: the group is new."
+        )
+    return _line("docker-permission", State.PROBLEM, what, evidence=evidence, hint=hint, steps=_membership(facts))
+
+
+def _settings(docker: DockerFacts) -> Iterator[Check]:
+    if docker.daemon_json is not None:
+        try:
+            check_json(docker.daemon_json, str(DAEMON_JSON))
+        except InputError as error:
+            what = f"{error.where} is not in order: {error.what}."
+            yield _line("daemon-json", State.PROBLEM, what, hint=error.hint or "")
+    if docker.config_json == "invalid":
+        hint = "Mend it by hand; it holds your logins, so nothing here touches it."
+        yield _line("docker-config", State.WARNING, "~/.docker/config.json is no valid JSON.", hint=hint)
+
+
+def _buildx(facts: Facts, docker: DockerFacts, distribution: Distribution) -> Iterator[Check]:
+    client = _numbers(docker.client.version)
+    if docker.buildx:
+        yield _line("buildx", State.GOOD, f"The plugin buildx {docker.buildx} is there.")
+        return
+    if client and client < _BUILDX:
+        return  # told by the version already
+    if client and client < _BUILDX_PLAIN and not docker.client_experimental and facts.user.name:
+        what = (
+            f"Docker's client {docker.client.version} knows buildx only with its experimental features, which are off."
+        )
+        step = client_experimental(facts.user.name)
+        yield _line("buildx", State.PROBLEM, what, hint="Or set DOCKER_CLI_EXPERIMENTAL=enabled.", steps=(step,))
+        return
+    package = "docker-buildx-plugin" if "docker-ce" in facts.packages else ""
+    package = package or own_packages(distribution, facts.platform.architecture).buildx
+    words = install_words(distribution)
+    why = "Docker builds for several platforms by this plugin."
+    check = "docker buildx version >/dev/null"
+    steps = (install_step("install-buildx", why, package.split(), words, check=check),) if package and words else ()
+    hint = "Put the program from https://github.com/docker/buildx/releases into ~/.docker/cli-plugins/docker-buildx."
+    hint = hint if not steps else f"It is the package {package}."
+    state = State.NOTE if "buildah" in facts.programs else State.PROBLEM
+    yield _line("buildx", state, "Docker has no plugin buildx.", hint=hint, steps=steps)
+
+
+def _storage(docker: DockerFacts) -> Iterator[Check]:
+    driver = docker.storage_driver
+    if driver == "vfs":
+        hint = "It copies each layer whole. Use overlay2, on ext4 or xfs."
+        yield _line("storage-driver", State.WARNING, "Docker stores images with the driver vfs.", hint=hint)
+    elif driver == "devicemapper":
+        hint = "It is gone from Docker 25 on. Save the images, change to overlay2, and load them."
+        yield _line("storage-driver", State.WARNING, "Docker stores images with the driver devicemapper.", hint=hint)
+    elif driver:
+        yield _line("storage-driver", State.GOOD, f"Docker stores images with the driver {driver}.")
+
+
+def _store(docker: DockerFacts) -> Iterator[Check]:
+    """Whether one tag can hold several platforms here."""
+    if docker.containerd_store:
+        yield _line("image-store", State.GOOD, "Images of several platforms can be loaded (containerd image store).")
+        return
+    what = "Docker's classic image store holds one platform of an image: `--load` takes this machine's own."
+    if docker.images == 0 and _numbers(docker.server) >= _STORE:
+        hint = "There are no images here yet that the other store would hide."
+        yield _line("image-store", State.NOTE, what, hint=hint, steps=(containerd_store(),))
+        return
+    if _numbers(docker.server) < _STORE:
+        yield _line("image-store", State.NOTE, what, hint="Push, or write an archive (-o type=oci), for all platforms.")
+        return
+    hint = (
+        "Push, or write an archive, for all platforms. The containerd image store would hold them, but while it is on "
+        "Docker shows none of the images that are here: https://docs.docker.com/engine/storage/containerd/"
+    )
+    yield _line("image-store", State.NOTE, what, hint=hint)
+
+
+def _builders(docker: DockerFacts) -> Iterator[Check]:
+    for builder in docker.builders:
+        if builder.status == "error" or builder.error:
+            what = f"The builder {builder.name} cannot be used: {builder.error or 'buildx shows it as failed'}."
+            hint = f"Remove it with `docker buildx rm {builder.name}`, or bring its node back."
+            yield _line(f"builder-{builder.name}", State.WARNING, what, hint=hint)
+        elif builder.nodes > 1 and not any(platform.endswith("*") for platform in builder.platforms):
+            what = f"The builder {builder.name} has {builder.nodes} nodes without platforms of their own."
+            hint = (
+                "BuildKit then takes the first node that can emulate a platform, even beside a native one: make it "
+                "anew and give each node its own (`docker buildx create --append --platform …`)."
+            )
+            yield _line(f"builder-{builder.name}", State.WARNING, what, hint=hint)
+        elif builder.current and builder.driver and builder.driver != "docker":
+            yield _line(f"builder-{builder.name}", State.GOOD, _described(builder))
+
+
+def _described(builder: BuilderFacts) -> str:
+    nodes = f"{builder.nodes} nodes" if builder.nodes > 1 else "1 node"
+    return f"The builder in use is {builder.name} ({builder.driver}, {nodes}, {builder.status or 'not started'})."
+
+
+def _other(facts: Facts, name: str, version: str) -> Check:
+    named = f"{name} {version}".strip()
+    if name == "buildah" and version and _numbers(version) < _BUILDAH:
+        what = f"{named} is older than 1.27, the oldest that crossdock builds with."
+        return Check(name, Topic.OTHER_ENGINES, State.WARNING, what, hint="Update it, or build with Docker.")
+    if not facts.user.root and facts.user.uid != 0 and "newuidmap" not in facts.programs and name != "nerdctl":
+        what = f"{named} is there, but without newuidmap it works for root only."
+        return Check(name, Topic.OTHER_ENGINES, State.WARNING, what, hint="Install uidmap (Debian) or shadow-utils.")
+    words = "is there, and builds without a daemon" if name == "buildah" else "is there"
+    return Check(name, Topic.OTHER_ENGINES, State.GOOD, f"{named} {words}.")
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    found = re.match(r"(\d+)\.(\d+)", version)
+    return (int(found[1]), int(found[2])) if found else ()
