@@ -64,6 +64,7 @@ def _repeated(name: str, parameter: str, metavar: str, help: str) -> Callable[[F
 @click.option("--dry-run", is_flag=True, help="Stop after the plan; print the engine's exact commands.")
 @platform_option("--platform", help="Platforms to build.  [default: linux/amd64,linux/arm64]")
 @engine_option
+@click.option("--builder", "builder_name", default="", metavar="NAME", help="A builder of buildx (crossdock builder).")
 @click.option("--fix-binfmt", is_flag=True, help="Make the kernel run other platforms' programs first (root).")
 @click.option("--no-smoke", is_flag=True, help="Verify without starting the images.")
 @smoke_timeout_option
@@ -104,6 +105,7 @@ def command(
     dry_run: bool,
     platform: tuple[Platform, ...],
     engine: str,
+    builder_name: str,
     fix_binfmt: bool,
     no_smoke: bool,
     smoke_timeout: float,
@@ -149,7 +151,7 @@ def command(
         ported, plan, request = prepared.ported, prepared.plan, prepared.request
         talk.ported(ported, wanted=ports)
         runner = SystemRunner()
-        builder = choose(engine, runner)
+        builder = choose(engine, runner, builder=builder_name)
         info = builder.probe()
         built = Built(info, ported if ports else None, plan)
         if dry_run:
@@ -160,7 +162,8 @@ def command(
             talk.say(warning)
         if info.shares_kernel:
             # Smoke runs start the images here, so they need what the build may not.
-            _prepare_emulation(plan.emulated() if no_smoke else request.platforms, runner, fix=fix_binfmt)
+            building = plan.emulated() if info.builds_here else ()
+            _prepare_emulation(building if no_smoke else request.platforms, runner, fix=fix_binfmt)
         with talk.building(request.platforms) as on_event:
             layout = builder.build(request, work, on_event)
         talk.say("Verifying")

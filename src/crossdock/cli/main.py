@@ -29,6 +29,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "pull": ("crossdock.cli.pull", "copy an image into a file, to carry it into a closed network"),
     "index": ("crossdock.cli.index", "join images that were built separately into one index"),
     "arch": ("crossdock.cli.arch", "tell which architecture binary files are for"),
+    "builder": ("crossdock.cli.builder", "make builders of several machines, each for its own platform"),
     "registry": ("crossdock.cli.registry", "run a registry on this machine, for a test or a closed network"),
 }
 """Verb → the module that holds its click command as ``command``, and one line about it."""

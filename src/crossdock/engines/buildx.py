@@ -55,6 +55,8 @@ class DockerFacts:
     host: Platform
     kernel: str = ""
     """The release of the kernel that the daemon runs on."""
+    chosen: str = ""
+    """The builder that ``--builder`` names, to be named to buildx as well."""
 
     @property
     def export(self) -> Export:
@@ -85,13 +87,13 @@ def _round(
 ) -> tuple[Command, ...]:
     """A build, and what brings its result into the work folder where the build does not."""
     if facts.export is Export.INDEX:
-        return (_build(request, work, platforms, f"--output={_oci(facts, work / 'layout')}"),)
+        return (_build(facts, request, work, platforms, f"--output={_oci(facts, work / 'layout')}"),)
     part = work / "parts" / inputs.slug(platforms[0])
     if facts.export is Export.LAYOUTS:
-        return (_build(request, work, platforms, f"--output={_oci(facts, part)}"),)
+        return (_build(facts, request, work, platforms, f"--output={_oci(facts, part)}"),)
     name = _temporary_name(work, platforms[0])
     return (
-        _build(request, work, platforms, "--load", f"--tag={name}"),
+        _build(facts, request, work, platforms, "--load", f"--tag={name}"),
         Command(("docker", "save", "--output", f"{part}.tar", name)),
         Command(("docker", "image", "rm", "--force", name)),
     )
@@ -106,9 +108,12 @@ def _temporary_name(work: Path, platform: Platform) -> str:
     return f"crossdock-build-{token}:{inputs.slug(platform)}"
 
 
-def _build(request: BuildRequest, work: Path, platforms: tuple[Platform, ...], *output: str) -> Command:
+def _build(
+    facts: DockerFacts, request: BuildRequest, work: Path, platforms: tuple[Platform, ...], *output: str
+) -> Command:
     secrets = tuple(parse_secret(text) for text in request.secrets)
     argv = ["docker", "buildx", "build", "--progress=plain", f"--file={work / inputs.DOCKERFILE}"]
+    argv += [f"--builder={facts.chosen}"] * bool(facts.chosen)
     argv.append(f"--platform={','.join(map(str, platforms))}")
     if request.target is not None:
         argv.append(f"--target={request.target}")
@@ -130,12 +135,14 @@ def _build(request: BuildRequest, work: Path, platforms: tuple[Platform, ...], *
 
 
 class Buildx:
-    """``docker buildx``. One instance asks Docker about itself once."""
+    """``docker buildx``, with the builder in use or the one that is named. One instance asks Docker about itself
+    once."""
 
     name = "buildx"
 
-    def __init__(self, runner: Runner) -> None:
+    def __init__(self, runner: Runner, builder: str = "") -> None:
         self._runner = runner
+        self._builder = builder
         self._facts: DockerFacts | None = None
 
     def probe(self) -> EngineInfo:
@@ -148,6 +155,7 @@ class Buildx:
             f"Docker {facts.server}, {store}, builder {facts.builder} ({facts.driver}{nodes})",
             facts.containerd_store,
             shares_kernel=facts.kernel == os.uname().release,
+            builds_here=facts.nodes == 1 and facts.driver in {"docker", "docker-container"},
         )
 
     def commands(self, request: BuildRequest, work: Path) -> tuple[Command, ...]:
@@ -273,7 +281,7 @@ class Buildx:
 
     def _known(self) -> DockerFacts:
         if self._facts is None:
-            self._facts = ask_docker(self._runner)
+            self._facts = ask_docker(self._runner, self._builder)
         return self._facts
 
 
@@ -296,9 +304,9 @@ def _collect(facts: DockerFacts, request: BuildRequest, work: Path) -> Path:
 _VERSION = re.compile(r"v?(\d+)\.(\d+)(?:\.(\d+))?")
 
 
-def ask_docker(runner: Runner) -> DockerFacts:
-    """The facts about the Docker in use. Raises EngineError with the next step: not installed, no permission, daemon
-    down, no buildx plugin."""
+def ask_docker(runner: Runner, chosen: str = "") -> DockerFacts:
+    """The facts about the Docker in use, and the builder ``chosen`` or else in use. Raises EngineError with the next
+    step: not installed, no permission, daemon down, no buildx plugin, no such builder."""
     if not runner.which("docker"):
         raise EngineError("Docker is not installed", hint="Install Docker, or use --engine buildah.")
     info = runner.run(Command(("docker", "info", "--format", "{{json .}}")), timeout=_PROBE_SECONDS, check=False)
@@ -320,13 +328,13 @@ def ask_docker(runner: Runner) -> DockerFacts:
     status = answer.get("DriverStatus") or []
     containerd = ["driver-type", "io.containerd.snapshotter.v1"] in status
     host = normalise("linux", answer.get("Architecture") or host_platform().architecture)
-    builder, driver, nodes = _builder(runner)
-    return DockerFacts(
-        server, containerd, _plugin(runner), builder, driver, nodes, host, answer.get("KernelVersion") or ""
-    )
+    builder, driver, nodes = _builder(runner, chosen)
+    kernel = answer.get("KernelVersion") or ""
+    return DockerFacts(server, containerd, plugin_version(runner), builder, driver, nodes, host, kernel, chosen)
 
 
-def _plugin(runner: Runner) -> tuple[int, ...]:
+def plugin_version(runner: Runner) -> tuple[int, ...]:
+    """The version of buildx. Raises EngineError with the way to install it."""
     done = runner.run(Command(("docker", "buildx", "version")), timeout=_PROBE_SECONDS, check=False)
     version = _VERSION.search(done.text)
     if done.exit_code != 0 or not version:
@@ -338,29 +346,31 @@ def _plugin(runner: Runner) -> tuple[int, ...]:
     return tuple(int(part or 0) for part in version.groups())
 
 
-def _builder(runner: Runner) -> tuple[str, str, int]:
-    """Name, driver and number of nodes of the builder in use."""
-    done = runner.run(Command(("docker", "buildx", "inspect")), timeout=_PROBE_SECONDS, check=False)
+def _builder(runner: Runner, chosen: str) -> tuple[str, str, int]:
+    """Name, driver and number of nodes of the builder ``chosen``, or else in use."""
+    command = ("docker", "buildx", "inspect", *([chosen] if chosen else []))
+    done = runner.run(Command(command), timeout=_PROBE_SECONDS, check=False)
     said = done.text.splitlines() + done.stderr.decode("utf-8", "replace").splitlines()
     if done.exit_code != 0:
-        _plugin(runner)  # a missing plugin is the likelier reason, and says so
+        plugin_version(runner)  # a missing plugin is the likelier reason, and says so
         raise failure(
-            "the builder in use cannot be asked",
+            f"the builder {chosen!r} cannot be asked" if chosen else "the builder in use cannot be asked",
             said,
-            hint="See `docker buildx ls` and choose one with `docker buildx use`.",
+            hint="`crossdock builder show` lists those there are; choose one with --builder or `docker buildx use`.",
         )
     return parse_builder(done.text)
 
 
 def parse_builder(text: str) -> tuple[str, str, int]:
     """Name, driver and number of nodes in what ``docker buildx inspect`` prints."""
-    fields = list(_fields(text))
+    fields = list(inspect_fields(text))
     names = [value for name, value in fields if name == "Name"]
     driver = next((value for name, value in fields if name == "Driver"), "docker")
     return (names[0] if names else "default"), driver, max(1, len(names) - 1)
 
 
-def _fields(text: str) -> Iterator[tuple[str, str]]:
+def inspect_fields(text: str) -> Iterator[tuple[str, str]]:
+    """Every ``Name: value`` that stands at the beginning of a line of ``docker buildx inspect``, in order."""
     for line in text.splitlines():
         name, colon, value = line.partition(":")
         if colon and not line.startswith(" "):

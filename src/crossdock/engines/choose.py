@@ -12,13 +12,16 @@ from crossdock.process import Runner
 NAMES = ("auto", "buildx", "buildah")
 
 
-def choose(name: str, runner: Runner) -> Engine:
-    """An engine that has answered. ``auto`` takes buildx where a Docker daemon with buildx answers, else buildah.
+def choose(name: str, runner: Runner, *, builder: str = "") -> Engine:
+    """An engine that has answered. ``auto`` takes buildx where a Docker daemon with buildx answers, else buildah; with
+    a ``builder`` it is buildx, whose builder that is.
 
     Raises EngineError with the next step for this distribution, UsageError for a name that is none.
     """
-    if name == "buildx":
-        return _probed(Buildx(runner))
+    if builder and name == "buildah":
+        raise UsageError("--builder names a builder of buildx", hint="Leave --builder or --engine buildah out.")
+    if name == "buildx" or (builder and name == "auto"):
+        return _probed(Buildx(runner, builder))
     if name == "buildah":
         return _probed(Buildah(runner))
     if name != "auto":

@@ -68,13 +68,15 @@ EventHandler = Callable[[BuildEvent], None]
 @dataclass(frozen=True)
 class EngineInfo:
     """An engine that answered. ``loads_index`` tells whether --load can take several platforms at once;
-    ``shares_kernel`` whether its containers run on this machine's kernel, and not in a VM or on another machine."""
+    ``shares_kernel`` whether its containers run on this machine's kernel, and not in a VM or on another machine;
+    ``builds_here`` whether builds do, and not on the nodes of a builder."""
 
     name: str
     version: str
     detail: str
     loads_index: bool
     shares_kernel: bool = True
+    builds_here: bool = True
 
 
 class SmokeVerdict(StrEnum):

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Literal
 import msgspec
 
 if TYPE_CHECKING:  # a verb needs the types of its own results only
+    from crossdock.builders.state import BuilderState, NodeState
     from crossdock.doctor.diagnosis import Diagnosis
     from crossdock.findings import Fix, Skipped
     from crossdock.fixes.decide import Decision
@@ -314,6 +315,41 @@ class DoctorReport(msgspec.Struct, frozen=True):
     unread: tuple[SkippedObject, ...]
 
 
+class NodeObject(msgspec.Struct, frozen=True):
+    """A node of a builder. ``platforms`` are all that it can build for, of which ``pinned`` are its own by choice;
+    ``native`` those of its machine and ``emulated`` the others, both empty where the machine could not be asked.
+    ``latency_ms`` is null where it could not be measured."""
+
+    name: str
+    endpoint: str
+    status: str
+    buildkit: str
+    platforms: tuple[str, ...]
+    pinned: tuple[str, ...]
+    native: tuple[str, ...]
+    emulated: tuple[str, ...]
+    latency_ms: float | None
+    error: str
+
+
+class BuilderObject(msgspec.Struct, frozen=True):
+    """A builder of buildx; ``notes`` are for people."""
+
+    name: str
+    driver: str
+    current: bool
+    nodes: tuple[NodeObject, ...]
+    notes: tuple[str, ...]
+    error: str
+
+
+class BuilderReport(msgspec.Struct, frozen=True):
+    """What ``crossdock builder show --format json`` prints, and ``builder create`` of what it made."""
+
+    schema: Literal["crossdock.builder/v1"]
+    builders: tuple[BuilderObject, ...]
+
+
 REPORTS: dict[str, type[msgspec.Struct]] = {
     "check": CheckReport,
     "port": PortReport,
@@ -327,6 +363,7 @@ REPORTS: dict[str, type[msgspec.Struct]] = {
     "arch": ArchReport,
     "registry": RegistryReport,
     "doctor": DoctorReport,
+    "builder": BuilderReport,
 }
 """Verb → the type of its report."""
 
@@ -520,6 +557,38 @@ def doctor_report(diagnosis: Diagnosis) -> DoctorReport:
             StepObject(step.id, step.title, step.why, step.done, step.run, step.restarts) for step in diagnosis.steps
         ),
         unread=tuple(SkippedObject(_text(what), _text(why)) for what, why in facts.unread.items()),
+    )
+
+
+def builder_report(builders: Sequence[BuilderState]) -> BuilderReport:
+    return BuilderReport(
+        "crossdock.builder/v1",
+        tuple(
+            BuilderObject(
+                _text(each.name),
+                each.driver,
+                each.current,
+                tuple(map(_node, each.nodes)),
+                tuple(map(_text, each.notes)),
+                _text(each.trouble),
+            )
+            for each in builders
+        ),
+    )
+
+
+def _node(node: NodeState) -> NodeObject:
+    return NodeObject(
+        name=_text(node.name),
+        endpoint=_text(node.endpoint),
+        status=node.status,
+        buildkit=node.buildkit,
+        platforms=tuple(map(str, node.platforms)),
+        pinned=tuple(map(str, node.pinned)),
+        native=tuple(map(str, node.native)),
+        emulated=tuple(map(str, node.emulated)),
+        latency_ms=None if node.latency is None else round(node.latency, 1),
+        error=_text(node.trouble),
     )
 
 
