@@ -19,7 +19,7 @@ from crossdock.doctor.diagnosis import Check
 from crossdock.doctor.distribution import Base, Distribution
 from crossdock.doctor.emulation import check_emulation
 from crossdock.doctor.facts import BinfmtFacts, Facts, Interpreter
-from crossdock.doctor.qemu import version_number
+from crossdock.doctor.version import version_number
 from crossdock.host.binfmt import (
     BINFMT,
     MACHINES,

@@ -67,3 +67,8 @@ class Diagnosis:
     def steps(self) -> tuple[Step, ...]:
         """All that would be done, each once (by id), in the order of the checks."""
         return tuple({step.id: step for check in self.checks for step in check.steps}.values())
+
+
+def sentence(words: str) -> str:
+    """With a capital at its beginning and a full stop."""
+    return f"{words[:1].upper()}{words[1:]}."

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 import shlex
 from collections.abc import Iterator
 
 from crossdock.doctor.diagnosis import Check, State, Topic
 from crossdock.doctor.distribution import Distribution, install_words, own_packages
 from crossdock.doctor.facts import BuilderFacts, DockerFacts, Facts
+from crossdock.doctor.version import version_number
 from crossdock.errors import InputError
 from crossdock.host.daemon_settings import (
     DAEMON_JSON,
@@ -78,7 +78,7 @@ def _missing(facts: Facts, distribution: Distribution) -> Check:
         what = (
             f"Docker is not installed; {other} is, and crossdock builds with {'it' if other == 'buildah' else other}."
         )
-        return _line("docker", State.NOTE, what, hint=f"Docker could come {where}.", steps=())
+        return _line("docker", State.NOTE, what, hint=f"Docker could come {where}.")
     if facts.container:
         hint = "Inside a container install buildah; Docker belongs to its host."
         return _line("docker", State.PROBLEM, "Neither Docker nor buildah is installed.", hint=hint)
@@ -125,7 +125,7 @@ def _versions(facts: Facts, docker: DockerFacts) -> Iterator[Check]:
 
 
 def _answers(facts: Facts, docker: DockerFacts) -> Iterator[Check]:
-    version = _numbers(docker.server)
+    version = version_number(docker.server)
     named = f"Docker {docker.server}" + (" (rootless)" if docker.rootless else "")
     client = f"client {docker.client.version}"
     if version < _BUILDX:
@@ -185,7 +185,7 @@ def _settings(docker: DockerFacts) -> Iterator[Check]:
 
 
 def _buildx(facts: Facts, docker: DockerFacts, distribution: Distribution) -> Iterator[Check]:
-    client = _numbers(docker.client.version)
+    client = version_number(docker.client.version)
     if docker.buildx:
         yield _line("buildx", State.GOOD, f"The plugin buildx {docker.buildx} is there.")
         return
@@ -228,11 +228,11 @@ def _store(docker: DockerFacts) -> Iterator[Check]:
         yield _line("image-store", State.GOOD, "Images of several platforms can be loaded (containerd image store).")
         return
     what = "Docker's classic image store holds one platform of an image: `--load` takes this machine's own."
-    if docker.images == 0 and _numbers(docker.server) >= _STORE:
+    if docker.images == 0 and version_number(docker.server) >= _STORE:
         hint = "There are no images here yet that the other store would hide."
         yield _line("image-store", State.NOTE, what, hint=hint, steps=(containerd_store(),))
         return
-    if _numbers(docker.server) < _STORE:
+    if version_number(docker.server) < _STORE:
         yield _line("image-store", State.NOTE, what, hint="Push, or write an archive (-o type=oci), for all platforms.")
         return
     hint = (
@@ -266,7 +266,7 @@ def _described(builder: BuilderFacts) -> str:
 
 def _other(facts: Facts, name: str, version: str) -> Check:
     named = f"{name} {version}".strip()
-    if name == "buildah" and version and _numbers(version) < _BUILDAH:
+    if name == "buildah" and version and version_number(version) < _BUILDAH:
         what = f"{named} is older than 1.27, the oldest that crossdock builds with."
         return Check(name, Topic.OTHER_ENGINES, State.WARNING, what, hint="Update it, or build with Docker.")
     if not facts.user.root and facts.user.uid != 0 and "newuidmap" not in facts.programs and name != "nerdctl":
@@ -274,8 +274,3 @@ def _other(facts: Facts, name: str, version: str) -> Check:
         return Check(name, Topic.OTHER_ENGINES, State.WARNING, what, hint="Install uidmap (Debian) or shadow-utils.")
     words = "is there, and builds without a daemon" if name == "buildah" else "is there"
     return Check(name, Topic.OTHER_ENGINES, State.GOOD, f"{named} {words}.")
-
-
-def _numbers(version: str) -> tuple[int, ...]:
-    found = re.match(r"(\d+)\.(\d+)", version)
-    return (int(found[1]), int(found[2])) if found else ()

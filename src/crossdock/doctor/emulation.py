@@ -12,12 +12,13 @@ from dataclasses import replace
 from pathlib import PurePosixPath
 
 from crossdock.doctor.arm32 import runs_arm32
-from crossdock.doctor.diagnosis import Check, State, Topic
+from crossdock.doctor.diagnosis import Check, State, Topic, sentence
 from crossdock.doctor.distribution import Distribution
 from crossdock.doctor.emulation_steps import at_boot_by_hand, boot_steps, by_hand, emulation_steps
 from crossdock.doctor.facts import Facts
 from crossdock.doctor.guest import Guest
-from crossdock.doctor.qemu import Trouble, troubles, version_number
+from crossdock.doctor.qemu import Trouble, troubles
+from crossdock.doctor.version import version_number
 from crossdock.host.binfmt import BINFMT, EXPECTS_P, MACHINES, Handler, Machine
 from crossdock.host.binfmt_steps import enable_step
 from crossdock.host.steps import Step
@@ -72,10 +73,10 @@ def _arm_on_arm64(guest: Guest) -> Iterator[Check]:
         if native is None:
             what = f"Whether this machine runs {guest.platform} programs itself is not known, and no entry takes them."
         hint = "Look what `lscpu` says of it: CPU op-mode(s) has to name 32-bit." if native is None else ""
-        yield _line(_id(guest), state, what, [_sentence(why)], hint=hint)
+        yield _line(_id(guest), state, what, [sentence(why)], hint=hint)
         return
     first, *rest = _guest(guest)
-    yield replace(first, evidence=(*first.evidence, _sentence(why)))
+    yield replace(first, evidence=(*first.evidence, sentence(why)))
     yield from rest
 
 
@@ -330,16 +331,12 @@ def _version(guest: Guest) -> Iterator[Check]:
         State.WARNING if found[0].warning else State.NOTE,
         what,
         [_told(trouble) for trouble in found],
-        hint=_sentence(found[0].remedy),
+        hint=sentence(found[0].remedy),
     )
 
 
 def _told(trouble: Trouble) -> str:
-    return f"{_sentence(trouble.looks)[:-1]}{'' if trouble.certain else ' (reported)'}: {trouble.source}"
-
-
-def _sentence(text: str) -> str:
-    return f"{text[:1].upper()}{text[1:]}."
+    return f"{sentence(trouble.looks)[:-1]}{'' if trouble.certain else ' (reported)'}: {trouble.source}"
 
 
 def _other_entries(facts: Facts, wanted: set[str]) -> Iterator[Check]:

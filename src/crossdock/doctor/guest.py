@@ -9,12 +9,10 @@ from pathlib import PurePosixPath
 from crossdock.doctor.binfmt_boot import AtBoot, entries_at_boot
 from crossdock.doctor.distribution import Distribution
 from crossdock.doctor.facts import Facts, Interpreter
-from crossdock.doctor.qemu import version_number
-from crossdock.host.binfmt import EXPECTS_P, Handler, Machine, interpreter_places
+from crossdock.doctor.version import version_number
+from crossdock.host.binfmt import EXPECTS_P, FLAG_F_SINCE, Handler, Machine, interpreter_places
 from crossdock.host.binfmt_steps import BOOT_FOLDERS
 from crossdock.platforms import Platform
-
-_FLAG_F = (4, 8)
 
 
 @dataclass(frozen=True)
@@ -58,7 +56,7 @@ class Guest:
     @property
     def kernel_has_f(self) -> bool:
         version = version_number(self.facts.kernel)
-        return not version or version >= _FLAG_F
+        return not version or version >= FLAG_F_SINCE
 
     @property
     def on_disk(self) -> Interpreter | None:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 
-from crossdock.doctor.diagnosis import Check, State, Topic
+from crossdock.doctor.diagnosis import Check, State, Topic, sentence
 from crossdock.doctor.facts import Disk, Facts
+from crossdock.doctor.version import version_number
+from crossdock.host.binfmt import FLAG_F_SINCE
 
 _GIB = 1 << 30
 _LEAST_DISK, _LITTLE_DISK = 2 * _GIB, 10 * _GIB
 _LEAST_MEMORY = _GIB
 _KIB = 1024
-_F_KERNEL = (4, 8)
 _DOCKER_KERNEL = (3, 10)
 _BOTH_CGROUPS_DOCKER = (20, 10)
 
@@ -32,11 +32,7 @@ def check_network(facts: Facts) -> tuple[Check, ...]:
 
 
 def _line(id: str, state: State, what: str, *, evidence: tuple[str, ...] = (), hint: str = "") -> Check:
-    return Check(id, Topic.MACHINE, state, _sentence(what), evidence, hint)
-
-
-def _sentence(words: str) -> str:
-    return f"{words[:1].upper()}{words[1:]}."
+    return Check(id, Topic.MACHINE, state, sentence(what), evidence, hint)
 
 
 def _cpu(facts: Facts) -> Iterator[Check]:
@@ -124,14 +120,14 @@ def _for_images(facts: Facts) -> list[Disk]:
 
 
 def _kernel(facts: Facts) -> Iterator[Check]:
-    version = _numbers(facts.kernel)
+    version = version_number(facts.kernel)
     words = f"Linux {facts.kernel}"
     if not version:
         yield _line("kernel", State.UNKNOWN, "the kernel's version could not be found out")
     elif version < _DOCKER_KERNEL:
         hint = "Docker needs Linux 3.10 or later; update the system."
         yield _line("kernel", State.PROBLEM, f"{words} is too old for containers", hint=hint)
-    elif version < _F_KERNEL:
+    elif version < FLAG_F_SINCE:
         hint = (
             "It cannot keep an emulator open for containers (flag F of binfmt_misc came with Linux 4.8), so that "
             "images for other platforms do not run here; build them on a machine of that platform."
@@ -143,7 +139,7 @@ def _kernel(facts: Facts) -> Iterator[Check]:
 
 def _cgroup(facts: Facts) -> Iterator[Check]:
     docker = facts.docker.server if facts.docker else ""
-    if facts.cgroup == 2 and _numbers(docker) and _numbers(docker) < _BOTH_CGROUPS_DOCKER:
+    if facts.cgroup == 2 and version_number(docker) and version_number(docker) < _BOTH_CGROUPS_DOCKER:
         hint = "Update Docker to 20.10 or later, or start the kernel with systemd.unified_cgroup_hierarchy=0."
         words = f"control groups version 2, which Docker {docker} does not know"
         yield _line("cgroup", State.PROBLEM, words, hint=hint)
@@ -200,12 +196,7 @@ def _proxy(facts: Facts) -> Iterator[Check]:
 def _registries(facts: Facts) -> Iterator[Check]:
     if facts.registries:
         words = f"registries that are configured here: {', '.join(facts.registries)}"
-        yield Check("registries", Topic.NETWORK, State.GOOD, _sentence(words))
-
-
-def _numbers(version: str) -> tuple[int, ...]:
-    found = re.match(r"(\d+)\.(\d+)", version)
-    return (int(found[1]), int(found[2])) if found else ()
+        yield Check("registries", Topic.NETWORK, State.GOOD, sentence(words))
 
 
 def _size(number: int | None) -> str:

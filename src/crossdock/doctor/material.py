@@ -13,6 +13,7 @@ from typing import Any
 from crossdock.doctor.cpu import read_cpu
 from crossdock.doctor.facts import BinfmtFacts, Disk, Facts, Interpreter, Program, User
 from crossdock.doctor.material_docker import read_docker, read_registries
+from crossdock.doctor.version import find_version
 from crossdock.errors import CrossdockError, EngineError, InputError
 from crossdock.host.binfmt import MACHINES, Handler, needs_loader, parse_handler
 from crossdock.platforms import Platform, normalise
@@ -25,7 +26,6 @@ _SECONDS = 180.0
 _AGAIN = "Collect the facts anew, with the script that `crossdock doctor --collector` prints."
 _INITIAL = "pid:[4026531836] uts:[4026531838]"
 """The first namespaces of a kernel have fixed numbers (PROC_PID_INIT_INO in include/linux/proc_ns.h of Linux)."""
-_VERSION = re.compile(r"\d+(?:\.\d+)+")
 
 
 @dataclass(frozen=True)
@@ -62,8 +62,7 @@ class Material:
         return answer.output.strip() if answer and answer.ok else ""
 
     def version(self, command: str) -> str:
-        found = _VERSION.search(self.said(command))
-        return found[0] if found else ""
+        return find_version(self.said(command))
 
 
 def collector() -> str:
@@ -345,8 +344,7 @@ def _binfmt(material: Material) -> BinfmtFacts:
 def _interpreter(path: str, said: str) -> Interpreter:
     """Three lines: its version, the first bytes of its file, its package."""
     version, head, package = [*said.split("\n"), "", "", ""][:3]
-    found = _VERSION.search(version)
-    return Interpreter(path, found[0] if found else "", _static(head), package.strip())
+    return Interpreter(path, find_version(version), _static(head), package.strip())
 
 
 def _static(head: str) -> bool | None:

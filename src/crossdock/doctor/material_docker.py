@@ -9,11 +9,10 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from crossdock.doctor.facts import BuilderFacts, DockerFacts, Program
+from crossdock.doctor.version import find_version
 
 if TYPE_CHECKING:
     from crossdock.doctor.material import Material
-
-_VERSION = re.compile(r"\d+(?:\.\d+)+")
 
 
 def read_docker(material: Material, programs: Mapping[str, Program]) -> DockerFacts | None:
@@ -24,13 +23,13 @@ def read_docker(material: Material, programs: Mapping[str, Program]) -> DockerFa
     introduced = material.said("docker --version")
     version, info = _json(material, "docker version"), _json(material, "docker info")
     own, server = _object(version, "Client"), _object(version, "Server")
-    named = _VERSION.search(str(own.get("Version") or introduced))
+    version_here = find_version(str(own.get("Version") or introduced))
     answered = str(info.get("ServerVersion") or server.get("Version") or "")
     security = info.get("SecurityOptions") or []
     status = info.get("DriverStatus") or []
     values = material.values
     return DockerFacts(
-        client=Program(client.path, named[0] if named else "", client.package),
+        client=Program(client.path, version_here, client.package),
         server=answered,
         trouble="" if answered else _trouble(material, info),
         api=str(server.get("ApiVersion") or ""),

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import re
 import tomllib
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from crossdock.doctor.version import version_number
+
 _CATALOGUE = Path(__file__).parents[1] / "catalogue"
-_VERSION = re.compile(r"\d+(?:\.\d+)+")
 
 
 @dataclass(frozen=True)
@@ -35,12 +35,6 @@ class Trouble:
             version_number(first) <= number and (not fixed or number < version_number(fixed))
             for first, fixed in self.versions
         )
-
-
-def version_number(text: str) -> tuple[int, ...]:
-    """``7.2.22 (Debian 1:7.2+dfsg-7+deb12u18)`` → (7, 2, 22), to be compared; nothing for text without one."""
-    found = _VERSION.search(text)
-    return tuple(int(part) for part in found[0].split(".")) if found else ()
 
 
 def troubles(version: str, guest: str) -> tuple[Trouble, ...]:

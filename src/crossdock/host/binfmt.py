@@ -21,6 +21,8 @@ from crossdock.platforms import Platform, host_platform
 from crossdock.process import Command, Runner
 
 BINFMT = Path("/proc/sys/fs/binfmt_misc")
+FLAG_F_SINCE = (4, 8)
+"""The first Linux with flag F."""
 _CONTROL_FILES = ("register", "status")
 _LONGEST_INTERPRETER = 127
 EXPECTS_P = "-binfmt-P"

@@ -8,7 +8,8 @@ import pytest
 
 from crossdock.doctor.arm32 import cores, runs_arm32
 from crossdock.doctor.facts import Cpu, Facts
-from crossdock.doctor.qemu import all_troubles, troubles, troubles_of, version_number
+from crossdock.doctor.qemu import all_troubles, troubles, troubles_of
+from crossdock.doctor.version import version_number
 from crossdock.host.binfmt import MACHINES
 from crossdock.platforms import ARM64, parse_platform
 
