@@ -6,26 +6,18 @@ from collections.abc import Sequence
 
 from crossdock.host.steps import Step
 
-_INSTALLED = {
-    "apt-get": "dpkg-query -W -f '${db:Status-Status}' %s 2>/dev/null | grep -qx installed",
-    "apk": "apk info -e %s >/dev/null 2>&1",
-    "pacman": "pacman -Q %s >/dev/null 2>&1",
-}
-_RPM = "rpm -q %s >/dev/null 2>&1"
-
 
 def install_step(id: str, why: str, packages: Sequence[str], words: Sequence[str], *, check: str = "") -> Step:
     """``words`` are the package manager's own, ``("apt-get", "install", "-y")``; ``check`` is a test of what the
     packages bring."""
-    installed = _INSTALLED.get(words[0], _RPM)
     names = " ".join(packages)
     lists = "apt-get update\n" if words[0] == "apt-get" else ""
-    missing = "\n".join(f'{installed % package} || missing="$missing {package}"' for package in packages)
+    missing = "\n".join(f'is_installed {package} || missing="$missing {package}"' for package in packages)
     return Step(
         id=id,
         title=f"Install {names}",
         why=why,
-        done=" && ".join(installed % package for package in packages),
+        done=" && ".join(f"is_installed {package}" for package in packages),
         run=f"""\
 missing=''
 {missing}

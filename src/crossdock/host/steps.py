@@ -18,6 +18,7 @@ class Step:
     - ``service start|restart|enable NAME``: by systemd or OpenRC; where nothing starts services it says so and goes on.
     - ``note KIND WORD…``: what else was changed, for ``--undo``: ``note binfmt NAME``, ``note group GROUP USER``,
       ``note packages NAME…`` (only those that were not there before).
+    - ``is_installed PACKAGE``: whether the package manager has it as installed.
     - ``fail MESSAGE``: end with this message.
     - ``merge_json FILE ADDITIONS [MODE]``: add the keys of a JSON object to a JSON file, every other byte of which
       stays (daemon_settings); ``has_json FILE ADDITIONS``: whether they are there.
