@@ -71,7 +71,7 @@ def command(
       crossdock doctor --from facts.json --script
       sudo crossdock doctor --undo
     """
-    from crossdock.doctor.examine import Wishes, examine
+    from crossdock.doctor.examine import examine
     from crossdock.doctor.material import collector as collector_script
     from crossdock.doctor.material import read_facts
 
@@ -83,18 +83,18 @@ def command(
     runner = SystemRunner()
     if undo:
         return _undo(runner, yes=yes)
-    wishes = Wishes(platform or DEFAULT_TARGETS, interpreter)
+    platforms = platform or DEFAULT_TARGETS
     text = _read(from_) if from_ else _collect(runner)
     if facts:
         write(text)
         return ExitCode.DONE
-    diagnosis = examine(read_facts(text, str(from_ or "facts")), wishes)
+    diagnosis = examine(read_facts(text, str(from_ or "facts")), platforms, interpreter)
     if script:
         write(_script(diagnosis))
         return ExitCode.DONE
     if fix and diagnosis.steps:
         _fix(diagnosis, runner, yes=yes)
-        diagnosis = examine(read_facts(_collect(runner), "facts"), wishes)
+        diagnosis = examine(read_facts(_collect(runner), "facts"), platforms, interpreter)
     if format_ == "json":
         from crossdock.report.json import doctor_report, encode
 
@@ -163,21 +163,18 @@ def _fix(diagnosis: Diagnosis, runner: SystemRunner, *, yes: bool) -> None:
 
     style = style_of(sys.stderr)
     order = [step.id for step in diagnosis.steps]
-    answers: dict[str, str] = {}
+    consent = _Consent(yes)
+    agreed: dict[str, bool] = {}
     declined = False
 
     def confirm(step: Step) -> bool:
-        nonlocal yes, declined
-        if declined or step.id in answers:
-            return answers.setdefault(step.id, "n") == "y"
+        nonlocal declined
+        if declined or step.id in agreed:
+            return agreed.setdefault(step.id, False)
         write(step_text(step, order.index(step.id) + 1, len(order), style), sys.stderr)
-        answer = "y" if yes else _ask("Do this?")
-        if answer == "q":
-            raise KeyboardInterrupt
-        yes = yes or answer == "a"
-        declined = answer == "n"
-        answers[step.id] = "n" if declined else "y"
-        return not declined
+        agreed[step.id] = consent.to("Do this?")
+        declined = not agreed[step.id]
+        return agreed[step.id]
 
     def tell(_step: Step, line: str) -> None:
         say(f"  | {line}")
@@ -197,25 +194,30 @@ def _undo(runner: SystemRunner, *, yes: bool) -> int:
     from crossdock.host.journal import Change, undo
     from crossdock.report.examined import undone_text
 
+    consent = _Consent(yes)
+
     def confirm(change: Change) -> bool:
-        nonlocal yes
-        answer = "y" if yes else _ask(f"{change.undoing}?")
-        if answer == "q":
-            raise KeyboardInterrupt
-        yes = yes or answer == "a"
-        return answer != "n"
+        return consent.to(f"{change.undoing}?")
 
     undone = undo(runner, confirm=confirm, tell=lambda _change, line: say(f"  | {line}"))
     write(undone_text(undone, style_of(sys.stdout)))
     return ExitCode.DONE if all(entry.done for entry in undone) else ExitCode.FINDINGS
 
 
-def _ask(question: str) -> str:
-    """One letter: yes, no, all that follow, quit."""
-    while True:
-        write(f"{question} [y]es, [n]o, [a]ll, [q]uit: ", sys.stderr)
-        line = sys.stdin.readline()
-        if not line:
-            raise KeyboardInterrupt
-        if line.strip().lower()[:1] in {"y", "n", "a", "q"}:
-            return line.strip().lower()[:1]
+class _Consent:
+    """Asks people before each change, unless they have said yes to all. To quit is as to press Ctrl-C."""
+
+    def __init__(self, given: bool) -> None:
+        self._given = given
+
+    def to(self, question: str) -> bool:
+        while not self._given:
+            write(f"{question} [y]es, [n]o, [a]ll, [q]uit: ", sys.stderr)
+            line = sys.stdin.readline()
+            answer = line.strip().lower()[:1]
+            if not line or answer == "q":
+                raise KeyboardInterrupt
+            if answer in {"y", "n"}:
+                return answer == "y"
+            self._given = answer == "a"
+        return True

@@ -197,14 +197,12 @@ end
 # --- Files --------------------------------------------------------------------------------------------------------
 
 begin files
-for path in /etc/os-release /etc/*-release /etc/*_release /etc/*_version /etc/*-version /etc/.kyinfo /etc/kylin-build \
+for path in /etc/*-release /etc/*_release /etc/*_version /etc/*-version /etc/.kyinfo /etc/kylin-build \
   /etc/rpi-issue /etc/issue /proc/version /proc/meminfo /proc/filesystems /proc/1/cgroup /proc/device-tree/model \
   /sys/class/dmi/id/sys_vendor /sys/class/dmi/id/product_name /etc/docker/daemon.json /etc/default/docker \
   /etc/systemd/system/docker.service.d/*.conf /etc/systemd/system/docker.service /etc/containers/registries.conf \
   /etc/containers/registries.conf.d/*.conf /etc/buildkit/buildkitd.toml "$home/.config/buildkit/buildkitd.toml" \
   "$home/.docker/buildx/buildkitd.default.toml" /etc/apt/apt.conf.d/*proxy* /etc/modules-load.d/*binfmt*; do
-  case $path in /etc/*-release) [ "$path" != /etc/os-release ] || [ -z "${seen:-}" ] || continue ;; esac
-  if [ "$path" = /etc/os-release ]; then seen=yes; fi
   file "$path"
 done
 if [ ! -e /etc/os-release ]; then file /usr/lib/os-release; fi
@@ -220,7 +218,7 @@ end
 # --- Folders ------------------------------------------------------------------------------------------------------
 
 begin folders
-for path in /etc/docker/certs.d /etc/containers/certs.d /etc/systemd/system/docker.service.d; do
+for path in /etc/docker/certs.d /etc/containers/certs.d; do
   if [ -d "$path" ]; then
     ls "$path" >"$tmp/text" 2>/dev/null
     string "$path" <"$tmp/text"
@@ -247,7 +245,6 @@ ask "docker version" docker version --format '{{json .}}'
 ask "docker info" docker info --format '{{json .}}'
 ask "docker buildx version" docker buildx version
 ask "docker buildx ls" docker buildx ls
-ask "docker context show" docker context show
 ask "podman version" podman --version
 ask "buildah version" buildah --version
 ask "nerdctl version" nerdctl --version
@@ -262,9 +259,6 @@ ask "in container" systemd-detect-virt --container
 ask "modinfo binfmt_misc" modinfo binfmt_misc
 ask "systemd-binfmt enabled" systemctl is-enabled systemd-binfmt.service
 ask "binfmt-support enabled" systemctl is-enabled binfmt-support.service
-ask "docker enabled" systemctl is-enabled docker.service
-ask "docker active" systemctl is-active docker.service
-ask "docker environment" systemctl show docker.service --property=Environment
 ask "openrc services" rc-update show
 packages='docker* moby* containerd* runc podman* buildah nerdctl skopeo qemu-user* qemu-*-static* binfmt* netavark'
 packages="$packages crun fuse-overlayfs slirp4netns uidmap passt aardvark-dns"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 
 from crossdock.doctor.diagnosis import Check, Diagnosis
@@ -15,19 +15,14 @@ from crossdock.doctor.system import check_system
 from crossdock.platforms import DEFAULT_TARGETS, Platform
 
 
-@dataclass(frozen=True)
-class Wishes:
-    """What the machine is to be able to do. ``interpreter`` is an emulator on it that is to be registered."""
-
-    platforms: tuple[Platform, ...] = DEFAULT_TARGETS
-    interpreter: Path | None = None
-
-
-def examine(facts: Facts, wishes: Wishes) -> Diagnosis:
-    """Judge a machine by its facts. Pure."""
+def examine(
+    facts: Facts, platforms: Sequence[Platform] = DEFAULT_TARGETS, interpreter: Path | None = None
+) -> Diagnosis:
+    """Judge a machine by its facts: can it build and run ``platforms``? ``interpreter`` is an emulator on it that is to
+    be registered. Pure."""
     distribution = identify(facts)
     checks: list[Check] = [*check_machine(facts), *check_system(facts, distribution)]
     checks += [*check_docker(facts, distribution), *check_other_engines(facts)]
-    interpreter = str(wishes.interpreter) if wishes.interpreter else ""
-    checks += check_emulation(facts, wishes.platforms, distribution, interpreter=interpreter)
+    given = str(interpreter) if interpreter else ""
+    checks += check_emulation(facts, platforms, distribution, interpreter=given)
     return Diagnosis(facts, distribution, (*checks, *check_network(facts)))

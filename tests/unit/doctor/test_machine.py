@@ -9,7 +9,7 @@ import pytest
 from crossdock.doctor.diagnosis import Check, State, Topic
 from crossdock.doctor.distribution import Base, Distribution
 from crossdock.doctor.docker import check_docker, check_other_engines
-from crossdock.doctor.examine import Wishes, examine
+from crossdock.doctor.examine import examine
 from crossdock.doctor.facts import BuilderFacts, Cpu, Disk, DockerFacts, Facts, Program, User
 from crossdock.doctor.machine import check_machine, check_network
 from crossdock.platforms import ARM64, parse_platform
@@ -142,7 +142,7 @@ def test_other_engines() -> None:
 
 
 def test_all_of_it_in_the_order_in_which_it_is_told() -> None:
-    diagnosis = examine(replace(FACTS, os_release={"ID": "debian", "VERSION_ID": "12"}), Wishes())
+    diagnosis = examine(replace(FACTS, os_release={"ID": "debian", "VERSION_ID": "12"}))
     assert diagnosis.distribution.base == Base("debian", "12", "bookworm")
     topics = [check.topic for check in diagnosis.checks]
     assert topics == sorted(topics, key=list(Topic).index)
