@@ -28,7 +28,8 @@ class Daemon:
         self._features = {"features": {"containerd-snapshotter": containerd}}
         number = next(_numbers)
         self._bridge = f"xd{os.getpid() % 1000000}n{number}"
-        self._address = f"172.31.{(os.getpid() + number) % 250}.1/24"
+        self.address = f"172.31.{(os.getpid() + number) % 250}.1"
+        """This machine, as its containers reach it."""
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
@@ -38,7 +39,7 @@ class Daemon:
         (self.folder / "daemon.json").write_text(json.dumps(self._features))
         for command in (
             f"ip link add name {self._bridge} type bridge",
-            f"ip addr add {self._address} dev {self._bridge}",
+            f"ip addr add {self.address}/24 dev {self._bridge}",
             f"ip link set {self._bridge} up",
         ):
             subprocess.run(command.split(), check=True)

@@ -15,7 +15,8 @@ PROGRAM = "docker-registry"
 
 
 class Registry:
-    """A running registry that keeps its data in ``folder``. ``host`` is ``localhost:PORT``.
+    """A running registry that keeps its data in ``folder``. ``host`` is ``localhost:PORT``, or with another ``address``
+    of this machine that with the port: of localhost many programs think that it needs no TLS.
 
     With ``password`` it wants Basic authentication by ``username``; with ``tls`` it speaks only TLS, with a certificate
     that ``certificate`` holds and nobody trusts. ``misled`` makes it believe that it speaks plain HTTP, as a registry
@@ -23,9 +24,11 @@ class Registry:
     """
 
     def __init__(
-        self, folder: Path, *, username: str = "", password: str = "", tls: bool = False, misled: bool = False
-    ) -> None:
+        self, folder: Path, *, username: str = "", password: str = "", tls: bool = False, misled: bool = False,
+        address: str = "127.0.0.1",
+    ) -> None:  # fmt: skip
         self.folder = folder
+        self.address = address
         self.username = username
         self.password = password
         self.tls = tls
@@ -39,9 +42,9 @@ class Registry:
             raise RuntimeError(f"{PROGRAM} is not installed; run: apt-get install docker-registry apache2-utils")
         self.folder.mkdir(parents=True, exist_ok=True)
         with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
+            probe.bind((self.address, 0))
             port = probe.getsockname()[1]
-        self.host = f"localhost:{port}"
+        self.host = f"{'localhost' if self.address == '127.0.0.1' else self.address}:{port}"
         with (self.folder / "log").open("wb") as log:
             self._process = subprocess.Popen(
                 [PROGRAM, "serve", str(self._configuration(port))], stdout=log, stderr=log, stdin=subprocess.DEVNULL
@@ -70,7 +73,7 @@ class Registry:
             "version: 0.1",
             "log: {level: info}",
             f"storage: {{filesystem: {{rootdirectory: {self.folder / 'data'}}}, delete: {{enabled: true}}}}",
-            f"http: {{addr: '127.0.0.1:{port}'{self._tls()}}}",
+            f"http: {{addr: '{self.address}:{port}'{self._tls()}}}",
         ]
         if self.password:
             passwords = self.folder / "htpasswd"
@@ -87,7 +90,7 @@ class Registry:
         if not self.tls:
             return ""
         key = self.folder / "key.pem"
-        name = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"]
+        name = ["-subj", "/CN=localhost", "-addext", f"subjectAltName=DNS:localhost,IP:{self.address}"]
         files = ["-keyout", str(key), "-out", str(self.certificate)]
         command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", *name, *files]
         subprocess.run(command, check=True, capture_output=True)
@@ -100,7 +103,7 @@ class Registry:
             if self._process and self._process.poll() is not None:
                 break
             with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", port)) == 0:
+                if probe.connect_ex((self.address, port)) == 0:
                     return
             time.sleep(0.05)
         raise RuntimeError(f"{PROGRAM} did not start:\n{self.log()}")

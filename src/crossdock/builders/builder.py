@@ -12,7 +12,7 @@ from pathlib import Path
 
 from crossdock.builders.nodes import Driver, Node, docker_words
 from crossdock.builders.settings import BUILDKITD_TOML
-from crossdock.engines.buildx import plugin_version
+from crossdock.engines.buildx import inspect_fields, plugin_version
 from crossdock.engines.trouble import failure
 from crossdock.errors import EngineError, UsageError
 from crossdock.process import Command, CommandTimeout, LineHandler, Runner, uninterrupted
@@ -99,12 +99,15 @@ def create(new: NewBuilder, runner: Runner, on_line: LineHandler) -> None:
             hint=f"See `crossdock builder show {new.name}`; choose another name, or remove it first with "
             f"`crossdock builder remove {new.name}`.",
         )
+    _refuse_taken(new, runner)
     with tempfile.TemporaryDirectory(prefix="crossdock-") as folder:
         toml = Path(folder) / BUILDKITD_TOML
         toml.write_text(new.buildkitd_toml, encoding="utf-8")
         try:
             for command in create_commands(new, toml):
-                _run(command, runner, on_line, f"the builder {new.name!r} could not be made")
+                said = _run(command, runner, on_line, f"the builder {new.name!r} could not be made")
+                if command == _boot(new.name):
+                    _require_running(new.name, said, runner)
         except _OthersBuilder:
             raise
         except BaseException:
@@ -115,6 +118,48 @@ def create(new: NewBuilder, runner: Runner, on_line: LineHandler) -> None:
 
 class _OthersBuilder(EngineError):
     """Somebody else made a builder of this name meanwhile."""
+
+
+def _refuse_taken(new: NewBuilder, runner: Runner) -> None:
+    """buildx remembers builders for each user, and would go on with the container of another user's builder of this
+    name: with that one's settings, and remove it with this one's."""
+    for address, container in _containers(new):
+        command = (*docker_words(address), "container", "inspect", "--format={{.Id}}", container)
+        if runner.run(Command(command), timeout=_QUESTION_SECONDS, check=False).exit_code == 0:
+            raise EngineError(
+                f"there is a container {container} already, of a builder that buildx does not know here; it was left "
+                "as it is",
+                where=address or None,
+                hint="Somebody else may build with it: choose another name. If it is left over from a builder of "
+                f"yours, remove it with `{shlex.join((*docker_words(address), 'rm', '--force', container))}`.",
+            )
+
+
+def _require_running(name: str, said: tuple[str, ...], runner: Runner) -> None:
+    """Raise EngineError for a node that did not start: buildx is content when one of several has. ``said`` is what it
+    said while it started them."""
+    done = runner.run(Command(("docker", "buildx", "inspect", name)), timeout=_QUESTION_SECONDS)
+    silent = not_running(done.text)
+    if silent:
+        lines = [line for line in said if line.startswith("#")]  # the steps; a description of the builder follows them
+        what = f"not every node of the builder {name!r} could be started: {'; '.join(silent)}"
+        raise failure(what, lines, hint=_hint(lines) or "Look at Docker on that machine, and run it again.")
+
+
+def not_running(text: str) -> tuple[str, ...]:
+    """The nodes of ``docker buildx inspect`` that do not run, each with buildx's word for it, and why if it says so."""
+    nodes: list[dict[str, str]] = []
+    for field, value in inspect_fields(text):
+        if field == "Name" or not nodes:
+            nodes.append({})
+        nodes[-1].setdefault(field, value)
+    return tuple(
+        ": ".join(
+            filter(None, (f"{node.get('Name', 'a node')} is {node.get('Status') or 'not running'}", node.get("Error")))
+        )
+        for node in nodes[1:]  # the first name is the builder's
+        if node.get("Status") != "running"
+    )
 
 
 def exists(name: str, runner: Runner) -> bool:
@@ -139,7 +184,8 @@ def exists(name: str, runner: Runner) -> bool:
 def bootstrap(name: str, runner: Runner, on_line: LineHandler) -> None:
     """Start BuildKit on every node and wait until it answers. Raises EngineError."""
     require(name, runner)
-    _run(_boot(name), runner, on_line, f"the builder {name!r} could not be started")
+    said = _run(_boot(name), runner, on_line, f"the builder {name!r} could not be started")
+    _require_running(name, said, runner)
 
 
 def remove(name: str, runner: Runner) -> None:
@@ -166,7 +212,8 @@ def _rm(name: str) -> Command:
     return Command(("docker", "buildx", "rm", name))
 
 
-def _run(command: Command, runner: Runner, on_line: LineHandler, what: str) -> None:
+def _run(command: Command, runner: Runner, on_line: LineHandler, what: str) -> tuple[str, ...]:
+    """Returns what the command said. Raises EngineError when it failed."""
     lines: list[str] = []
 
     def take(line: str) -> None:
@@ -175,7 +222,7 @@ def _run(command: Command, runner: Runner, on_line: LineHandler, what: str) -> N
 
     boots = "--bootstrap" in command.argv
     if runner.stream(command, take, timeout=_BOOT_SECONDS if boots else _CREATE_SECONDS) == 0:
-        return
+        return tuple(lines)
     if any("existing instance for" in line or "already exists as context" in line for line in lines):
         raise _OthersBuilder(f"{what}: there is one of that name", hint="Choose another name.", log=tuple(lines[-3:]))
     raise failure(what, lines, hint=_hint(lines) or None)
@@ -206,7 +253,12 @@ def _undo(new: NewBuilder, runner: Runner) -> None:
 
 def _leftovers(new: NewBuilder) -> Iterator[Command]:
     """What removes a node's container and its volume, by the names that buildx gives them."""
+    for address, container in _containers(new):
+        yield Command((*docker_words(address), "rm", "--force", "--volumes", container))
+        yield Command((*docker_words(address), "volume", "rm", "--force", f"{container}_state"))
+
+
+def _containers(new: NewBuilder) -> Iterator[tuple[str, str]]:
+    """The address of each Docker, and the name that buildx gives to its container there."""
     for number, node in enumerate(new.nodes if new.driver is Driver.CONTAINER else ()):
-        name = f"buildx_buildkit_{new.name}{number}"
-        yield Command((*docker_words(node.endpoint), "rm", "--force", "--volumes", name))
-        yield Command((*docker_words(node.endpoint), "volume", "rm", "--force", f"{name}_state"))
+        yield node.endpoint, f"buildx_buildkit_{new.name}{number}"

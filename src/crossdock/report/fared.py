@@ -52,5 +52,7 @@ def _listed(platforms: Sequence[Platform]) -> str:
 
 
 def milliseconds(value: float) -> str:
-    """``0.3 ms``, ``42 ms``."""
+    """``under 0.1 ms``, ``0.3 ms``, ``42 ms``."""
+    if value < 0.1:
+        return "under 0.1 ms"
     return f"{value:.1f} ms" if value < 10 else f"{value:.0f} ms"
