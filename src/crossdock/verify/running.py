@@ -1,0 +1,202 @@
+"""Running a container in the foreground, watching it, and finding out what was wrong when it did not go well."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from crossdock.engines.containers import Container, EngineFacts, RunRequest, StandardError
+from crossdock.errors import EngineError
+from crossdock.host.binfmt import emulator_version, read_handlers
+from crossdock.host.processes import Process, read_process, read_tree
+from crossdock.image.binary import HEAD_BYTES, Format, identify
+from crossdock.image.model import ImageConfig
+from crossdock.platforms import Platform
+from crossdock.process import Attached, Runner
+from crossdock.verify.contents import SCRIPT_LINE_BYTES, read_layer
+from crossdock.verify.entrypoint import DEFAULT_PATH, MAX_INTERPRETERS
+from crossdock.verify.filesystem import FileSystem
+from crossdock.verify.run_end import (
+    Contents,
+    Emulator,
+    Ending,
+    Explained,
+    crashed_and_hangs,
+    explain,
+    timed_out,
+)
+
+LOOK_SECONDS = 0.5
+"""How long a program that is still running at its time limit is looked at."""
+_WATCH_SECONDS = 1.0
+_END_SECONDS = 10.0
+_CRASH = b"qemu: uncaught target signal"
+
+
+def run_to_the_end(
+    container: Container,
+    request: RunRequest,
+    engine: EngineFacts,
+    runner: Runner,
+    *,
+    timeout: float | None,
+    write: Callable[[bytes], None],
+    tell: Callable[[str], None],
+) -> Explained:
+    """Run it, with this process's standard input and output. ``write`` passes its standard error on, ``tell`` notes of
+    ours. Raises KeyboardInterrupt when it is interrupted and does not end by itself, EngineError."""
+    return _Run(container, request, engine, runner, write, tell).run(timeout)
+
+
+class _Run:
+    def __init__(
+        self,
+        container: Container,
+        request: RunRequest,
+        engine: EngineFacts,
+        runner: Runner,
+        write: Callable[[bytes], None],
+        tell: Callable[[str], None],
+    ) -> None:
+        self._container = container
+        self._request = request
+        self._engine = engine
+        self._runner = runner
+        self._tell = tell
+        self._stderr = StandardError(container.engine_words, write)
+        self._where = f"{request.image} ({request.platform})"
+        self._main: int | None = None
+
+    def run(self, timeout: float | None) -> Explained:
+        command = self._container.command
+        interactive, tty = self._request.interactive, self._request.tty
+        with self._runner.attached(command, stdin=interactive, terminal=tty, on_stderr=self._stderr.feed) as program:
+            try:
+                ended = self._watch(program, timeout)
+            except BaseException:
+                self._container.kill()
+                raise
+            if isinstance(ended, Explained):
+                self._container.kill()
+                program.wait(_END_SECONDS)
+                self._stderr.close()
+                return ended
+        self._stderr.close()
+        held = tuple(self._stderr.held)
+        ending = Ending(ended, self._container.outcome(ended), self._stderr.lines(), held)
+        found = explain(ending, self._request.image, self._request.platform, self._emulator, self._contents)
+        if found.error is None:
+            for line in held:
+                self._tell(line)
+            if text := self._native():
+                self._tell(text)
+        return found
+
+    def _watch(self, program: Attached, timeout: float | None) -> int | Explained:
+        """Its exit code, or why it has to be stopped."""
+        deadline = None if timeout is None else time.monotonic() + timeout
+        told = False
+        while True:
+            left = None if deadline is None else max(0.0, deadline - time.monotonic())
+            # Without emulation and time limit there is nothing to watch for.
+            watched = _WATCH_SECONDS if self._emulated or program.asked else None
+            code = program.wait(min((one for one in (left, watched) if one is not None), default=None))
+            if code is not None:
+                return code
+            if program.asked and not told:
+                told = True
+                self._tell("crossdock: the program was told to end; once more kills it")
+            if self._emulated and (number := self._crashed(program)):
+                return number
+            if deadline is not None and time.monotonic() >= deadline:
+                return self._stopped(program, timeout or 0.0)
+
+    @property
+    def _emulated(self) -> bool:
+        return self._engine.shares_kernel and not self._request.platform.runs_natively_on(self._engine.host)
+
+    def _emulator(self) -> Emulator | None:
+        if self._request.platform.runs_natively_on(self._engine.host):
+            return None
+        version = emulator_version(self._request.platform, self._runner) if self._engine.shares_kernel else ""
+        return Emulator(self._request.platform, version)
+
+    def _main_process(self, program: Attached) -> int | None:
+        if self._main is None and self._engine.shares_kernel:
+            self._main = self._container.main_process(program.pid)
+        return self._main
+
+    def _crashed(self, program: Attached) -> Explained | None:
+        if not self._request.tty and _CRASH not in self._stderr.tail:
+            return None
+        pid = self._main_process(program)
+        process = read_process(pid, read_handlers()) if pid is not None else None
+        if process is None or process.crashed is None:
+            return None
+        emulator = self._emulator()
+        return crashed_and_hangs(process.crashed, self._where, emulator) if emulator else None
+
+    def _stopped(self, program: Attached, seconds: float) -> Explained:
+        pid = self._main_process(program)
+        before = self._tree(pid)
+        time.sleep(LOOK_SECONDS if before else 0.0)
+        return timed_out(seconds, self._where, before, self._tree(pid), LOOK_SECONDS, self._emulator())
+
+    def _tree(self, pid: int | None) -> tuple[Process, ...]:
+        return read_tree(pid, read_handlers()) if pid is not None else ()
+
+    def _contents(self) -> Contents:
+        system = FileSystem()
+        with tempfile.TemporaryDirectory(prefix="crossdock-") as folder:
+            for descriptor, stream in self._container.layers(Path(folder)):
+                system.add(read_layer(stream, descriptor))
+        return Contents(system, self._container.config())
+
+    def _native(self) -> str:
+        """A note about a program for this machine in an image that says to be for another."""
+        if self._request.platform.runs_natively_on(self._engine.host):
+            return ""
+        found = foreign_program(self._container, self._container.config(), self._request.platform)
+        if not found:
+            return ""
+        return (
+            f"crossdock: warning: {self._where}: {found}. It ran because this machine's processor is the right one; on a"
+            f" {self._request.platform.architecture} machine it is an exec format error.\n"
+            "  `crossdock verify` lists all such programs of an image."
+        )
+
+
+def foreign_program(container: Container, config: ImageConfig, platform: Platform) -> str:
+    """``/app is an ELF executable for amd64`` where the first program of a container is one for another architecture
+    than its platform's; empty otherwise, and where that could not be seen."""
+    words = (*config.entrypoint, *config.command)
+    pending = words[0] if words else ""
+    for _ in range(MAX_INTERPRETERS):
+        found = _look_up(container, config, pending)
+        if found is None:
+            return ""
+        path, head = found
+        binary = identify(head)
+        if binary is not None:
+            wrong = binary.format is not Format.ELF or not binary.runs_on(platform.architecture)
+            return f"{path} is {binary.describe()}" if wrong else ""
+        if not head.startswith(b"#!"):
+            return ""
+        line = head[2:SCRIPT_LINE_BYTES].partition(b"\n")[0].decode("utf-8", "replace").split()
+        if not line:
+            return ""
+        by_env = line[0].rpartition("/")[2] == "env" and len(line) > 1 and not line[1].startswith("-")
+        pending = line[1] if by_env else line[0]
+    return ""
+
+
+def _look_up(container: Container, config: ImageConfig, program: str) -> tuple[str, bytes] | None:
+    folder = config.working_directory or "/"
+    if "/" in program:
+        return container.head(program if program.startswith("/") else f"{folder}/{program}", HEAD_BYTES)
+    for part in (config.env.get("PATH") or DEFAULT_PATH).split(":"):
+        if program and (found := container.head(f"{part or folder}/{program}", HEAD_BYTES)):
+            return found
+    return None
