@@ -29,9 +29,9 @@ from crossdock.cli.options import (
 )
 from crossdock.cli.outputs import Destination, Output, parse_outputs
 from crossdock.cli.publishing import check_outputs, load_warning, publish
-from crossdock.errors import EngineError, ExitCode
+from crossdock.errors import ExitCode
 from crossdock.platforms import DEFAULT_TARGETS, Platform, host_platform
-from crossdock.process import Runner, SystemRunner, uninterrupted
+from crossdock.process import SystemRunner, uninterrupted
 from crossdock.source import write_atomically
 
 if TYPE_CHECKING:

@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import re
+import signal
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
@@ -13,9 +14,9 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from crossdock.engines import layouts
-from crossdock.engines.buildah import BuildahFacts, ask_buildah
+from crossdock.engines.buildah import COULD_NOT_COPY, BuildahFacts, ask_buildah
 from crossdock.engines.buildah_store import PrivateStore
-from crossdock.engines.containers import Container, EngineFacts, EngineWords, Outcome, Pull, RunRequest
+from crossdock.engines.containers import Container, EngineFacts, EngineWords, Outcome, Pull, RunRequest, shell_code
 from crossdock.engines.trouble import failure
 from crossdock.errors import EngineError, UsageError
 from crossdock.image.assemble import assemble_index
@@ -28,10 +29,21 @@ from crossdock.process import Command, Runner
 _NAME = "crossdock-run"
 _ASK_SECONDS = 30.0
 _MOVE_SECONDS = 3600.0
+_ENDED = re.compile(r"subprocess exited (?:with status (?P<code>\d+)|on (?P<signal>[\w/ ]+))|Error: exit status \d+")
 _WORDS = EngineWords(
-    ("subprocess exited with status ", "Error: exit status ", "process failed to start with error: "),
-    re.compile(r"(process failed to start with error: .*)?subprocess exited with status \d+|Error: exit status \d+"),
+    (
+        "subprocess exited ",
+        "Error: exit status ",
+        "process failed to start with error: ",
+        "Close_Fd ",
+        "Error sealing ",
+    ),
+    re.compile(r"process failed to start with error: .*subprocess exited with status \d+"),
+    noise=re.compile(rf"{_ENDED.pattern}|{COULD_NOT_COPY.pattern}"),
 )
+_OWN_FAILURE = 125
+_SIGNALS = {(signal.strsignal(number) or "").lower(): number for number in signal.valid_signals()}
+"""Go calls signals as the C library does, in small letters."""
 _ALONE = ("unshare", "--pid", "--fork", "--kill-child", "--mount-proc")
 """Chroot isolation has no namespaces; with one for processes everything that the image starts ends with it."""
 
@@ -43,12 +55,15 @@ def from_command(request: RunRequest, store: PrivateStore) -> Command:
     return Command((*argv, policy, request.image), store.environment)
 
 
-def run_command(facts: BuildahFacts, request: RunRequest, config: ImageConfig, store: PrivateStore, *, alone: bool) -> Command:
+def run_command(
+    facts: BuildahFacts, request: RunRequest, config: ImageConfig, store: PrivateStore, *, alone: bool
+) -> Command:
     """``buildah run`` of a request. Raises EngineError for what buildah cannot do, UsageError where nothing is to be
     started. ``alone``: in a process namespace, which chroot isolation does not make."""
     if request.publish:
         raise EngineError(
-            "buildah cannot publish ports (--publish)", hint="Use --engine docker or --engine podman, or --network host."
+            "buildah cannot publish ports (--publish)",
+            hint="Use --engine docker or --engine podman, or --network host.",
         )
     words = (*config.entrypoint, *config.command)
     if not words:
@@ -82,7 +97,10 @@ def run_config(config: ImageConfig, request: RunRequest) -> ImageConfig:
     entrypoint, command = config.entrypoint, request.command or config.command
     if request.entrypoint is not None:
         entrypoint, command = ((request.entrypoint,) if request.entrypoint else ()), request.command
-    env = {**config.env, **{name: value for name, equals, value in (text.partition("=") for text in request.env) if equals}}
+    env = {
+        **config.env,
+        **{name: value for name, equals, value in (text.partition("=") for text in request.env) if equals},
+    }
     return ImageConfig(
         platform=config.platform,
         entrypoint=entrypoint,
@@ -117,9 +135,7 @@ class BuildahRun:
             return None
 
     @contextlib.contextmanager
-    def create(
-        self, request: RunRequest, on_pull: Callable[[], AbstractContextManager[None]]
-    ) -> Iterator[Container]:
+    def create(self, request: RunRequest, on_pull: Callable[[], AbstractContextManager[None]]) -> Iterator[Container]:
         facts = self._known()
         with tempfile.TemporaryDirectory(prefix="crossdock-", ignore_cleanup_errors=True) as work:
             folder = Path(work)
@@ -177,9 +193,7 @@ def _config(inspected: Mapping[str, Any], request: RunRequest) -> ImageConfig:
 class _Container:
     engine_words = _WORDS
 
-    def __init__(
-        self, command: Command, config: ImageConfig, image: str, store: PrivateStore, runner: Runner
-    ) -> None:
+    def __init__(self, command: Command, config: ImageConfig, image: str, store: PrivateStore, runner: Runner) -> None:
         self.command = command
         self._config = config
         self._image = image
@@ -192,8 +206,15 @@ class _Container:
     def kill(self) -> None:
         """Everything in it ends with ``command``."""
 
-    def outcome(self, exit_code: int) -> Outcome:
-        return Outcome(started=True, exit_code=exit_code)
+    def outcome(self, exit_code: int, noise: tuple[str, ...]) -> Outcome:
+        ended = [match for match in map(_ENDED.fullmatch, noise) if match]
+        if exit_code and any(map(COULD_NOT_COPY.fullmatch, noise)):
+            return Outcome(started=False, trouble=noise[0], again=True)
+        if exit_code == _OWN_FAILURE and not ended:
+            return Outcome(started=False)
+        name = next((match["signal"] for match in ended if match["signal"]), "")
+        number = _SIGNALS.get(name)
+        return Outcome(started=True, exit_code=128 + number if number else shell_code(exit_code))
 
     def config(self) -> ImageConfig:
         return self._config

@@ -68,9 +68,17 @@ class Outcome:
     by the engine; ``trouble`` is why."""
 
     started: bool
-    exit_code: int | None = None
+    exit_code: int = 0
+    """As shells have it: 128 and its number for a signal."""
     out_of_memory: bool = False
     trouble: str = ""
+    again: bool = False
+    """Nothing has run, and another try may do: the engine met with a passing refusal."""
+
+
+def shell_code(exit_code: int) -> int:
+    """139 for -11, as subprocess has SIGSEGV."""
+    return 128 - exit_code if exit_code < 0 else exit_code
 
 
 class Container(Protocol):
@@ -95,8 +103,8 @@ class Container(Protocol):
         """End everything in it at once, as far as it would not end with ``command``."""
         ...
 
-    def outcome(self, exit_code: int) -> Outcome:
-        """How it ended, when ``command`` ended with this exit code."""
+    def outcome(self, exit_code: int, noise: tuple[str, ...]) -> Outcome:
+        """How it ended, when ``command`` ended with this exit code (negative for a signal) and this noise."""
         ...
 
     def config(self) -> ImageConfig:
@@ -128,7 +136,9 @@ class ContainerEngine(Protocol):
         such an image."""
         ...
 
-    def create(self, request: RunRequest, on_pull: Callable[[], AbstractContextManager[None]]) -> AbstractContextManager[Container]:
+    def create(
+        self, request: RunRequest, on_pull: Callable[[], AbstractContextManager[None]]
+    ) -> AbstractContextManager[Container]:
         """Make a container, pulling or loading its image as needed (within ``on_pull``, to tell so). It is gone
         when the context ends, and also when this process is killed. Raises EngineError."""
         ...
@@ -136,19 +146,21 @@ class ContainerEngine(Protocol):
 
 @dataclass(frozen=True)
 class EngineWords:
-    """Lines that begin so, and match as a whole, are the engine's own."""
+    """Lines of standard error that begin so, and match as a whole, are the engine's own. ``noise`` are those that only
+    say what the exit code, or another try, says already."""
 
     starts: tuple[str, ...]
     whole: re.Pattern[str]
+    noise: re.Pattern[str] = re.compile(r"(?!)")
 
 
 class StandardError:
     """What comes from a container's standard error, passed on byte for byte as it comes, but for the engine's own
-    lines, which are ``held``."""
+    lines, which are kept: as ``held`` or ``noise``."""
 
     def __init__(self, words: EngineWords, write: Callable[[bytes], None]) -> None:
+        self._words = words
         self._starts = tuple(start.encode() for start in words.starts)
-        self._whole = words.whole
         self._write = write
         self._pending = b""
         """The beginning of a line that may turn out to be the engine's."""
@@ -156,6 +168,7 @@ class StandardError:
         """In the middle of a line that is the program's."""
         self.tail = b""
         self.held: list[str] = []
+        self.noise: list[str] = []
 
     def feed(self, data: bytes) -> None:
         self.tail = (self.tail + data)[-TAIL_BYTES:]
@@ -188,7 +201,9 @@ class StandardError:
 
     def _line(self, line: bytes) -> None:
         text = line.decode("utf-8", "replace").rstrip("\r\n")
-        if text and self._whole.fullmatch(text):
+        if self._words.noise.fullmatch(text):
+            self.noise.append(text)
+        elif self._words.whole.fullmatch(text):
             self.held.append(text)
         elif line:
             self._write(line)

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from crossdock.engines.buildah_store import hard_limits, low_limits
-from crossdock.engines.containers import Container, EngineFacts, EngineWords, Outcome, Pull, RunRequest
+from crossdock.engines.containers import Container, EngineFacts, EngineWords, Outcome, Pull, RunRequest, shell_code
 from crossdock.engines.docker_archive import write_docker_archive
 from crossdock.engines.packages import Wanted, install_command
 from crossdock.engines.trouble import daemon_trouble, failure
@@ -129,9 +129,7 @@ class DockerRun:
         return _platform(done.text) if done.exit_code == 0 else None
 
     @contextlib.contextmanager
-    def create(
-        self, request: RunRequest, on_pull: Callable[[], AbstractContextManager[None]]
-    ) -> Iterator[Container]:
+    def create(self, request: RunRequest, on_pull: Callable[[], AbstractContextManager[None]]) -> Iterator[Container]:
         facts = self.probe()
         name = f"crossdock-run-{random.token_hex(6)}"
         clean = [Command((self.name, "rm", "--force", "--volumes", name))]
@@ -152,9 +150,7 @@ class DockerRun:
                         with contextlib.suppress(EngineError):
                             self._runner.run(command, timeout=_ASK_SECONDS, check=False)
 
-    def _image(
-        self, request: RunRequest, name: str, on_pull: Callable[[], AbstractContextManager[None]]
-    ) -> str | None:
+    def _image(self, request: RunRequest, name: str, on_pull: Callable[[], AbstractContextManager[None]]) -> str | None:
         """The name of an image that was loaded for this run, if it was."""
         if request.content is None:
             return None
@@ -210,7 +206,7 @@ class DockerRun:
         )
 
     def _create(self, facts: EngineFacts, request: RunRequest, image: str, name: str) -> None:
-        limits = low_limits(hard_limits()) if self.name == "podman" and os.geteuid() == 0 else {}
+        limits = podman_limits(hard_limits()) if self.name == "podman" and os.geteuid() == 0 else {}
         self._do(create_command(facts, request, image, name, limits), "could not make a container", request)
 
     def _do(self, command: Command, what: str, request: RunRequest) -> None:
@@ -229,6 +225,16 @@ class DockerRun:
         raise failure(f"{self.name} {what}", lines, where=request.image)
 
 
+def podman_limits(hard: Mapping[str, int], pid_max: Path = Path("/proc/sys/kernel/pid_max")) -> dict[str, int]:
+    """What podman has to be told where root may not have as much as it asks for (in a container or sandbox, without
+    CAP_SYS_RESOURCE). It lowers its own limit of processes to the highest process number before that."""
+    low = low_limits(hard)
+    with contextlib.suppress(OSError, ValueError):
+        if "nproc" in low:
+            low["nproc"] = min(low["nproc"], int(pid_max.read_text()))
+    return low
+
+
 def _loaded(engine: str, name: str) -> str:
     """podman puts what has no registry in its name under ``localhost``."""
     return f"localhost/{name}:latest" if engine == "podman" else f"{name}:latest"
@@ -243,7 +249,7 @@ class _Container:
         self._platform = platform
         self._runner = runner
 
-    def main_process(self, attached: int) -> int | None:
+    def main_process(self, attached: int) -> int | None:  # noqa: ARG002 (buildah's is found by it)
         pid = (self._inspect().get("State") or {}).get("Pid")
         return pid if isinstance(pid, int) and pid > 0 else None
 
@@ -251,11 +257,11 @@ class _Container:
         with contextlib.suppress(EngineError):
             self._runner.run(Command((self._engine, "kill", self._name)), timeout=_ASK_SECONDS, check=False)
 
-    def outcome(self, exit_code: int) -> Outcome:
+    def outcome(self, exit_code: int, noise: tuple[str, ...]) -> Outcome:  # noqa: ARG002
         state = self._inspect().get("State") or {}
         if state.get("Status") in ("created", "configured"):
             return Outcome(started=False, trouble=state.get("Error") or "")
-        return Outcome(started=True, exit_code=exit_code, out_of_memory=bool(state.get("OOMKilled")))
+        return Outcome(started=True, exit_code=shell_code(exit_code), out_of_memory=bool(state.get("OOMKilled")))
 
     def config(self) -> ImageConfig:
         return container_config(self._inspect(), self._platform)
@@ -290,7 +296,7 @@ class _Container:
 
 
 def container_config(inspected: Mapping[str, Any], platform: Platform) -> ImageConfig:
-    """What ``docker container inspect`` says is started, and with what. CMD is told from ENTRYPOINT by standing last."""
+    """What ``docker container inspect`` says is started. CMD is told from ENTRYPOINT by standing last."""
     config = inspected.get("Config") or {}
     words = (str(inspected.get("Path") or ""), *map(str, inspected.get("Args") or ()))
     words = words if words[0] else ()

@@ -24,6 +24,7 @@ from crossdock.process import Command, Runner
 BINFMT = Path("/proc/sys/fs/binfmt_misc")
 _CONTROL_FILES = ("register", "status")
 _LONGEST_INTERPRETER = 127
+_REGISTER = "`crossdock run` and `crossdock build` do it with --fix-binfmt, as root"
 EXPECTS_P = "-binfmt-P"
 """How Debian's interpreters end that expect argv[0] as an argument of its own (flag P)."""
 
@@ -182,7 +183,9 @@ def check_emulation(
     return tuple(problems)
 
 
-def prepare_emulation(platforms: Iterable[Platform], runner: Runner, *, fix: bool, host: Platform | None = None) -> None:
+def prepare_emulation(
+    platforms: Iterable[Platform], runner: Runner, *, fix: bool, host: Platform | None = None
+) -> None:
     """Make sure that programs of these platforms run in containers here; ``fix`` registers what is missing. Raises
     EngineError saying what is, and what ``register`` raises."""
     wanted = tuple(platforms)
@@ -203,7 +206,9 @@ def _check(platform: Platform, runner: Runner, root: Path) -> Problem | None:
     machine = MACHINES.get(platform.architecture)
     if machine is None or platform.os != "linux":
         return Problem(platform, "there is no emulator for it", "Build it on a machine of its own.")
-    register_it = "`crossdock run` and `crossdock build` register it with --fix-binfmt, as root; nothing else is changed."
+    register_it = (
+        "`crossdock run` and `crossdock build` register it with --fix-binfmt, as root; nothing else is changed."
+    )
     if not is_mounted(root):
         # Inside a container the kernel's entries can be in force without being visible, so ask the kernel itself.
         if _program_runs(platform, runner):
@@ -226,7 +231,7 @@ def _check(platform: Platform, runner: Runner, root: Path) -> Problem | None:
 
 def _install(runner: Runner) -> str:
     install = install_command(Wanted.EMULATION, runner) or "the package qemu-user-static"
-    return f"Install QEMU's user emulation (`{install}`), then add --fix-binfmt to `crossdock run` or `crossdock build`, as root."
+    return f"Install QEMU's user emulation (`{install}`), then register it: {_REGISTER}."
 
 
 def _program_runs(platform: Platform, runner: Runner) -> bool:

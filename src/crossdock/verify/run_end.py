@@ -43,10 +43,8 @@ _BUSY = 0.5
 
 @dataclass(frozen=True)
 class Ending:
-    """``exit_code`` as the engine's command ended; ``lines`` are the last of standard error, ``held`` those in it that
-    are the engine's own."""
+    """``lines`` are the last of standard error, ``held`` what the engine itself said in it."""
 
-    exit_code: int
     outcome: Outcome
     lines: tuple[str, ...] = ()
     held: tuple[str, ...] = ()
@@ -72,7 +70,11 @@ class Explained:
 
 
 def explain(
-    ending: Ending, image: str, platform: Platform, emulator: Callable[[], Emulator | None], contents: Callable[[], Contents]
+    ending: Ending,
+    image: str,
+    platform: Platform,
+    emulator: Callable[[], Emulator | None],
+    contents: Callable[[], Contents],
 ) -> Explained:
     """``emulator`` and ``contents`` are asked only when they are needed: what emulates this platform, or None where it
     runs natively, and what is in the container. ``contents`` may raise EngineError."""
@@ -96,9 +98,11 @@ def explain(
     number = _signal(code)
     if number == signal.SIGKILL:
         what = "the program was killed (SIGKILL), most likely because memory ran out"
-        return Explained(code, EngineError(what, where=where, hint="`dmesg` tells; give the machine more memory or swap."))
+        return Explained(
+            code, EngineError(what, where=where, hint="`dmesg` tells; give the machine more memory or swap.")
+        )
     if number in _CRASHES and (by := emulator()):
-        return Explained(code, crash(number, where, by, contents))
+        return Explained(code, crash(number, where, by))
     return Explained(code)
 
 
@@ -112,7 +116,7 @@ def _exit_code(ending: Ending) -> int:
             return NOT_FOUND
     if not ending.outcome.started:
         return ExitCode.CANNOT
-    return 128 - ending.exit_code if ending.exit_code < 0 else ending.exit_code
+    return ending.outcome.exit_code
 
 
 def _signal(code: int) -> signal.Signals | None:
@@ -160,7 +164,7 @@ def _failed(results: Iterable[CheckResult]) -> Iterable[CheckResult]:
     return (result for result in results if result.status is Status.FAILED)
 
 
-def crash(number: signal.Signals, where: str, emulator: Emulator, contents: Callable[[], Contents] | None = None) -> EngineError:
+def crash(number: signal.Signals, where: str, emulator: Emulator) -> EngineError:
     """A program that was ended by a signal while it was emulated."""
     known = _known(emulator, ())
     hint = _advice(known) if known else "It may run well on a real machine of this platform; try one, or another QEMU."
@@ -184,7 +188,12 @@ def crashed_and_hangs(number: signal.Signals, where: str, emulator: Emulator) ->
 
 
 def timed_out(
-    seconds: float, where: str, before: tuple[Process, ...], after: tuple[Process, ...], between: float, by: Emulator | None
+    seconds: float,
+    where: str,
+    before: tuple[Process, ...],
+    after: tuple[Process, ...],
+    between: float,
+    by: Emulator | None,
 ) -> Explained:
     """A program that was still running at its time limit: what it was doing. ``before`` and ``after`` are its processes
     ``between`` seconds apart."""
@@ -219,7 +228,8 @@ def _doing(process: Process, rate: float) -> str:
     else:
         state = "waiting"
     kernel = f" in {process.wait}" if process.wait and state.startswith("waiting") else ""
-    return f"`{name}` (process {process.pid}): {state}{kernel}, {process.cpu:.1f} s of processor time in {process.age:.1f} s"
+    time = f"{process.cpu:.1f} s of processor time in {process.age:.1f} s"
+    return f"`{name}` (process {process.pid}): {state}{kernel}, {time}"
 
 
 def _known(emulator: Emulator, programs: tuple[str, ...]) -> tuple[Trouble, ...]:

@@ -8,7 +8,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 from crossdock.engines.containers import Container, EngineFacts, RunRequest, StandardError
-from crossdock.errors import EngineError
 from crossdock.host.binfmt import emulator_version, read_handlers
 from crossdock.host.processes import Process, read_process, read_tree
 from crossdock.image.binary import HEAD_BYTES, Format, identify
@@ -32,6 +31,7 @@ LOOK_SECONDS = 0.5
 """How long a program that is still running at its time limit is looked at."""
 _WATCH_SECONDS = 1.0
 _END_SECONDS = 10.0
+_TRIES = 3
 _CRASH = b"qemu: uncaught target signal"
 
 
@@ -66,13 +66,30 @@ class _Run:
         self._runner = runner
         self._tell = tell
         self._stderr = StandardError(container.engine_words, write)
+        self._write = write
         self._where = f"{request.image} ({request.platform})"
         self._main: int | None = None
 
     def run(self, timeout: float | None) -> Explained:
+        for _ in range(_TRIES):
+            ended = self._attached(timeout)
+            if isinstance(ended, Explained):
+                return ended
+            if not ended.outcome.again:
+                break
+        found = explain(ended, self._request.image, self._request.platform, self._emulator, self._contents)
+        if found.error is None:
+            for line in ended.held:
+                self._tell(line)
+            if text := self._native():
+                self._tell(text)
+        return found
+
+    def _attached(self, timeout: float | None) -> Ending | Explained:
+        self._stderr = stderr = StandardError(self._container.engine_words, self._write)
         command = self._container.command
         interactive, tty = self._request.interactive, self._request.tty
-        with self._runner.attached(command, stdin=interactive, terminal=tty, on_stderr=self._stderr.feed) as program:
+        with self._runner.attached(command, stdin=interactive, terminal=tty, on_stderr=stderr.feed) as program:
             try:
                 ended = self._watch(program, timeout)
             except BaseException:
@@ -81,18 +98,10 @@ class _Run:
             if isinstance(ended, Explained):
                 self._container.kill()
                 program.wait(_END_SECONDS)
-                self._stderr.close()
-                return ended
-        self._stderr.close()
-        held = tuple(self._stderr.held)
-        ending = Ending(ended, self._container.outcome(ended), self._stderr.lines(), held)
-        found = explain(ending, self._request.image, self._request.platform, self._emulator, self._contents)
-        if found.error is None:
-            for line in held:
-                self._tell(line)
-            if text := self._native():
-                self._tell(text)
-        return found
+        stderr.close()
+        if isinstance(ended, Explained):
+            return ended
+        return Ending(self._container.outcome(ended, tuple(stderr.noise)), stderr.lines(), tuple(stderr.held))
 
     def _watch(self, program: Attached, timeout: float | None) -> int | Explained:
         """Its exit code, or why it has to be stopped."""
@@ -161,10 +170,10 @@ class _Run:
         found = foreign_program(self._container, self._container.config(), self._request.platform)
         if not found:
             return ""
+        machine = self._request.platform.architecture
         return (
-            f"crossdock: warning: {self._where}: {found}. It ran because this machine's processor is the right one; on a"
-            f" {self._request.platform.architecture} machine it is an exec format error.\n"
-            "  `crossdock verify` lists all such programs of an image."
+            f"crossdock: warning: {self._where}: {found}. It ran because this machine is of that architecture; on"
+            f" {machine} it is an exec format error.\n  `crossdock verify` lists all such programs of an image."
         )
 
 
