@@ -153,10 +153,10 @@ def test_the_flags_of_docker_run(engine: Engine, base_layout: Path, tmp_path: Pa
     (tmp_path / "data").mkdir()
     (tmp_path / "data/file").write_text("mounted\n")
     script = "echo $A $B; pwd; id -u; cat /data/file; touch /data/new 2>/dev/null || echo read-only"
-    flags = ["-e", "A=1", "-e", "B", "-v", f"{tmp_path}/data:/data:ro", "-w", "/var/tmp", "-u", "1000"]  # noqa: S108
+    flags = ["-e", "A=1", "-e", "B", "-v", f"{tmp_path}/data:/data:ro", "-w", "/var/tmp", "-u", "1000"]
     environment = {**os.environ, "B": "from here"}
     done = engine.run(*flags, "--entrypoint", "sh", str(base_layout), "-c", script, env=environment)
-    assert done.stdout.decode().splitlines() == ["1 from here", "/var/tmp", "1000", "mounted", "read-only"], done  # noqa: S108
+    assert done.stdout.decode().splitlines() == ["1 from here", "/var/tmp", "1000", "mounted", "read-only"], done
 
 
 def test_a_reference_is_pulled_for_the_foreign_platform(
