@@ -130,6 +130,7 @@ class Attached:
         self._shared = shared
         self._until: float | None = None
         """When its time to end by itself is over."""
+        self._ended = False
         # A signal handler may not touch locks, which the thread that it interrupts may hold; a pipe it may.
         self._woken, self._wake = os.pipe()
         os.set_blocking(self._wake, False)
@@ -149,7 +150,7 @@ class Attached:
         has not ended after ``timeout`` seconds. Raises KeyboardInterrupt at the second signal, or when the program did
         not end in time after the first."""
         deadline = None if timeout is None else time.monotonic() + timeout
-        while self._threads[0].is_alive():
+        while not self._ended:
             ends = [end for end in (deadline, self._until) if end is not None]
             left = max(0.0, min(ends) - time.monotonic()) if ends else None
             if select.select([self._woken], [], [], left)[0]:
@@ -191,6 +192,7 @@ class Attached:
 
     def _await(self) -> None:
         self._process.wait()
+        self._ended = True
         self._notify()
 
     def _notify(self) -> None:

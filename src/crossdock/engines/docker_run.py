@@ -97,7 +97,7 @@ def pull_command(facts: EngineFacts, request: RunRequest) -> Command:
 
 
 def too_old(facts: EngineFacts, request: RunRequest) -> EngineError:
-    version = ".".join(map(str, facts.version))
+    version = ".".join(f"{part:02}" for part in facts.version)
     return EngineError(
         f"Docker {version} pulls images of another platform only with experimental features",
         where=request.image,
@@ -179,9 +179,10 @@ class DockerRun:
                         raise
             elif request.pull is Pull.NEVER:
                 raise EngineError(f"there is no {request.platform} of this image here", where=request.image)
+        pull = pull_command(facts, request)
         with on_pull():
             try:
-                self._do(pull_command(facts, request), "could not pull the image", request)
+                self._do(pull, "could not pull the image", request)
             except EngineError as error:
                 raise self._not_pulled(error, request) from error
         self._create(facts, request, request.image, name)

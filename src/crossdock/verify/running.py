@@ -71,12 +71,12 @@ class _Run:
         self._main: int | None = None
 
     def run(self, timeout: float | None) -> Explained:
-        for _ in range(_TRIES):
-            ended = self._attached(timeout)
-            if isinstance(ended, Explained):
-                return ended
-            if not ended.outcome.again:
-                break
+        ended = self._attached(timeout)
+        for _ in range(_TRIES - 1):
+            if isinstance(ended, Ending) and ended.outcome.again:
+                ended = self._attached(timeout)
+        if isinstance(ended, Explained):
+            return ended
         found = explain(ended, self._request.image, self._request.platform, self._emulator, self._contents)
         if found.error is None:
             for line in ended.held:
