@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from io import BytesIO
 from pathlib import Path
+from signal import Signals
 from typing import Any, BinaryIO
 
 from crossdock.engines.buildah_store import hard_limits, low_limits
@@ -82,7 +83,7 @@ def create_command(
 
 
 def start_command(facts: EngineFacts, request: RunRequest, name: str) -> Command:
-    """In the foreground, signals passed on."""
+    """In the foreground."""
     return Command((facts.name, "start", "--attach", *(["--interactive"] * request.interactive), name))
 
 
@@ -254,9 +255,12 @@ class _Container:
         pid = (self._inspect().get("State") or {}).get("Pid")
         return pid if isinstance(pid, int) and pid > 0 else None
 
-    def kill(self) -> None:
+    def signal(self, number: Signals) -> bool:
+        """`docker start --attach` of Docker 28 passes none on, but ends by them, with 0."""
         with contextlib.suppress(EngineError):
-            self._runner.run(Command((self._engine, "kill", self._name)), timeout=_ASK_SECONDS, check=False)
+            command = Command((self._engine, "kill", f"--signal={number.name}", self._name))
+            self._runner.run(command, timeout=_ASK_SECONDS, check=False)
+        return True
 
     def outcome(self, exit_code: int, noise: tuple[str, ...]) -> Outcome:  # noqa: ARG002
         state = self._inspect().get("State") or {}

@@ -6,6 +6,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from signal import SIGKILL
 
 from crossdock.engines.containers import Container, EngineFacts, RunRequest, StandardError
 from crossdock.host.binfmt import emulator_version, read_handlers
@@ -89,14 +90,15 @@ class _Run:
         self._stderr = stderr = StandardError(self._container.engine_words, self._write)
         command = self._container.command
         interactive, tty = self._request.interactive, self._request.tty
-        with self._runner.attached(command, stdin=interactive, terminal=tty, on_stderr=stderr.feed) as program:
+        with self._runner.attached(
+            command, stdin=interactive, terminal=tty, on_stderr=stderr.feed, on_signal=self._container.signal
+        ) as program:
             try:
                 ended = self._watch(program, timeout)
             except BaseException:
-                self._container.kill()
+                self._container.signal(SIGKILL)
                 raise
-            if isinstance(ended, Explained):
-                self._container.kill()
+            if isinstance(ended, Explained) and self._container.signal(SIGKILL):
                 program.wait(_END_SECONDS)
         stderr.close()
         if isinstance(ended, Explained):

@@ -47,7 +47,7 @@ def proc(tmp_path: Path) -> Path:
 def test_a_tree_has_what_is_below_it_and_emulated_programs_have_their_own_names(proc: Path) -> None:
     top, sleeping, server = read_tree(10, (QEMU, PLAIN), proc)
     assert (top.pid, top.words, top.emulator, top.cpu, top.age) == (10, ("unshare",), "", 3.0, 10.0)
-    assert (sleeping.words, sleeping.emulator) == (("/bin/sleep", "9"), QEMU.interpreter)
+    assert (sleeping.words, sleeping.emulator) == (("sleep", "9"), QEMU.interpreter)
     assert (sleeping.program, sleeping.wait, sleeping.state) == ("sleep", "hrtimer_nanosleep", "S")
     assert (server.words, server.emulator, server.state) == (("/app/server", "-v"), "/opt/emulator", "R")
     assert read_tree(999, (), proc) == ()
@@ -58,7 +58,7 @@ def test_a_tree_has_what_is_below_it_and_emulated_programs_have_their_own_names(
     ("words", "own", "emulator"),
     [
         (("/usr/bin/qemu-aarch64-static", "/bin/ls", "-l"), ("/bin/ls", "-l"), "/usr/bin/qemu-aarch64-static"),
-        (("/x/aarch64-binfmt-P", "/bin/ls", "ls", "-l"), ("/bin/ls", "-l"), "/x/aarch64-binfmt-P"),
+        (("/x/aarch64-binfmt-P", "/bin/busybox", "ls", "-l"), ("ls", "-l"), "/x/aarch64-binfmt-P"),
         (("qemu-img", "/x"), ("/x",), "qemu-img"),
         (("/usr/bin/qemu-aarch64",), ("/usr/bin/qemu-aarch64",), ""),
         (("ls", "-l"), ("ls", "-l"), ""),

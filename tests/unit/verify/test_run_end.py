@@ -212,8 +212,9 @@ class Made:
     def main_process(self, attached: int) -> int | None:
         return attached
 
-    def kill(self) -> None:
-        self.killed = True
+    def signal(self, number: signal.Signals) -> bool:
+        self.killed = number is signal.SIGKILL
+        return False
 
     def outcome(self, exit_code: int, noise: tuple[str, ...]) -> Outcome:
         return Outcome(True, exit_code)
