@@ -74,6 +74,8 @@ class CommandTimeout(EngineError):
 
 LineHandler = Callable[[str], None]
 BytesHandler = Callable[[bytes], None]
+SignalHandler = Callable[[signal.Signals], bool]
+"""Passes a signal on, or says that it cannot."""
 
 
 class Runner(Protocol):
@@ -97,12 +99,19 @@ class Runner(Protocol):
         ...
 
     def attached(
-        self, command: Command, *, stdin: bool = False, terminal: bool = False, on_stderr: BytesHandler | None = None
+        self,
+        command: Command,
+        *,
+        stdin: bool = False,
+        terminal: bool = False,
+        on_stderr: BytesHandler | None = None,
+        on_signal: SignalHandler | None = None,
     ) -> AbstractContextManager[Attached]:
         """A program that takes this one's place: its standard output is this one's own, and with ``stdin`` its input
         too; nothing is buffered or changed. ``terminal`` hands the terminal over. Otherwise ``on_stderr`` gets what it
-        writes to standard error as it comes, in a thread of its own, and has to pass it on. It is ended with the
-        context. Raises EngineError if it cannot start."""
+        writes to standard error as it comes, in a thread of its own, and has to pass it on. ``on_signal`` passes the
+        first signal on, while it is waited for; without it, the program gets it. It is ended with the context. Raises
+        EngineError if it cannot start."""
         ...
 
     def guard(self, commands: Sequence[Command]) -> AbstractContextManager[None]:
@@ -120,16 +129,25 @@ class Attached:
     and ``command.grace`` seconds to end by itself, in its own way and with its own exit code."""
 
     def __init__(
-        self, process: subprocess.Popen[bytes], command: Command, on_stderr: BytesHandler | None, *, shared: bool
+        self,
+        process: subprocess.Popen[bytes],
+        command: Command,
+        on_stderr: BytesHandler | None,
+        on_signal: SignalHandler | None,
+        *,
+        shared: bool,
     ) -> None:
         self.command = command
         self.asked: signal.Signals | None = None
         """The first signal that came."""
         self._process = process
         self._on_stderr = on_stderr
+        self._on_signal = on_signal
         self._shared = shared
+        self._passed = False
         self._until: float | None = None
         """When its time to end by itself is over."""
+        self._ended = False
         # A signal handler may not touch locks, which the thread that it interrupts may hold; a pipe it may.
         self._woken, self._wake = os.pipe()
         os.set_blocking(self._wake, False)
@@ -149,7 +167,10 @@ class Attached:
         has not ended after ``timeout`` seconds. Raises KeyboardInterrupt at the second signal, or when the program did
         not end in time after the first."""
         deadline = None if timeout is None else time.monotonic() + timeout
-        while self._threads[0].is_alive():
+        while not self._ended:
+            if self.asked and not self._passed:
+                self._passed = True
+                self._pass(self.asked)
             ends = [end for end in (deadline, self._until) if end is not None]
             left = max(0.0, min(ends) - time.monotonic()) if ends else None
             if select.select([self._woken], [], [], left)[0]:
@@ -164,15 +185,19 @@ class Attached:
         return self._process.returncode
 
     def ask(self, number: signal.Signals) -> None:
-        """Pass a signal on; called by signal handlers. The second one is not waited for."""
+        """A signal has come; called by signal handlers. The second one is not waited for."""
         again, self.asked = self.asked is not None, self.asked or number
         self._until = time.monotonic() + (0.0 if again else _grace(self.command))
+        self._notify()
+
+    def _pass(self, number: signal.Signals) -> None:
+        if self._on_signal and self._on_signal(number):
+            return
         with contextlib.suppress(ProcessLookupError, PermissionError):
             if not self._shared:
                 os.killpg(self._process.pid, number)
             elif number != signal.SIGINT:  # the terminal has sent that to both already
                 os.kill(self._process.pid, number)
-        self._notify()
 
     def end(self) -> None:
         """Make sure that it has ended."""
@@ -191,6 +216,7 @@ class Attached:
 
     def _await(self) -> None:
         self._process.wait()
+        self._ended = True
         self._notify()
 
     def _notify(self) -> None:
@@ -331,11 +357,28 @@ class SystemRunner:
 
     @contextlib.contextmanager
     def attached(
-        self, command: Command, *, stdin: bool = False, terminal: bool = False, on_stderr: BytesHandler | None = None
+        self,
+        command: Command,
+        *,
+        stdin: bool = False,
+        terminal: bool = False,
+        on_stderr: BytesHandler | None = None,
+        on_signal: SignalHandler | None = None,
     ) -> Iterator[Attached]:
-        # Only what reads from a terminal, or sets its modes, has to be in its foreground: in this one's process group.
-        shared = terminal or (stdin and os.isatty(0))
+        # What sets a terminal's modes has to be in its foreground, and so in this one's process group. Anything else
+        # gets a session of its own, out of which it may read from a terminal without hearing of Ctrl-C by itself.
+        shared = terminal
+        started: list[Attached] = []
+        early: list[signal.Signals] = []
+
+        def take(number: signal.Signals) -> None:
+            if started:
+                started[0].ask(number)
+            else:
+                early.append(number)
+
         with (
+            _signals_to(take),
             _terminal_restored(shared),
             self._start(
                 command,
@@ -346,10 +389,12 @@ class SystemRunner:
             ) as process,
             self.guard([] if shared else [Command(("kill", "-s", "KILL", "--", f"-{process.pid}"))]),
         ):
-            program = Attached(process, command, on_stderr, shared=shared)
+            program = Attached(process, command, on_stderr, on_signal, shared=shared)
+            started.append(program)
+            for number in early:
+                program.ask(number)
             try:
-                with _signals_to(program.ask):
-                    yield program
+                yield program
             finally:
                 with uninterrupted():
                     program.end()

@@ -11,6 +11,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
+from signal import Signals
 from typing import BinaryIO, Protocol
 
 from crossdock.image.model import Descriptor, Image, ImageConfig
@@ -99,8 +100,8 @@ class Container(Protocol):
         ``command``. None where it does not run, or on another machine."""
         ...
 
-    def kill(self) -> None:
-        """End everything in it at once, as far as it would not end with ``command``."""
+    def signal(self, number: Signals) -> bool:
+        """Send a signal to its program; False where that is done by sending it to ``command``."""
         ...
 
     def outcome(self, exit_code: int, noise: tuple[str, ...]) -> Outcome:

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from io import BytesIO
 from pathlib import Path
+from signal import Signals
 from typing import Any, BinaryIO
 
 from crossdock.engines.buildah_store import hard_limits, low_limits
@@ -82,7 +83,7 @@ def create_command(
 
 
 def start_command(facts: EngineFacts, request: RunRequest, name: str) -> Command:
-    """In the foreground, signals passed on."""
+    """In the foreground."""
     return Command((facts.name, "start", "--attach", *(["--interactive"] * request.interactive), name))
 
 
@@ -97,7 +98,7 @@ def pull_command(facts: EngineFacts, request: RunRequest) -> Command:
 
 
 def too_old(facts: EngineFacts, request: RunRequest) -> EngineError:
-    version = ".".join(map(str, facts.version))
+    version = ".".join(f"{part:02}" for part in facts.version)
     return EngineError(
         f"Docker {version} pulls images of another platform only with experimental features",
         where=request.image,
@@ -179,9 +180,10 @@ class DockerRun:
                         raise
             elif request.pull is Pull.NEVER:
                 raise EngineError(f"there is no {request.platform} of this image here", where=request.image)
+        pull = pull_command(facts, request)
         with on_pull():
             try:
-                self._do(pull_command(facts, request), "could not pull the image", request)
+                self._do(pull, "could not pull the image", request)
             except EngineError as error:
                 raise self._not_pulled(error, request) from error
         self._create(facts, request, request.image, name)
@@ -253,9 +255,12 @@ class _Container:
         pid = (self._inspect().get("State") or {}).get("Pid")
         return pid if isinstance(pid, int) and pid > 0 else None
 
-    def kill(self) -> None:
+    def signal(self, number: Signals) -> bool:
+        """`docker start --attach` of Docker 28 passes none on, but ends by them, with 0."""
         with contextlib.suppress(EngineError):
-            self._runner.run(Command((self._engine, "kill", self._name)), timeout=_ASK_SECONDS, check=False)
+            command = Command((self._engine, "kill", f"--signal={number.name}", self._name))
+            self._runner.run(command, timeout=_ASK_SECONDS, check=False)
+        return True
 
     def outcome(self, exit_code: int, noise: tuple[str, ...]) -> Outcome:  # noqa: ARG002
         state = self._inspect().get("State") or {}

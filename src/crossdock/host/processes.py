@@ -96,7 +96,7 @@ def guest_words(words: tuple[str, ...], telling: dict[str, bool]) -> tuple[tuple
     if len(words) < 2 or not (first in telling or _QEMU.fullmatch(first)):
         return words, ""
     if telling.get(first, first.endswith(EXPECTS_P)):
-        return (words[1], *words[3:]), first
+        return words[2:] or words[1:], first
     return words[1:], first
 
 

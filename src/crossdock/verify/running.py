@@ -6,6 +6,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from signal import SIGKILL
 
 from crossdock.engines.containers import Container, EngineFacts, RunRequest, StandardError
 from crossdock.host.binfmt import emulator_version, read_handlers
@@ -71,12 +72,12 @@ class _Run:
         self._main: int | None = None
 
     def run(self, timeout: float | None) -> Explained:
-        for _ in range(_TRIES):
-            ended = self._attached(timeout)
-            if isinstance(ended, Explained):
-                return ended
-            if not ended.outcome.again:
-                break
+        ended = self._attached(timeout)
+        for _ in range(_TRIES - 1):
+            if isinstance(ended, Ending) and ended.outcome.again:
+                ended = self._attached(timeout)
+        if isinstance(ended, Explained):
+            return ended
         found = explain(ended, self._request.image, self._request.platform, self._emulator, self._contents)
         if found.error is None:
             for line in ended.held:
@@ -89,14 +90,15 @@ class _Run:
         self._stderr = stderr = StandardError(self._container.engine_words, self._write)
         command = self._container.command
         interactive, tty = self._request.interactive, self._request.tty
-        with self._runner.attached(command, stdin=interactive, terminal=tty, on_stderr=stderr.feed) as program:
+        with self._runner.attached(
+            command, stdin=interactive, terminal=tty, on_stderr=stderr.feed, on_signal=self._container.signal
+        ) as program:
             try:
                 ended = self._watch(program, timeout)
             except BaseException:
-                self._container.kill()
+                self._container.signal(SIGKILL)
                 raise
-            if isinstance(ended, Explained):
-                self._container.kill()
+            if isinstance(ended, Explained) and self._container.signal(SIGKILL):
                 program.wait(_END_SECONDS)
         stderr.close()
         if isinstance(ended, Explained):
