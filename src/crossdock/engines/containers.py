@@ -181,8 +181,11 @@ class StandardError:
 
     def feed(self, data: bytes) -> None:
         self.tail = (self.tail + data)[-TAIL_BYTES:]
-        for piece in data.splitlines(keepends=True):
-            self._piece(piece)
+        *whole, rest = data.split(b"\n")
+        for line in whole:
+            self._piece(line + b"\n")
+        if rest:
+            self._piece(rest)
 
     def close(self) -> None:
         """The last line may have no end."""
@@ -194,7 +197,7 @@ class StandardError:
         return tuple(self.tail.decode("utf-8", "replace").splitlines())
 
     def _piece(self, piece: bytes) -> None:
-        ends = piece.endswith((b"\n", b"\r"))
+        ends = piece.endswith(b"\n")
         if not self._pending and (self._inside or not piece.startswith(self._starts)):
             at = min((at for start in self._anywhere if (at := piece.find(start)) >= 0), default=len(piece))
             if self._inside or at < len(piece):

@@ -164,7 +164,7 @@ def test_only_whole_lines_of_the_engine_are_kept_back_wherever_the_pieces_begin(
     for piece in pieces:
         stderr.feed(piece.encode())
     stderr.close()
-    lines = re.findall(r"[^\n\r]*(?:\r\n|\n|\r)|[^\n\r]+$", "".join(pieces))
+    lines = re.findall(r"[^\n]*\n|[^\n]+$", "".join(pieces))
     own = [line.rstrip("\r\n") for line in lines if WORDS.whole.fullmatch(line.rstrip("\r\n"))]
     noise = [line.rstrip("\r\n") for line in lines if line.rstrip("\r\n") == "Error: noise"]
     others = [line for line in lines if line.rstrip("\r\n") not in {*own, *noise}]
