@@ -18,7 +18,7 @@ from crossdock.cli.messages import say, say_error
 from crossdock.errors import CrossdockError, ExitCode, UsageError
 
 VERBS: dict[str, tuple[str, str]] = {
-    "doctor": ("crossdock.cli.doctor", "tell what this machine lacks to build and run Arm images, and mend it"),
+    "doctor": ("crossdock.cli.doctor", "tell what this machine lacks for Arm images, and mend it"),
     "check": ("crossdock.cli.check", "find what ties a Dockerfile and its scripts to amd64"),
     "port": ("crossdock.cli.port", "rewrite it for both architectures: show the diff, or write it"),
     "plan": ("crossdock.cli.plan", "show how each stage would be built for each platform, and why"),
@@ -59,7 +59,7 @@ Examples:
   {program} verify --require linux/amd64,linux/arm64 HOST/app:1
   {program} run HOST/app:1 -- uname -m                an arm64 image on this machine
   {program} arch ./lib/*.so
-  {program} doctor                                    is this machine ready for it?
+  {program} doctor                                    is this machine ready?
 
 Exit codes:
   0    done, nothing wrong

@@ -39,6 +39,7 @@ _WORDS = EngineWords(
         "Error sealing ",
     ),
     re.compile(r"process failed to start with error: .*subprocess exited with status \d+"),
+    anywhere=("subprocess exited ",),
     noise=re.compile(rf"{_ENDED.pattern}|{COULD_NOT_COPY.pattern}"),
 )
 _OWN_FAILURE = 125
@@ -201,6 +202,7 @@ def _config(inspected: Mapping[str, Any], request: RunRequest) -> ImageConfig:
 
 class _Container:
     engine_words = _WORDS
+    wrappers = frozenset({"unshare", "buildah", "buildah-oci-runtime", "buildah-chroot-runtime", "buildah-chroot-exec"})
 
     def __init__(self, command: Command, config: ImageConfig, image: str, store: PrivateStore, runner: Runner) -> None:
         self.command = command

@@ -96,12 +96,17 @@ class Container(Protocol):
         ...
 
     def main_process(self, attached: int) -> int | None:
-        """The process number of its program, or of what has started it, once it runs; ``attached`` is that of
-        ``command``. None where it does not run, or on another machine."""
+        """The process number of its program, or of a wrapper that has started it, once it runs; ``attached`` is that
+        of ``command``. None where it does not run, or on another machine."""
+        ...
+
+    @property
+    def wrappers(self) -> frozenset[str]:
+        """Names of programs that its main process may be, and that are not the image's."""
         ...
 
     def signal(self, number: Signals) -> bool:
-        """Send a signal to its program; False where that is done by sending it to ``command``."""
+        """Send a signal to its program; False where the engine has no way to."""
         ...
 
     def outcome(self, exit_code: int, noise: tuple[str, ...]) -> Outcome:
@@ -153,6 +158,8 @@ class EngineWords:
     starts: tuple[str, ...]
     whole: re.Pattern[str]
     noise: re.Pattern[str] = re.compile(r"(?!)")
+    anywhere: tuple[str, ...] = ()
+    """Those of ``starts`` that count within a line too: the program's last one may have no end."""
 
 
 class StandardError:
@@ -162,6 +169,7 @@ class StandardError:
     def __init__(self, words: EngineWords, write: Callable[[bytes], None]) -> None:
         self._words = words
         self._starts = tuple(start.encode() for start in words.starts)
+        self._anywhere = tuple(start.encode() for start in words.anywhere)
         self._write = write
         self._pending = b""
         """The beginning of a line that may turn out to be the engine's."""
@@ -173,8 +181,11 @@ class StandardError:
 
     def feed(self, data: bytes) -> None:
         self.tail = (self.tail + data)[-TAIL_BYTES:]
-        for piece in data.splitlines(keepends=True):
-            self._piece(piece)
+        *whole, rest = data.split(b"\n")
+        for line in whole:
+            self._piece(line + b"\n")
+        if rest:
+            self._piece(rest)
 
     def close(self) -> None:
         """The last line may have no end."""
@@ -186,18 +197,20 @@ class StandardError:
         return tuple(self.tail.decode("utf-8", "replace").splitlines())
 
     def _piece(self, piece: bytes) -> None:
-        ends = piece.endswith((b"\n", b"\r"))
-        if self._inside:
-            self._write(piece)
-        else:
-            self._pending += piece
-            if ends:
-                self._line(self._pending)
-            elif any(self._pending.startswith(start) or start.startswith(self._pending) for start in self._starts):
-                return
-            else:
-                self._write(self._pending)
-            self._pending = b""
+        ends = piece.endswith(b"\n")
+        if not self._pending and (self._inside or not piece.startswith(self._starts)):
+            at = min((at for start in self._anywhere if (at := piece.find(start)) >= 0), default=len(piece))
+            if self._inside or at < len(piece):
+                self._write(piece[:at])
+                piece = piece[at:]
+        self._pending += piece
+        if ends:
+            self._line(self._pending)
+        elif any(self._pending.startswith(start) or start.startswith(self._pending) for start in self._starts):
+            return
+        elif self._pending:
+            self._write(self._pending)
+        self._pending = b""
         self._inside = not ends
 
     def _line(self, line: bytes) -> None:

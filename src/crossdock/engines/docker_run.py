@@ -243,6 +243,8 @@ def _loaded(engine: str, name: str) -> str:
 
 
 class _Container:
+    wrappers: frozenset[str] = frozenset()
+
     def __init__(self, engine: str, name: str, command: Command, platform: Platform, runner: Runner) -> None:
         self.command = command
         self.engine_words = _WORDS[engine]

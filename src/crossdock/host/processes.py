@@ -57,6 +57,15 @@ def read_tree(pid: int, handlers: Iterable[Handler] = (), proc: Path = PROC) -> 
     return tuple(tree)
 
 
+def without(tree: tuple[Process, ...], wrappers: frozenset[str]) -> tuple[Process, ...]:
+    """The tree below the programs of these names that stand at its top."""
+    top: set[int] = set()
+    for process in tree:
+        if process.program in wrappers and (not top or process.parent in top):
+            top.add(process.pid)
+    return tuple(process for process in tree if process.pid not in top)
+
+
 def read_process(pid: int, handlers: Iterable[Handler] = (), proc: Path = PROC) -> Process | None:
     """One process; None where it has ended or there is no /proc."""
     return _read(proc / str(pid), {handler.interpreter: "P" in handler.flags for handler in handlers}, proc)

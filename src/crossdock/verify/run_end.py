@@ -198,13 +198,12 @@ def timed_out(
     """A program that was still running at its time limit: what it was doing. ``before`` and ``after`` are its processes
     ``between`` seconds apart."""
     used = {process.pid: process.cpu for process in before}
-    shown = [process for process in after if process.emulator] or list(after)
-    busy = {one.pid: (one.cpu - used.get(one.pid, one.cpu)) / max(between, 0.01) for one in shown}
-    lines = tuple(_doing(process, busy[process.pid]) for process in shown)
-    known = _known(by, tuple(process.program for process in shown)) if by else ()
+    busy = {one.pid: (one.cpu - used.get(one.pid, one.cpu)) / max(between, 0.01) for one in after}
+    lines = tuple(_doing(process, busy[process.pid]) for process in after)
+    known = _known(by, tuple(process.program for process in after)) if after and by else ()
     if any(rate >= _BUSY for rate in busy.values()):
         hint = "It was computing. Emulated, that takes several times as long as natively: give it more time."
-    elif shown:
+    elif after:
         hint = "It was waiting for something. A service does; a program that should have ended may hang when emulated."
     else:
         hint = "What it was doing does not show from here."

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from signal import SIGKILL
+from signal import SIGKILL, Signals
 
 from crossdock.engines.containers import Container, EngineFacts, RunRequest, StandardError
 from crossdock.host.binfmt import emulator_version, read_handlers
-from crossdock.host.processes import Process, read_process, read_tree
+from crossdock.host.processes import Process, read_process, read_tree, without
 from crossdock.image.binary import HEAD_BYTES, Format, identify
 from crossdock.image.model import ImageConfig
 from crossdock.platforms import Platform
@@ -70,6 +72,7 @@ class _Run:
         self._write = write
         self._where = f"{request.image} ({request.platform})"
         self._main: int | None = None
+        self._attached_to = 0
 
     def run(self, timeout: float | None) -> Explained:
         ended = self._attached(timeout)
@@ -91,8 +94,9 @@ class _Run:
         command = self._container.command
         interactive, tty = self._request.interactive, self._request.tty
         with self._runner.attached(
-            command, stdin=interactive, terminal=tty, on_stderr=stderr.feed, on_signal=self._container.signal
+            command, stdin=interactive, terminal=tty, on_stderr=stderr.feed, on_signal=self._pass_signal
         ) as program:
+            self._attached_to = program.pid
             try:
                 ended = self._watch(program, timeout)
             except BaseException:
@@ -119,10 +123,10 @@ class _Run:
             if program.asked and not told:
                 told = True
                 self._tell("crossdock: the program was told to end; once more kills it")
-            if self._emulated and (number := self._crashed(program)):
+            if self._emulated and (number := self._crashed()):
                 return number
             if deadline is not None and time.monotonic() >= deadline:
-                return self._stopped(program, timeout or 0.0)
+                return self._stopped(timeout or 0.0)
 
     @property
     def _emulated(self) -> bool:
@@ -134,29 +138,40 @@ class _Run:
         version = emulator_version(self._request.platform, self._runner) if self._engine.shares_kernel else ""
         return Emulator(self._request.platform, version)
 
-    def _main_process(self, program: Attached) -> int | None:
+    def _pass_signal(self, number: Signals) -> bool:
+        """To the image's own program, which what runs it (buildah) would just kill."""
+        if self._container.signal(number):
+            return True
+        program = next(iter(self._tree()), None)
+        if program is None:
+            return False
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.kill(program.pid, number)
+        return True
+
+    def _main_process(self) -> int | None:
         if self._main is None and self._engine.shares_kernel:
-            self._main = self._container.main_process(program.pid)
+            self._main = self._container.main_process(self._attached_to)
         return self._main
 
-    def _crashed(self, program: Attached) -> Explained | None:
+    def _crashed(self) -> Explained | None:
         if not self._request.tty and _CRASH not in self._stderr.tail:
             return None
-        pid = self._main_process(program)
+        pid = self._main_process()
         process = read_process(pid, read_handlers()) if pid is not None else None
         if process is None or process.crashed is None:
             return None
         emulator = self._emulator()
         return crashed_and_hangs(process.crashed, self._where, emulator) if emulator else None
 
-    def _stopped(self, program: Attached, seconds: float) -> Explained:
-        pid = self._main_process(program)
-        before = self._tree(pid)
+    def _stopped(self, seconds: float) -> Explained:
+        before = self._tree()
         time.sleep(LOOK_SECONDS if before else 0.0)
-        return timed_out(seconds, self._where, before, self._tree(pid), LOOK_SECONDS, self._emulator())
+        return timed_out(seconds, self._where, before, self._tree(), LOOK_SECONDS, self._emulator())
 
-    def _tree(self, pid: int | None) -> tuple[Process, ...]:
-        return read_tree(pid, read_handlers()) if pid is not None else ()
+    def _tree(self) -> tuple[Process, ...]:
+        pid = self._main_process()
+        return without(read_tree(pid, read_handlers()), self._container.wrappers) if pid is not None else ()
 
     def _contents(self) -> Contents:
         system = FileSystem()

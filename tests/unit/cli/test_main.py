@@ -49,7 +49,9 @@ def run(tmp_path: Path):
     """Runs `crossdock try …` in a process of its own, with a verb that does what it is told."""
     (tmp_path / "try_verb.py").write_text(VERB)
     program = (
-        "import sys; from crossdock.cli import main; main.VERBS['try'] = ('try_verb', 'for this test');"
+        # The tests themselves may run under nohup, which their children would inherit.
+        "import signal, sys; signal.signal(signal.SIGHUP, signal.SIG_DFL);"
+        "from crossdock.cli import main; main.VERBS['try'] = ('try_verb', 'for this test');"
         "sys.exit(main.main())"
     )
 

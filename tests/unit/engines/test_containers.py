@@ -164,12 +164,25 @@ def test_only_whole_lines_of_the_engine_are_kept_back_wherever_the_pieces_begin(
     for piece in pieces:
         stderr.feed(piece.encode())
     stderr.close()
-    lines = re.findall(r"[^\n\r]*(?:\r\n|\n|\r)|[^\n\r]+$", "".join(pieces))
+    lines = re.findall(r"[^\n]*\n|[^\n]+$", "".join(pieces))
     own = [line.rstrip("\r\n") for line in lines if WORDS.whole.fullmatch(line.rstrip("\r\n"))]
     noise = [line.rstrip("\r\n") for line in lines if line.rstrip("\r\n") == "Error: noise"]
     others = [line for line in lines if line.rstrip("\r\n") not in {*own, *noise}]
     assert (stderr.held, stderr.noise) == (own, noise)
     assert b"".join(out) == "".join(others).encode()
+
+
+@pytest.mark.parametrize(
+    "pieces", [("no endsubprocess exited with status 7\n",), ("no end", "subprocess exited on killed", "\n")]
+)
+def test_buildahs_words_after_a_line_without_an_end_are_its_own(pieces: tuple[str, ...]) -> None:
+    out: list[bytes] = []
+    stderr = StandardError(buildah_run._WORDS, out.append)
+    for piece in (*pieces, "it says: subprocess exited by itself\n", "Error: exit status 7\n"):
+        stderr.feed(piece.encode())
+    stderr.close()
+    assert b"".join(out) == b"no endit says: subprocess exited by itself\n"
+    assert len(stderr.noise) == 2
 
 
 def test_a_prompt_does_not_wait_for_its_line_to_end() -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from crossdock.host.binfmt import Handler
-from crossdock.host.processes import crashed, guest_words, read_process, read_tree
+from crossdock.host.processes import crashed, guest_words, read_process, read_tree, without
 
 QEMU = Handler("qemu", True, "/usr/libexec/qemu-binfmt/aarch64-binfmt-P", "POF")
 PLAIN = Handler("plain", True, "/opt/emulator", "F")
@@ -50,6 +50,8 @@ def test_a_tree_has_what_is_below_it_and_emulated_programs_have_their_own_names(
     assert (sleeping.words, sleeping.emulator) == (("sleep", "9"), QEMU.interpreter)
     assert (sleeping.program, sleeping.wait, sleeping.state) == ("sleep", "hrtimer_nanosleep", "S")
     assert (server.words, server.emulator, server.state) == (("/app/server", "-v"), "/opt/emulator", "R")
+    assert without((top, sleeping, server), frozenset({"unshare", "server"})) == (sleeping, server)
+    assert without((top, sleeping, server), frozenset()) == (top, sleeping, server)
     assert read_tree(999, (), proc) == ()
     assert read_tree(1, (), proc / "nowhere") == ()
 

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from crossdock.builders.state import BuilderState, NodeState
 from crossdock.doctor.diagnosis import Check, Diagnosis, State, Topic
 from crossdock.doctor.distribution import Base, Distribution
 from crossdock.doctor.facts import Cpu, Facts
@@ -228,4 +229,19 @@ DIAGNOSIS = Diagnosis(
         Check("store", Topic.DOCKER, State.WARNING, "the classic image store holds one platform under a tag"),
         Check("arm64", Topic.EMULATION, State.UNKNOWN, "whether arm64 programs run could not be tried"),
     ),
+)
+
+BUILDERS = (
+    BuilderState(
+        "both",
+        "docker-container",
+        (
+            NodeState(
+                "both0", "unix:///var/run/docker.sock", "running", "v0.12.5", (AMD64,), (AMD64, ARM64), AMD64, 0.31
+            ),
+            NodeState("both1", "ssh://me@arm-1", "inactive", "", (ARM64,), (ARM64,), trouble="no such host"),
+        ),
+        current=True,
+    ),
+    BuilderState("gone", "", (), trouble="its context is gone"),
 )

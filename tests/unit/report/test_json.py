@@ -41,6 +41,7 @@ def samples() -> dict[str, msgspec.Struct]:
         "index": reports.sent_report(sample.SENT, "index"),
         "platforms": reports.platforms_report(sample.LOOKED),
         "platforms-only": reports.platforms_report(sample.LOOKED_ONLY),
+        "builder": reports.builder_report(sample.BUILDERS),
         "doctor": reports.doctor_report(sample.DIAGNOSIS),
         "arch": reports.arch_report([inspect_file(Path(__file__)), inspect_file(Path("/bin/sh"))]),
     }
