@@ -89,9 +89,16 @@ def run_command(
     argv += ["--terminal"] * request.tty
     given = {"workingdir": request.workdir, "user": request.user}
     argv += [f"--{flag}={value}" for flag, value in given.items() if value is not None]
-    argv += [f"--env={text}" for text in request.env]
+    argv += [f"--env={text}" for text in request.env if "=" in text]
     argv += [f"--volume={text}" for text in request.volumes]
     return Command((*argv, _NAME, "--", *words), store.environment)
+
+
+def inherit_commands(request: RunRequest, store: PrivateStore, environment: Mapping[str, str]) -> tuple[Command, ...]:
+    """What gives the container the variables that are named without a value, without showing the values in a command
+    line. ``buildah run --env NAME`` leaves them out (1.28)."""
+    names = [text for text in request.env if text in environment]
+    return tuple(Command(("buildah", "config", f"--env={name}", _NAME), store.environment) for name in names)
 
 
 def run_config(config: ImageConfig, request: RunRequest) -> ImageConfig:
@@ -149,6 +156,8 @@ class BuildahRun:
                         self._load(request, folder, store)
                     else:
                         self._do(from_command(request, store), "could not make a container of the image", request)
+                for command in inherit_commands(request, store, os.environ):
+                    self._do(command, "could not pass the environment on", request)
                 inspected = self._inspect(store)
                 config = run_config(_config(inspected, request), request)
                 alone = os.geteuid() == 0 and self._runner.which("unshare") is not None
