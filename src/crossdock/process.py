@@ -224,9 +224,10 @@ class Attached:
             os.write(self._wake, b".")
 
     def _read(self, pipe: IO[bytes]) -> None:
-        while chunk := os.read(pipe.fileno(), 65536):
-            if self._on_stderr:
-                self._on_stderr(chunk)
+        with contextlib.suppress(OSError, ValueError):  # closed at the end, though something in the background has it
+            while chunk := os.read(pipe.fileno(), 65536):
+                if self._on_stderr:
+                    self._on_stderr(chunk)
 
 
 class Running:

@@ -179,12 +179,29 @@ def test_standard_input_comes_through_byte_for_byte_and_only_when_asked(run: Run
     assert (done.stdout, done.returncode) == (b"", 0)
 
 
-def test_flags_arrive(run: Runs, base_layout: Path, tmp_path: Path) -> None:
+def test_flags_arrive(run: Runs, base_layout: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FROM_HERE", "inherited")
     (tmp_path / "note").write_text("mounted\n")
     tmp_path.chmod(0o755)
-    flags = ["-e", "A=b c", "-w", "/usr", "-u", "7", "-v", f"{tmp_path}:/given:ro", "--entrypoint", "sh", "--rm"]
-    done = run(*flags, f"oci:{base_layout}:latest", "-c", 'echo "$A"; pwd; id -u; cat /given/note')
-    assert (done.stdout, done.returncode) == (b"b c\n/usr\n7\nmounted\n", 0), done.stderr
+    flags = [
+        "-e",
+        "A=b c",
+        "-e",
+        "FROM_HERE",
+        "-e",
+        "UNSET_HERE",
+        "-w",
+        "/usr",
+        "-u",
+        "7",
+        "-v",
+        f"{tmp_path}:/given:ro",
+        "--entrypoint",
+        "sh",
+        "--rm",
+    ]
+    done = run(*flags, f"oci:{base_layout}:latest", "-c", 'echo "$A $FROM_HERE"; pwd; id -u; cat /given/note')
+    assert (done.stdout, done.returncode) == (b"b c inherited\n/usr\n7\nmounted\n", 0), done.stderr
 
 
 def test_an_archive_is_loaded_for_the_run_alone(run: Runs, base_layout: Path, tmp_path: Path) -> None:

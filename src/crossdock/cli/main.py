@@ -24,7 +24,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "plan": ("crossdock.cli.plan", "show how each stage would be built for each platform, and why"),
     "build": ("crossdock.cli.build", "check, port, build, verify, then load, export or push"),
     "verify": ("crossdock.cli.verify", "prove that an image really is what its labels say"),
-    "run": ("crossdock.cli.run", "run an image of another architecture, and explain why it does not run"),
+    "run": ("crossdock.cli.run", "run an image of another architecture, and tell why it fails"),
     "platforms": ("crossdock.cli.platforms", "show which platforms images have, and what to use instead"),
     "push": ("crossdock.cli.push", "push an archive or a layout, or several as one index"),
     "pull": ("crossdock.cli.pull", "copy an image into a file, to carry it into a closed network"),
@@ -57,7 +57,7 @@ Examples:
   {program} port --write .                            rewrite it, in place
   {program} platforms --require linux/arm64 -f compose.yaml
   {program} verify --require linux/amd64,linux/arm64 HOST/app:1
-  {program} run HOST/app:1 -- uname -m                an arm64 image on this machine
+  {program} run HOST/app:1 -- uname -m                arm64, on this machine
   {program} arch ./lib/*.so
   {program} doctor                                    is this machine ready?
 

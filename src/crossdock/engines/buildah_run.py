@@ -10,6 +10,7 @@ import signal
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -105,18 +106,14 @@ def run_config(config: ImageConfig, request: RunRequest) -> ImageConfig:
     entrypoint, command = config.entrypoint, request.command or config.command
     if request.entrypoint is not None:
         entrypoint, command = ((request.entrypoint,) if request.entrypoint else ()), request.command
-    env = {
-        **config.env,
-        **{name: value for name, equals, value in (text.partition("=") for text in request.env) if equals},
-    }
-    return ImageConfig(
-        platform=config.platform,
+    given = dict(text.split("=", 1) for text in request.env if "=" in text)
+    return replace(
+        config,
         entrypoint=entrypoint,
         command=command,
-        env=env,
+        env={**config.env, **given},
         working_directory=request.workdir or config.working_directory,
         user=request.user or config.user,
-        created_by=config.created_by,
     )
 
 
@@ -180,7 +177,9 @@ class BuildahRun:
     def _do(self, command: Command, what: str, request: RunRequest) -> None:
         lines: list[str] = []
         if self._runner.stream(command, lines.append, timeout=_MOVE_SECONDS) != 0:
-            raise failure(f"buildah {what}", lines, where=request.image)
+            raise failure(
+                f"buildah {what}", lines, where=request.image, hint="Check the image's name, and `buildah login`."
+            )
 
     def _inspect(self, store: PrivateStore) -> Mapping[str, Any]:
         command = Command(("buildah", "inspect", "--type=container", _NAME), store.environment)

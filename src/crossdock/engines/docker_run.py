@@ -8,11 +8,9 @@ import json
 import os
 import re
 import secrets as random
-import tarfile
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
-from io import BytesIO
 from pathlib import Path
 from signal import Signals
 from typing import Any, BinaryIO
@@ -32,8 +30,7 @@ _MOVE_SECONDS = 3600.0
 """For pulling, loading and exporting an image."""
 _FLAGS_FROM = (20, 10)
 """The first Docker whose ``--platform`` is not experimental, and whose ``create`` knows ``--pull``."""
-_MAX_HEAD = 512 << 20
-"""A program of more bytes is not fetched for the sake of its first ones."""
+_NEXT = "Check the image's name and the flags; the engine's own words above say which."
 _NOT_HERE = re.compile(
     r"no such image|image not known|does not match the specified platform|unable to find image", re.IGNORECASE
 )
@@ -224,7 +221,7 @@ class DockerRun:
                 hint=f"`crossdock platforms {request.image}` shows what there is of it; --platform {actual} runs this.",
                 log=tuple(lines[-1:]),
             )
-        raise failure(f"{self.name} {what}", lines, where=request.image)
+        raise failure(f"{self.name} {what}", lines, where=request.image, hint=_NEXT)
 
 
 def podman_limits(hard: Mapping[str, int], pid_max: Path = Path("/proc/sys/kernel/pid_max")) -> dict[str, int]:
@@ -274,16 +271,13 @@ class _Container:
         return container_config(self._inspect(), self._platform)
 
     def head(self, path: str, size: int) -> tuple[str, bytes] | None:
-        command = Command((self._engine, "cp", "--follow-link", f"{self._name}:{path}", "-"))
-        if self._engine == "podman":  # it always follows
-            command = Command((self._engine, "cp", f"{self._name}:{path}", "-"))
-        with contextlib.suppress(EngineError, tarfile.TarError, OSError):
-            done = self._runner.run(command, timeout=_ASK_SECONDS, check=False)
-            if done.exit_code == 0:
-                with tarfile.open(fileobj=BytesIO(done.stdout)) as tar:
-                    entry = tar.next()
-                    file = tar.extractfile(entry) if entry and entry.isreg() else None
-                    return (path, file.read(size)) if file else None
+        follow = ("--follow-link",) if self._engine == "docker" else ()  # podman always does
+        with contextlib.suppress(EngineError, OSError), tempfile.TemporaryDirectory(prefix="crossdock-") as folder:
+            copy = Path(folder) / "copy"
+            command = Command((self._engine, "cp", *follow, f"{self._name}:{path}", str(copy)))
+            self._runner.run(command, timeout=_ASK_SECONDS)
+            with copy.open("rb") as file:
+                return path, file.read(size)
         return None
 
     def layers(self, folder: Path) -> Iterator[tuple[Descriptor, BinaryIO]]:

@@ -84,7 +84,8 @@ def explain(
     if not ending.outcome.started or (ending.held and code in (CANNOT_EXECUTE, NOT_FOUND)):
         if code == ExitCode.CANNOT:
             held = ending.held or (ending.outcome.trouble,)
-            return Explained(code, failure("the engine could not start the container", held, where=where))
+            hint = "Check volumes, ports, network and user."
+            return Explained(code, failure("the engine could not start the container", held, where=where, hint=hint))
         return Explained(code, _broken(where, platform, contents, said))
     if ending.outcome.out_of_memory:
         what = "the container used more memory than it may have, and was killed"

@@ -115,16 +115,14 @@ class _Run:
         told = False
         while True:
             left = None if deadline is None else max(0.0, deadline - time.monotonic())
-            # Without emulation and time limit there is nothing to watch for.
-            watched = _WATCH_SECONDS if self._emulated or program.asked else None
-            code = program.wait(min((one for one in (left, watched) if one is not None), default=None))
+            code = program.wait(_WATCH_SECONDS if left is None else min(left, _WATCH_SECONDS))
             if code is not None:
                 return code
             if program.asked and not told:
                 told = True
                 self._tell("crossdock: the program was told to end; once more kills it")
-            if self._emulated and (number := self._crashed()):
-                return number
+            if self._emulated and (crashed := self._crashed()):
+                return crashed
             if deadline is not None and time.monotonic() >= deadline:
                 return self._stopped(timeout or 0.0)
 

@@ -16,7 +16,7 @@ from scripted import ScriptedRunner
 
 from crossdock.engines import buildah_run, docker_run
 from crossdock.engines.buildah import BuildahFacts
-from crossdock.engines.buildah_run import BuildahRun, real_path, run_command, run_config
+from crossdock.engines.buildah_run import BuildahRun, inherit_commands, real_path, run_command, run_config
 from crossdock.engines.buildah_store import PrivateStore, StoreFacts
 from crossdock.engines.choose import choose_to_run
 from crossdock.engines.containers import EngineFacts, EngineWords, Pull, RunRequest, StandardError
@@ -98,11 +98,18 @@ def test_buildah_starts_entrypoint_and_command_itself() -> None:
     config = run_config(CONFIG, request)
     assert run_command(buildah("chroot"), request, config, STORE, alone=True).argv == (
         *("unshare", "--pid", "--fork", "--kill-child", "--mount-proc", "buildah", "run", "--isolation=chroot"),
-        *("--terminal", "--workingdir=/w", "--user=1:2", "--env=A=b c", "--env=HOME", "--volume=/a:/b:ro"),
+        *("--terminal", "--workingdir=/w", "--user=1:2", "--env=A=b c", "--volume=/a:/b:ro"),
         *("crossdock-run", "--", "/entry", "sh", "-c", "id"),
     )
     without = run_command(buildah(None), RunRequest("x", ARM64, network="host"), CONFIG, STORE, alone=True)
     assert without.argv == ("buildah", "run", "--network=host", "crossdock-run", "--", "/entry", "serve")
+
+
+def test_under_buildah_a_variable_without_a_value_comes_from_here_and_not_by_the_command_line() -> None:
+    commands = inherit_commands(
+        RunRequest("x", ARM64, env=("A=b", "TOKEN", "UNSET")), STORE, {"TOKEN": "s3cret", "A": "x"}
+    )
+    assert [command.argv for command in commands] == [("buildah", "config", "--env=TOKEN", "crossdock-run")]
 
 
 @pytest.mark.parametrize(
