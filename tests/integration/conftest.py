@@ -125,25 +125,3 @@ def buildah_store(
     yield BuildahStore(folder)
     subprocess.run(["buildah", "rm", "--all"], check=False, capture_output=True)
     subprocess.run(["buildah", "rmi", "--all", "--force"], check=False, capture_output=True)
-
-
-@pytest.fixture
-def podman_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, buildah_store: BuildahStore) -> PodmanStore:
-    """``podman`` uses a store of the test's own, and runc, which takes the cgroups of any machine."""
-    configuration = tmp_path / "containers.conf"
-    configuration.write_text('[engine]\nruntime = "runc"\ncgroup_manager = "cgroupfs"\n')
-    monkeypatch.setenv("CONTAINERS_CONF", str(configuration))
-    return PodmanStore(buildah_store.folder)
-
-
-@dataclass(frozen=True)
-class PodmanStore:
-    folder: Path
-
-    def holds(self) -> tuple[str, str]:
-        """What is in it: containers and images."""
-
-        def listed(*argv: str) -> str:
-            return subprocess.run(["podman", *argv], check=True, capture_output=True, text=True).stdout.strip()
-
-        return listed("ps", "--all", "--quiet"), listed("images", "--all", "--quiet")
