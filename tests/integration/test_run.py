@@ -31,7 +31,17 @@ from crossdock.platforms import ARM64
 
 pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("emulation")]
 
-ENGINES = ("docker", "classic", "podman", "buildah")
+ENGINES = ("docker", "classic", "podman", "crun", "buildah")
+"""``crun`` is podman with the runtime that it has by default on most distributions, ``podman`` the one with runc."""
+CGROUPS = (
+    "unshare",
+    "--mount",
+    "sh",
+    "-c",
+    'umount -R /sys/fs/cgroup; mount -t cgroup2 none /sys/fs/cgroup; exec "$@"',
+    "sh",
+)
+"""crun cannot do with a machine's mixture of both cgroup versions, so it sees the new one alone."""
 MACHINES = {"amd64": 62, "arm64": 183, "nobody's": 0x1234}
 Finished = subprocess.CompletedProcess[bytes]
 
@@ -43,11 +53,12 @@ class Runs:
     engine: str
     containers: Callable[[], str]
     images: Callable[[], str]
+    within: tuple[str, ...] = ()
 
     @property
     def argv(self) -> list[str]:
         # The daemon's bridge has no way out anyway, and podman's needs plugins.
-        return [sys.executable, "-m", "crossdock", "run", "--engine", self.engine, "--network", "none"]
+        return [*self.within, sys.executable, "-m", "crossdock", "run", "--engine", self.engine, "--network", "none"]
 
     def __call__(self, *words: str, data: bytes | None = None) -> Finished:
         more = {"stdin": subprocess.DEVNULL} if data is None else {"input": data}
@@ -72,13 +83,16 @@ def run(
     """Whatever a test does, no container and no temporary file is left by it."""
     engine: str = request.param
     request.getfixturevalue({"docker": "docker", "classic": "classic_docker"}.get(engine, "buildah_store"))
-    program = {"classic": "docker"}.get(engine, engine)
+    program = {"classic": "docker", "crun": "podman"}.get(engine, engine)
     listing = ("containers", "--all", "--quiet") if program == "buildah" else ("ps", "--all", "--quiet")
     if program == "podman":
-        # crun cannot do with this kind of machine's mixture of both cgroup versions; runc, which Docker brings, can.
-        (tmp_path / "containers.conf").write_text('[engine]\nruntime = "runc"\ncgroup_manager = "cgroupfs"\n')
+        runtime = {"podman": "runc"}.get(engine, engine)
+        settings = f'[engine]\nruntime = "{runtime}"\ncgroup_manager = "cgroupfs"\n'
+        settings += '[containers]\ncgroups = "disabled"\n' if engine == "crun" else ""
+        (tmp_path / "containers.conf").write_text(settings)
         monkeypatch.setenv("CONTAINERS_CONF", str(tmp_path / "containers.conf"))
-    runs = Runs(program, lambda: output(program, *listing), lambda: output(program, "images", "--quiet"))
+    within = CGROUPS if engine == "crun" else ()
+    runs = Runs(program, lambda: output(program, *listing), lambda: output(program, "images", "--quiet"), within)
     monkeypatch.setenv("TMPDIR", str(tmp_path_factory.mktemp("temporary")))
     containers = runs.containers()
     yield runs
@@ -227,7 +241,7 @@ def test_a_terminal_is_the_programs(run: Runs, base_layout: Path) -> None:
         for number in (0, 1, 2):
             os.dup2(theirs, number)
         argv = [*run.argv, "-it", f"oci:{base_layout}:latest", "--", "sh", "-c", script]
-        os.execv(argv[0], argv)
+        os.execvp(argv[0], argv)
     os.close(theirs)
     said = b""
     while b"terminal" not in said:

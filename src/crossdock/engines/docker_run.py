@@ -49,8 +49,8 @@ _WORDS = {
         ),
     ),
     "podman": EngineWords(
-        (*_RUNTIME_STARTS, "Error: unable to start container "),
-        re.compile(rf"{_RUNTIME}|Error: unable to start container .*"),
+        (*_RUNTIME_STARTS, "Error: unable to start container ", "Error: OCI runtime error: "),
+        re.compile(rf"{_RUNTIME}|Error: (OCI runtime error: )?unable to start container .*"),
     ),
 }
 

@@ -27,9 +27,12 @@ CANNOT_EXECUTE = 126
 NOT_FOUND = 127
 """As shells and ``docker run``."""
 
-_START = re.compile(r"(?:^|: )(?:exec|fork/exec)[: ]|exec user process caused|exec container process")
+_START = re.compile(
+    r"(?:^|: )(?:exec|fork/exec)[: ]|exec user process caused|exec container process"
+    r"|crun: (?:executable file |open executable: )"
+)
 """An engine's words about the program itself, and not about a volume or a port."""
-_UNUSABLE = re.compile(r"permission denied|exec format error|is a directory", re.IGNORECASE)
+_UNUSABLE = re.compile(r"permission denied|operation not permitted|exec format error|is a directory", re.IGNORECASE)
 _ABSENT = re.compile(r"executable file not found|no such file or directory", re.IGNORECASE)
 _LIBRARY = re.compile(
     r"error while loading shared libraries: \S+: cannot open shared object"  # glibc
