@@ -212,6 +212,7 @@ def test_a_prompt_does_not_wait_for_its_line_to_end() -> None:
         (docker_run._WORDS["docker"], "Error: failed to start containers: crossdock-run-0a1b"),
         (docker_run._WORDS["podman"], '{"msg":"exec container process `/wrong`: Exec format error","level":"error"}'),
         (docker_run._WORDS["podman"], "Error: unable to start container 0aca: runc: runc create failed: …"),
+        (docker_run._WORDS["podman"], "Error: OCI runtime error: unable to start container 0aca: crun: cgroups …"),
         (
             buildah_run._WORDS,
             (

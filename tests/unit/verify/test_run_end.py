@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 import pytest
-from made_images import LOADERS, Content, Link, elf, layer
+from made_images import FOLDER, LOADERS, Content, Link, elf, layer
 
 from crossdock.engines.containers import EngineFacts, EngineWords, Outcome, RunRequest
 from crossdock.errors import EngineError
@@ -84,6 +84,20 @@ def test_a_programs_own_end_needs_no_words(code: int) -> None:
             "/app is not in the image",
         ),
         (
+            {"app": "#!/usr/bin/python9\n"},
+            (
+                "Error: unable to start container 0a: crun: executable file `/app` not found in $PATH: No such file or directory",
+            ),
+            127,
+            "/app asks for /usr/bin/python9, which is not in the image",
+        ),
+        (
+            {"app": FOLDER},
+            ("Error: unable to start container 0a: crun: open executable: Operation not permitted: OCI permission",),
+            126,
+            "/app is no file",
+        ),
+        (
             {"app": elf()},
             ("process failed to start with error: fork/exec /app: exec format errorprocess exited …",),
             126,
@@ -137,11 +151,14 @@ def test_words_about_formats_in_a_log_are_no_failure() -> None:
 
 
 def test_an_engine_that_could_not_start_a_container_is_3() -> None:
-    held = ("Error response from daemon: driver failed programming external connectivity: port is already allocated",)
-    found = judged(Outcome(False), held=held)
-    assert found.exit_code == 3
-    assert found.error
-    assert found.error.log == held
+    for line in (
+        "Error response from daemon: driver failed programming external connectivity: port is already allocated",
+        "Error: OCI runtime error: unable to start container 0a: crun: open `/data`: Operation not permitted",
+    ):
+        found = judged(Outcome(False), held=(line,))
+        assert found.exit_code == 3
+        assert found.error
+        assert found.error.log == (line,)
 
 
 def test_an_image_that_cannot_be_looked_into_is_said_too() -> None:
