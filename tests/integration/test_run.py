@@ -102,9 +102,9 @@ def run(
 
 def eventually(condition: Callable[[], bool]) -> bool:
     deadline = time.monotonic() + 20
-    while not condition() and time.monotonic() < deadline:
+    while not (met := condition()) and time.monotonic() < deadline:
         time.sleep(0.1)
-    return condition()
+    return met
 
 
 def running(mark: str) -> list[str]:
@@ -365,6 +365,7 @@ def test_nothing_stays_of_a_run_that_was_killed(run: Runs, base_layout: Path) ->
     containers, images = run.containers(), run.images()
     with run.start(f"oci:{base_layout}:latest", "--", "sh", "-c", f"echo begun; sleep {word}; true") as process:
         begun(process)
+        assert eventually(lambda: bool(running(word)))
         process.kill()
     assert eventually(lambda: not running(word))
     assert eventually(lambda: run.containers() == containers)

@@ -33,7 +33,7 @@ _START = re.compile(
 )
 """An engine's words about the program itself, and not about a volume or a port."""
 _UNUSABLE = re.compile(r"permission denied|operation not permitted|exec format error|is a directory", re.IGNORECASE)
-_ABSENT = re.compile(r"executable file not found|no such file or directory", re.IGNORECASE)
+_ABSENT = re.compile(r"executable file (?:`.*` )?not found|no such file or directory", re.IGNORECASE)
 _LIBRARY = re.compile(
     r"error while loading shared libraries: \S+: cannot open shared object"  # glibc
     r"|^Error loading shared library \S+: No such file"  # musl
