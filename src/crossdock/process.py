@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import select
 import selectors
 import shlex
 import shutil
@@ -12,7 +13,7 @@ import subprocess
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,6 +23,8 @@ from crossdock.errors import EngineError
 
 GRACE_SECONDS = 10.0
 """How long a program may take to end after it was asked to, before it is killed with all its children."""
+END_SECONDS = 2.0
+"""The same for one that was in the foreground, and is to end because its time is over."""
 POLL_SECONDS = 0.5
 STOP_SECONDS = 0.1
 """How often it is looked whether a program should stop."""
@@ -70,6 +73,9 @@ class CommandTimeout(EngineError):
 
 
 LineHandler = Callable[[str], None]
+BytesHandler = Callable[[bytes], None]
+SignalHandler = Callable[[signal.Signals], bool]
+"""Passes a signal on, or says that it cannot."""
 
 
 class Runner(Protocol):
@@ -92,9 +98,136 @@ class Runner(Protocol):
         EngineError if the program cannot start."""
         ...
 
+    def attached(
+        self,
+        command: Command,
+        *,
+        stdin: bool = False,
+        terminal: bool = False,
+        on_stderr: BytesHandler | None = None,
+        on_signal: SignalHandler | None = None,
+    ) -> AbstractContextManager[Attached]:
+        """A program that takes this one's place: its standard output is this one's own, and with ``stdin`` its input
+        too; nothing is buffered or changed. ``terminal`` hands the terminal over. Otherwise ``on_stderr`` gets what it
+        writes to standard error as it comes, in a thread of its own, and has to pass it on. ``on_signal`` passes the
+        first signal on, while it is waited for; without it, the program gets it. It is ended with the context. Raises
+        EngineError if it cannot start."""
+        ...
+
+    def guard(self, commands: Sequence[Command]) -> AbstractContextManager[None]:
+        """Should this process be killed while the context lasts (SIGKILL, out of memory), so that it cannot clean up
+        itself, then these commands are run, one after the other; a shell waits for that."""
+        ...
+
     def which(self, program: str) -> str | None:
         """The path of a program, or None."""
         ...
+
+
+class Attached:
+    """A program that has taken this one's place. SIGINT, SIGTERM and SIGHUP are the program's: it gets the first one,
+    and ``command.grace`` seconds to end by itself, in its own way and with its own exit code."""
+
+    def __init__(
+        self,
+        process: subprocess.Popen[bytes],
+        command: Command,
+        on_stderr: BytesHandler | None,
+        on_signal: SignalHandler | None,
+        *,
+        shared: bool,
+    ) -> None:
+        self.command = command
+        self.asked: signal.Signals | None = None
+        """The first signal that came."""
+        self._process = process
+        self._on_stderr = on_stderr
+        self._on_signal = on_signal
+        self._shared = shared
+        self._passed = False
+        self._until: float | None = None
+        """When its time to end by itself is over."""
+        self._ended = False
+        # A signal handler may not touch locks, which the thread that it interrupts may hold; a pipe it may.
+        self._woken, self._wake = os.pipe()
+        os.set_blocking(self._wake, False)
+        self._threads = [threading.Thread(target=self._await, name=f"end of {command.argv[0]}", daemon=True)]
+        if process.stderr:
+            name = f"errors of {command.argv[0]}"
+            self._threads.append(threading.Thread(target=self._read, args=(process.stderr,), name=name, daemon=True))
+        for thread in self._threads:
+            thread.start()
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def wait(self, timeout: float | None = None) -> int | None:
+        """The exit code, negative for a signal, once the program has ended and all it said was passed on; None when it
+        has not ended after ``timeout`` seconds. Raises KeyboardInterrupt at the second signal, or when the program did
+        not end in time after the first."""
+        deadline = None if timeout is None else time.monotonic() + timeout
+        while not self._ended:
+            if self.asked and not self._passed:
+                self._passed = True
+                self._pass(self.asked)
+            ends = [end for end in (deadline, self._until) if end is not None]
+            left = max(0.0, min(ends) - time.monotonic()) if ends else None
+            if select.select([self._woken], [], [], left)[0]:
+                os.read(self._woken, 64)
+                continue
+            if self._until is not None and time.monotonic() >= self._until:
+                raise KeyboardInterrupt
+            if deadline is not None and time.monotonic() >= deadline:
+                return None
+        for thread in self._threads[1:]:
+            thread.join(4 * POLL_SECONDS)  # what it left running in the background may hold the pipe
+        return self._process.returncode
+
+    def ask(self, number: signal.Signals) -> None:
+        """A signal has come; called by signal handlers. The second one is not waited for."""
+        again, self.asked = self.asked is not None, self.asked or number
+        self._until = time.monotonic() + (0.0 if again else _grace(self.command))
+        self._notify()
+
+    def _pass(self, number: signal.Signals) -> None:
+        if self._on_signal and self._on_signal(number):
+            return
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            if not self._shared:
+                os.killpg(self._process.pid, number)
+            elif number != signal.SIGINT:  # the terminal has sent that to both already
+                os.kill(self._process.pid, number)
+
+    def end(self) -> None:
+        """Make sure that it has ended."""
+        if self._shared:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.terminate()  # so that it gives the terminal back as it was
+                self._process.wait(2.0)
+            self._process.kill()
+        else:
+            _end_group(self._process, END_SECONDS, (signal.SIGTERM,))
+        for thread in self._threads:
+            thread.join(4 * POLL_SECONDS)
+        if not self._threads[0].is_alive():
+            os.close(self._wake)
+            os.close(self._woken)
+
+    def _await(self) -> None:
+        self._process.wait()
+        self._ended = True
+        self._notify()
+
+    def _notify(self) -> None:
+        with contextlib.suppress(BlockingIOError):  # it is full: enough to wake anybody
+            os.write(self._wake, b".")
+
+    def _read(self, pipe: IO[bytes]) -> None:
+        with contextlib.suppress(OSError, ValueError):  # closed at the end, though something in the background has it
+            while chunk := os.read(pipe.fileno(), 65536):
+                if self._on_stderr:
+                    self._on_stderr(chunk)
 
 
 class Running:
@@ -182,7 +315,9 @@ class SystemRunner:
         self, command: Command, *, input: bytes | None = None, timeout: float | None = None, check: bool = True
     ) -> Completed:
         began = time.monotonic()
-        with self._start(command, stdin=input is not None, merged=False) as process:
+        with self._start(
+            command, stdin=subprocess.DEVNULL if input is None else subprocess.PIPE, stderr=subprocess.PIPE
+        ) as process:
             if command.stop:
                 threading.Thread(target=_ended_when, args=(command.stop, process, command), daemon=True).start()
             try:
@@ -200,7 +335,7 @@ class SystemRunner:
 
     def stream(self, command: Command, on_line: LineHandler, *, timeout: float | None = None) -> int:
         deadline = None if timeout is None else time.monotonic() + timeout
-        with self._start(command, stdin=False, merged=True) as process:
+        with self._start(command) as process:
             assert process.stdout is not None
             for line in _lines(process, process.stdout, deadline, command):
                 on_line(redact(line, command.secrets))
@@ -211,7 +346,7 @@ class SystemRunner:
 
     @contextlib.contextmanager
     def running(self, command: Command, on_line: LineHandler | None = None) -> Iterator[Running]:
-        with self._start(command, stdin=False, merged=True) as process:
+        with self._start(command) as process:
             program = Running(process, command, on_line)
             try:
                 yield program
@@ -222,16 +357,89 @@ class SystemRunner:
                     program.all_read()
 
     @contextlib.contextmanager
-    def _start(self, command: Command, *, stdin: bool, merged: bool) -> Iterator[subprocess.Popen[bytes]]:
+    def attached(
+        self,
+        command: Command,
+        *,
+        stdin: bool = False,
+        terminal: bool = False,
+        on_stderr: BytesHandler | None = None,
+        on_signal: SignalHandler | None = None,
+    ) -> Iterator[Attached]:
+        # What sets a terminal's modes has to be in its foreground, and so in this one's process group. Anything else
+        # gets a session of its own, out of which it may read from a terminal without hearing of Ctrl-C by itself.
+        shared = terminal
+        started: list[Attached] = []
+        early: list[signal.Signals] = []
+
+        def take(number: signal.Signals) -> None:
+            if started:
+                started[0].ask(number)
+            else:
+                early.append(number)
+
+        with (
+            _signals_to(take),
+            _terminal_restored(shared),
+            self._start(
+                command,
+                stdin=None if stdin else subprocess.DEVNULL,
+                stdout=None,
+                stderr=subprocess.PIPE if on_stderr and not terminal else None,
+                alone=not shared,
+            ) as process,
+            self.guard([] if shared else [Command(("kill", "-s", "KILL", "--", f"-{process.pid}"))]),
+        ):
+            program = Attached(process, command, on_stderr, on_signal, shared=shared)
+            started.append(program)
+            for number in early:
+                program.ask(number)
+            try:
+                yield program
+            finally:
+                with uninterrupted():
+                    program.end()
+
+    @contextlib.contextmanager
+    def guard(self, commands: Sequence[Command]) -> Iterator[None]:
+        if not commands:
+            yield
+            return
+        lines = [shlex.join((*_with_env(one.env), *one.argv)) for one in commands]
+        # The pipe ends with whoever holds its other side: this process alone. A line says that nothing is to be done.
+        script = "; ".join(["read -r _ && exit", *lines])
+        quiet = subprocess.DEVNULL
+        with subprocess.Popen(
+            ("sh", "-c", script), stdin=subprocess.PIPE, stdout=quiet, stderr=quiet, cwd="/", start_new_session=True
+        ) as shell:
+            try:
+                yield
+            finally:
+                assert shell.stdin is not None
+                with uninterrupted(), contextlib.suppress(OSError):
+                    shell.stdin.write(b"\n")
+                    shell.stdin.close()
+
+    @contextlib.contextmanager
+    def _start(
+        self,
+        command: Command,
+        *,
+        stdin: int | None = subprocess.DEVNULL,
+        stdout: int | None = subprocess.PIPE,
+        stderr: int | None = subprocess.STDOUT,
+        alone: bool = True,
+    ) -> Iterator[subprocess.Popen[bytes]]:
+        """A program, in a session and process group of its own if it is ``alone``; the pipes are closed at the end."""
         try:
             process = subprocess.Popen(
                 command.argv,
-                stdin=subprocess.PIPE if stdin else subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT if merged else subprocess.PIPE,
+                stdin=stdin,
+                stdout=stdout,
+                stderr=stderr,
                 env=_environment(command),
                 cwd=command.cwd,
-                start_new_session=True,
+                start_new_session=alone,
             )
         except OSError as error:
             if command.cwd is not None and not command.cwd.is_dir():
@@ -247,13 +455,52 @@ class SystemRunner:
             yield process
         except BaseException:
             with uninterrupted():
-                _end_group(process, _grace(command), (signal.SIGINT, signal.SIGTERM))
+                if alone:
+                    _end_group(process, _grace(command), (signal.SIGINT, signal.SIGTERM))
             raise
         finally:
             for pipe in (process.stdin, process.stdout, process.stderr):
                 if pipe:
                     with contextlib.suppress(OSError):
                         pipe.close()
+
+
+def _with_env(env: Mapping[str, str]) -> tuple[str, ...]:
+    return ("env", *(f"{name}={value}" for name, value in env.items())) if env else ()
+
+
+@contextlib.contextmanager
+def _signals_to(handler: Callable[[signal.Signals], None]) -> Iterator[None]:
+    """While this lasts, what would interrupt this program goes to ``handler``. Without effect outside the main thread;
+    what is ignored (nohup) stays so."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.getsignal(number) for number in _INTERRUPTS}
+    taken = [number for number, old in before.items() if old is not signal.SIG_IGN]
+    for number in taken:
+        signal.signal(number, lambda number, _: handler(signal.Signals(number)))
+    try:
+        yield
+    finally:
+        for number in taken:
+            signal.signal(number, before[number] or signal.SIG_DFL)
+
+
+@contextlib.contextmanager
+def _terminal_restored(used: bool) -> Iterator[None]:
+    """A program that was killed leaves the terminal as it had set it: without echo, for one."""
+    if not used or not os.isatty(0):
+        yield
+        return
+    import termios
+
+    modes = termios.tcgetattr(0)
+    try:
+        yield
+    finally:
+        # This program is in the foreground, so that the kernel does not stop it for this.
+        termios.tcsetattr(0, termios.TCSADRAIN, modes)
 
 
 def _ended_when(stop: threading.Event, process: subprocess.Popen[bytes], command: Command) -> None:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
+import subprocess
 import sys
+import termios
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -211,3 +215,171 @@ def test_a_command_is_shown_without_its_secrets() -> None:
 
 def test_redact_ignores_empty_secrets() -> None:
     assert redact("abc", ("", "b")) == "a***c"
+
+
+# --- programs in this one's place -------------------------------------------------------------------------------------
+
+PARENT = """
+import os, signal, sys, time
+from crossdock.process import Command, SystemRunner
+
+def handle(number, frame):
+    raise KeyboardInterrupt
+
+for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
+    signal.signal(number, handle)
+command = Command((sys.executable, "-c", sys.argv[1]), grace=float(sys.argv[2]))
+try:
+    with SystemRunner().attached(command, stdin="stdin" in sys.argv, terminal="tty" in sys.argv,
+                                 on_stderr=None if "tty" in sys.argv else lambda data: os.write(2, data)) as program:
+        code = program.wait()
+    sys.exit(100 + code if program.asked else code)
+except KeyboardInterrupt:
+    sys.exit(99)
+"""
+READY = "import signal, sys, time; print('ready', flush=True);"
+
+
+def parent(code: str, *words: str, grace: float = 5.0, **more: object) -> subprocess.Popen[bytes]:
+    """A process that puts a program in its place."""
+    argv = [sys.executable, "-c", PARENT, code, str(grace), *words]
+    pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    return subprocess.Popen(argv, **{**pipes, **more})  # type: ignore[call-overload, no-any-return]
+
+
+def test_what_an_attached_program_writes_and_reads_is_passed_byte_for_byte() -> None:
+    code = (
+        "import sys; data = sys.stdin.buffer.read();"
+        "sys.stdout.buffer.write(data[::-1]); sys.stderr.buffer.write(data); sys.exit(7)"
+    )
+    data = bytes(range(256)) * 1000
+    with parent(code, "stdin", stdin=subprocess.PIPE) as process:
+        assert process.communicate(data, timeout=20) == (data[::-1], data)
+        assert process.returncode == 7
+
+
+def test_an_attached_program_has_no_input_unless_it_is_given() -> None:
+    with parent("import sys; sys.exit(len(sys.stdin.read()))", stdin=subprocess.PIPE) as process:
+        process.communicate(b"x" * 50, timeout=20)
+        assert process.returncode == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_the_first_signal_is_the_attached_programs(number: signal.Signals) -> None:
+    code = f"{READY} signal.signal({int(number)}, lambda *_: sys.exit(5)); print('go', flush=True); time.sleep(60)"
+    with parent(code) as process:
+        assert process.stdout
+        assert [process.stdout.readline(), process.stdout.readline()] == [b"ready\n", b"go\n"]
+        process.send_signal(number)
+        assert process.wait(20) == 105
+
+
+IGNORING = (
+    f"{READY} [signal.signal(n, signal.SIG_IGN) for n in (1, 2, 15)]; print(__import__('os').getpid(), flush=True);"
+)
+
+
+def test_an_attached_program_that_does_not_end_in_time_is_killed() -> None:
+    with parent(f"{IGNORING} time.sleep(60)", grace=0.5) as process:
+        assert process.stdout
+        process.stdout.readline()
+        pid = int(process.stdout.readline())
+        process.send_signal(signal.SIGINT)
+        assert process.wait(20) == 99
+    assert not alive(pid)
+
+
+def test_the_second_signal_does_not_wait() -> None:
+    with parent(f"{IGNORING} time.sleep(60)", grace=50.0) as process:
+        assert process.stdout
+        process.stdout.readline()
+        pid = int(process.stdout.readline())
+        process.send_signal(signal.SIGINT)
+        time.sleep(0.3)
+        assert process.poll() is None
+        process.send_signal(signal.SIGINT)
+        assert process.wait(20) == 99
+    assert not alive(pid)
+
+
+def test_an_attached_program_ends_with_a_process_that_is_killed() -> None:
+    with parent(f"{IGNORING} time.sleep(60)") as process:
+        assert process.stdout
+        process.stdout.readline()
+        pid = int(process.stdout.readline())
+        process.kill()
+    assert eventually(lambda: not alive(pid))
+
+
+def test_waiting_has_an_end() -> None:
+    with SystemRunner().attached(python("import time; time.sleep(60)")) as program:
+        assert program.wait(0.1) is None
+        assert alive(program.pid)
+    assert not alive(program.pid)
+
+
+def test_a_terminal_is_handed_over_and_given_back() -> None:
+    code = """
+import os, sys, termios, tty
+assert os.getpgrp() == os.tcgetpgrp(0), "not in the foreground"
+tty.setraw(0)
+sys.stdout.write("raw" + os.read(0, 3).hex())
+sys.stdout.flush()
+os.kill(os.getpid(), 9)
+"""
+    ours, theirs = os.openpty()
+    before = termios.tcgetattr(theirs)
+    child = os.fork()
+    if child == 0:  # a session of its own, whose terminal this is
+        os.setsid()
+        fcntl.ioctl(theirs, termios.TIOCSCTTY, 0)
+        for number in (0, 1, 2):
+            os.dup2(theirs, number)
+        os.execv(sys.executable, [sys.executable, "-c", PARENT, code, "5", "stdin", "tty"])
+    said = b""
+    written = False
+    while b"raw" not in said or len(said.partition(b"raw")[2]) < 6:
+        if not written and eventually(lambda: termios.tcgetattr(theirs) != before):
+            os.write(ours, b"\x03\x04\n")  # Ctrl-C is the program's too
+            written = True
+        said += os.read(ours, 1000)
+    assert said.partition(b"raw")[2].startswith(b"03040a")
+    os.waitpid(child, 0)
+    assert termios.tcgetattr(theirs) == before
+    os.close(ours)
+    os.close(theirs)
+
+
+GUARDED = """
+import sys, time
+from crossdock.process import Command, SystemRunner
+note = sys.argv[1]
+write = Command(("sh", "-c", 'echo "$0" > "$WHERE"', "it's"), {"WHERE": note})
+with SystemRunner().guard([Command(("touch", note)), write]):
+    print("ready", flush=True)
+    time.sleep(float(sys.argv[2]))
+"""
+
+
+def test_a_guard_cleans_up_after_a_process_that_was_killed(tmp_path: Path) -> None:
+    note = tmp_path / "a note"
+    argv = [sys.executable, "-c", GUARDED, str(note), "60"]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE) as process:
+        assert process.stdout
+        process.stdout.readline()
+        process.kill()
+    assert eventually(lambda: note.exists() and note.read_text() == "it's\n")
+
+
+def test_a_guard_does_nothing_after_a_good_end(tmp_path: Path) -> None:
+    note = tmp_path / "note"
+    subprocess.run([sys.executable, "-c", GUARDED, str(note), "0"], check=True, capture_output=True, timeout=20)
+    time.sleep(0.3)
+    assert not note.exists()
+
+
+def eventually(condition: Callable[[], bool]) -> bool:
+    deadline = time.monotonic() + 10
+    while not condition() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return condition()

@@ -29,9 +29,9 @@ from crossdock.cli.options import (
 )
 from crossdock.cli.outputs import Destination, Output, parse_outputs
 from crossdock.cli.publishing import check_outputs, load_warning, publish
-from crossdock.errors import EngineError, ExitCode
+from crossdock.errors import ExitCode
 from crossdock.platforms import DEFAULT_TARGETS, Platform, host_platform
-from crossdock.process import Runner, SystemRunner, uninterrupted
+from crossdock.process import SystemRunner, uninterrupted
 from crossdock.source import write_atomically
 
 if TYPE_CHECKING:
@@ -137,6 +137,7 @@ def command(
     """
     from crossdock.cli.talk import Talk
     from crossdock.engines.choose import choose
+    from crossdock.host.binfmt import prepare_emulation
     from crossdock.report.built import Built
 
     talk = Talk(progress, as_json=format_ == "json")
@@ -163,7 +164,7 @@ def command(
         if info.shares_kernel:
             # Smoke runs start the images here, so they need what the build may not.
             building = plan.emulated() if info.builds_here else ()
-            _prepare_emulation(building if no_smoke else request.platforms, runner, fix=fix_binfmt)
+            prepare_emulation(building if no_smoke else request.platforms, runner, fix=fix_binfmt)
         with talk.building(request.platforms) as on_event:
             layout = builder.build(request, work, on_event)
         talk.say("Verifying")
@@ -232,23 +233,6 @@ def _prepare(
 def _default_outputs(tags: tuple[str, ...]) -> tuple[Output, ...]:
     """As docker build does: what has a name goes into the engine's store."""
     return (Output(Destination.ENGINE),) if tags else ()
-
-
-def _prepare_emulation(platforms: tuple[Platform, ...], runner: Runner, *, fix: bool) -> None:
-    """Make sure that programs of these platforms run here. Raises EngineError saying what is missing."""
-    from crossdock.host.binfmt import check_emulation, register
-
-    problems = check_emulation(platforms, runner)
-    if fix:
-        for problem in problems:
-            register(problem.platform, runner)
-        problems = check_emulation(platforms, runner)
-    if problems:
-        raise EngineError(
-            "this machine cannot run what is to be built: " + "; ".join(problem.what for problem in problems),
-            where=", ".join(str(problem.platform) for problem in problems),
-            hint=problems[0].hint,
-        )
 
 
 def _verify(builder: Engine, layout: Path, request: BuildRequest, *, smoke_seconds: float | None) -> VerifyResult:

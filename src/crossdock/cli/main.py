@@ -24,6 +24,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "plan": ("crossdock.cli.plan", "show how each stage would be built for each platform, and why"),
     "build": ("crossdock.cli.build", "check, port, build, verify, then load, export or push"),
     "verify": ("crossdock.cli.verify", "prove that an image really is what its labels say"),
+    "run": ("crossdock.cli.run", "run an image of another architecture, and tell why it fails"),
     "platforms": ("crossdock.cli.platforms", "show which platforms images have, and what to use instead"),
     "push": ("crossdock.cli.push", "push an archive or a layout, or several as one index"),
     "pull": ("crossdock.cli.pull", "copy an image into a file, to carry it into a closed network"),
@@ -56,6 +57,7 @@ Examples:
   {program} port --write .                            rewrite it, in place
   {program} platforms --require linux/arm64 -f compose.yaml
   {program} verify --require linux/amd64,linux/arm64 HOST/app:1
+  {program} run HOST/app:1 -- uname -m                arm64, on this machine
   {program} arch ./lib/*.so
   {program} doctor                                    is this machine ready?
 
@@ -65,6 +67,7 @@ Exit codes:
   2    wrong usage
   3    could not be done: engine, network, registry, unreadable input
   130  interrupted
+  run ends with the program's own exit code, or 124, 126 or 127 (see its help)
 
 Environment:
   NO_COLOR, CLICOLOR_FORCE   switch colour off, or on where there is no terminal

@@ -110,6 +110,13 @@ def write_exact(text: str) -> None:
     sys.stdout.buffer.flush()
 
 
+def pass_on(data: bytes) -> None:
+    """Write to standard error byte for byte, what another program has written there."""
+    with contextlib.suppress(OSError):  # nobody is left to tell
+        while data:
+            data = data[os.write(2, data) :]
+
+
 def _width(stream: TextIO) -> int:
     columns = os.environ.get("COLUMNS", "")
     if columns.isdigit() and int(columns) > 0:

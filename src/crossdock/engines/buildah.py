@@ -43,7 +43,7 @@ _PROBE_SECONDS = 30.0
 _STORE_SECONDS = 1800.0
 _OWN_WORDS = re.compile(r"subprocess exited with status \d+|Error: exit status \d+")
 """What buildah says after a program that failed, which is told by the exit code already."""
-_COULD_NOT_COPY = re.compile(r"(?:Close_Fd|Error) sealing memfd copy: Device or resource busy")
+COULD_NOT_COPY = re.compile(r"(?:Close_Fd|Error) sealing memfd copy: Device or resource busy")
 """Before a program that it isolates by chroot buildah starts a sealed copy of itself, which the kernel now and then
 refuses (EBUSY of F_ADD_SEALS, fcntl(2)). Nothing of the image has run then, and the next try succeeds."""
 _TRIES = 3
@@ -403,7 +403,7 @@ def _write_inputs(work: Path, platform: Platform, prepared: Prepared) -> None:
 
 
 def _could_not_start(lines: list[str]) -> bool:
-    return any(_COULD_NOT_COPY.fullmatch(line) for line in lines)
+    return any(COULD_NOT_COPY.fullmatch(line) for line in lines)
 
 
 def _smoke_run(facts: BuildahFacts, runner: Runner) -> tuple[str, ...]:

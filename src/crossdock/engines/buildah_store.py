@@ -88,7 +88,7 @@ class PrivateStore:
                 (self.folder / "tmp").mkdir(parents=True)
                 text = self.configuration(file_system_of(self.folder, mounts), base_images=images.exists())
                 (self.folder / "storage.conf").write_text(text)
-                (self.folder / "containers.conf").write_text(limits(_hard_limits()))
+                (self.folder / "containers.conf").write_text(limits(hard_limits()))
             except OSError as error:
                 raise EngineError(
                     f"cannot make a store for buildah: {error.strerror}",
@@ -117,14 +117,20 @@ class PrivateStore:
 def limits(hard: Mapping[str, int]) -> str:
     """containers.conf(5) that keeps RUN within this process's own hard limits. Newer buildah asks for 1048576 files and
     processes, which root may not have in a container or sandbox (no CAP_SYS_RESOURCE), and then no RUN starts."""
-    low = {name: limit for name, limit in hard.items() if 0 <= limit < _WANTED_LIMIT}
+    low = low_limits(hard)
     if not low:
         return ""
     listed = ", ".join(json.dumps(f"{name}={limit}:{limit}") for name, limit in low.items())
     return f"[containers]\ndefault_ulimits = [{listed}]\n"
 
 
-def _hard_limits() -> dict[str, int]:
+def low_limits(hard: Mapping[str, int]) -> dict[str, int]:
+    """Those of a process's hard limits that are lower than what buildah and podman ask for."""
+    return {name: limit for name, limit in hard.items() if 0 <= limit < _WANTED_LIMIT}
+
+
+def hard_limits() -> dict[str, int]:
+    """This process's own: the highest that it may ask for without CAP_SYS_RESOURCE (getrlimit(2))."""
     kinds = {"nofile": resource.RLIMIT_NOFILE, "nproc": resource.RLIMIT_NPROC}
     return {name: resource.getrlimit(kind)[1] for name, kind in kinds.items()}
 

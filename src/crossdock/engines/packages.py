@@ -12,6 +12,7 @@ class Wanted(StrEnum):
     BUILDX = "buildx"
     EMULATION = "emulation"
     NETAVARK = "netavark"
+    PODMAN = "podman"
     REGISTRY = "registry"
 
 
@@ -53,6 +54,7 @@ _DEFAULT = {
     Wanted.BUILDX: "docker-buildx-plugin",
     Wanted.EMULATION: "qemu-user-static",
     Wanted.NETAVARK: "netavark",
+    Wanted.PODMAN: "podman",
 }
 
 

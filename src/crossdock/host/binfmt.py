@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import stat
 import struct
 import tempfile
@@ -25,6 +26,7 @@ FLAG_F_SINCE = (4, 8)
 """The first Linux with flag F."""
 _CONTROL_FILES = ("register", "status")
 _LONGEST_INTERPRETER = 127
+_REGISTER = "`crossdock run` and `crossdock build` do it with --fix-binfmt, as root"
 EXPECTS_P = "-binfmt-P"
 """How Debian's interpreters end that expect argv[0] as an argument of its own (flag P)."""
 
@@ -183,11 +185,32 @@ def check_emulation(
     return tuple(problems)
 
 
+def prepare_emulation(
+    platforms: Iterable[Platform], runner: Runner, *, fix: bool, host: Platform | None = None
+) -> None:
+    """Make sure that programs of these platforms run in containers here; ``fix`` registers what is missing. Raises
+    EngineError saying what is, and what ``register`` raises."""
+    wanted = tuple(platforms)
+    problems = check_emulation(wanted, runner, host=host)
+    if fix:
+        for problem in problems:
+            register(problem.platform, runner)
+        problems = check_emulation(wanted, runner, host=host)
+    if problems:
+        raise EngineError(
+            "this machine cannot run such programs: " + "; ".join(problem.what for problem in problems),
+            where=", ".join(str(problem.platform) for problem in problems),
+            hint=problems[0].hint,
+        )
+
+
 def _check(platform: Platform, runner: Runner, root: Path) -> Problem | None:
     machine = MACHINES.get(platform.architecture)
     if machine is None or platform.os != "linux":
         return Problem(platform, "there is no emulator for it", "Build it on a machine of its own.")
-    register_it = "Run `crossdock build --fix-binfmt`, as root, to register it; nothing else is changed."
+    register_it = (
+        "`crossdock run` and `crossdock build` register it with --fix-binfmt, as root; nothing else is changed."
+    )
     if not is_mounted(root):
         # Inside a container the kernel's entries can be in force without being visible, so ask the kernel itself.
         if _program_runs(platform, runner):
@@ -210,7 +233,7 @@ def _check(platform: Platform, runner: Runner, root: Path) -> Problem | None:
 
 def _install(runner: Runner) -> str:
     install = install_command(Wanted.EMULATION, runner) or "the package qemu-user-static"
-    return f"Install QEMU's user emulation (`{install}`), then run `crossdock build --fix-binfmt` as root."
+    return f"Install QEMU's user emulation (`{install}`), then register it: {_REGISTER}."
 
 
 def _program_runs(platform: Platform, runner: Runner) -> bool:
@@ -249,6 +272,20 @@ def find_interpreter(platform: Platform, folder: Path = Path("/")) -> Path | Non
         return None
     places = (folder / place.lstrip("/") for place in interpreter_places(machine))
     return next((place for place in places if place.exists()), None)
+
+
+def emulator_version(platform: Platform, runner: Runner, root: Path = BINFMT) -> str:
+    """What the emulator that the kernel uses for a platform says of its version: ``10.0.13``; empty where that cannot
+    be found out, as its file may lie elsewhere (flag F)."""
+    machine = MACHINES.get(platform.architecture)
+    handlers = [entry for entry in read_handlers(root) if machine and entry.takes(machine.header())]
+    for file in (Path(entry.interpreter) for entry in handlers):
+        with contextlib.suppress(OSError, EngineError):
+            # Debian's …-binfmt-P is a link to a program that takes options only under its own name.
+            done = runner.run(Command((str(file.resolve(strict=True)), "--version")), timeout=10, check=False)
+            if found := re.search(r"\d+(?:\.\d+)+", done.text):
+                return found[0]
+    return ""
 
 
 def interpreter_places(machine: Machine) -> tuple[str, ...]:
@@ -300,7 +337,7 @@ def register(
     if os.geteuid() != 0:
         raise CrossdockError(
             f"only root may register the emulator for {platform}",
-            hint="Run `sudo crossdock build --fix-binfmt …` once; the registration serves every user until a reboot.",
+            hint="Run this once with sudo, or `sudo crossdock doctor --fix`; the registration serves every user.",
         )
     _mount(root, runner)
     own = name or own_name(machine)

@@ -11,6 +11,7 @@ from crossdock.image.layout import LAYOUT_FILE, LayoutImage
 from crossdock.image.reference import parse_reference
 from crossdock.image.registries import Registries
 
+_REGISTRY = "docker://"
 _PATH_STARTS = ("/", "./", "../", "~")
 ARCHIVE_ENDS = (".tar", ".tar.gz", ".tgz", ".oci", ".tar.zst")
 
@@ -22,10 +23,25 @@ def open_image(text: str, registries: Registries) -> ImageDocuments:
     prefixes say it explicitly: ``oci:FOLDER[:TAG]``, ``oci-archive:FILE[:TAG]``, ``docker-archive:FILE[:NAME]`` and
     ``docker://REFERENCE``. Raises InputError for a path that is none, UsageError for what cannot be a reference.
     """
+    if local := open_local(text):
+        return local
+    try:
+        return registries.image(parse_reference(text.removeprefix(_REGISTRY)))
+    except UsageError as error:
+        if text.startswith(_REGISTRY):
+            raise
+        raise UsageError(
+            error.what, where=error.where, hint=f"There is no file or folder of that name either. {error.hint}"
+        ) from None
+
+
+def open_local(text: str) -> ImageDocuments | None:
+    """The image in a folder or a file, as ``open_image`` has it; None where ``text`` may be a reference. Raises
+    InputError for a path that is none."""
     if not text.strip():
         raise UsageError("an image has no name", hint="Name a folder, an archive or a reference such as alpine:3.20.")
-    if text.startswith("docker://"):
-        return registries.image(parse_reference(text.removeprefix("docker://")))
+    if text.startswith(_REGISTRY):
+        return None
     for prefix in ("oci:", "oci-archive:", "docker-archive:"):
         if text.startswith(prefix):
             path, tag = _path_and_tag(text.removeprefix(prefix))
@@ -35,12 +51,7 @@ def open_image(text: str, registries: Registries) -> ImageDocuments:
         return _local(path, None)
     if text.startswith(_PATH_STARTS) or text.endswith(ARCHIVE_ENDS):
         raise InputError("there is no such file or folder", where=text, hint="Check the path.")
-    try:
-        return registries.image(parse_reference(text))
-    except UsageError as error:
-        raise UsageError(
-            error.what, where=error.where, hint=f"There is no file or folder of that name either. {error.hint}"
-        ) from None
+    return None
 
 
 def _local(path: Path, tag: str | None) -> ImageDocuments:
