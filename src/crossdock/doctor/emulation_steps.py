@@ -5,20 +5,11 @@ Order: install an emulator if there is none, register it with the kernel, have i
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from crossdock.doctor.distribution import install_words, own_packages
 from crossdock.doctor.guest import Guest
+from crossdock.doctor.package_steps import install_step
 from crossdock.host.binfmt_steps import BOOT_FOLDERS, boot_step, register_step, service_step
 from crossdock.host.steps import Step
-
-_INSTALLED = {
-    "apt-get": "dpkg-query -W -f '${db:Status-Status}' %s 2>/dev/null | grep -qx installed",
-    "apk": "apk info -e %s >/dev/null 2>&1",
-    "pacman": "pacman -Q %s >/dev/null 2>&1",
-}
-_RPM = "rpm -q %s >/dev/null 2>&1"
-
 
 def emulation_steps(guest: Guest) -> tuple[Step, ...]:
     """Make its programs run in containers, now and after a reboot; empty where no step can."""
@@ -77,26 +68,8 @@ def _install(guest: Guest) -> tuple[Step, ...]:
     for_one = any(name in package for package in packages for name in ("aarch64", "x86"))
     if not packages or not words or (for_one and guest.platform.architecture != usual):
         return ()
-    return (_install_step(packages, words),)
-
-
-def _install_step(packages: Sequence[str], words: Sequence[str]) -> Step:
-    installed = _INSTALLED.get(words[0], _RPM)
-    names = " ".join(packages)
-    lists = "apt-get update\n" if words[0] == "apt-get" else ""
-    missing = "\n".join(f'{installed % package} || missing="$missing {package}"' for package in packages)
-    return Step(
-        id="install-qemu-user",
-        title=f"Install {names}",
-        why="QEMU's user-mode emulation runs programs of other architectures.",
-        done=" && ".join(installed % package for package in packages),
-        run=f"""\
-missing=''
-{missing}
-{lists}{" ".join(words)} {names}
-# shellcheck disable=SC2086 # a list of names
-note packages $missing""",
-    )
+    why = "QEMU's user-mode emulation runs programs of other architectures."
+    return (install_step(packages, words, id="install-qemu-user", why=why),)
 
 
 def _each_once(*steps: Step) -> tuple[Step, ...]:
