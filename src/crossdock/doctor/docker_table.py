@@ -1,4 +1,4 @@
-"""Reads catalogue/docker.toml, which says what its fields mean: what Docker offers for which release and architecture."""
+"""Reads catalogue/docker.toml, which says what its fields mean: what Docker offers for a release and architecture."""
 
 from __future__ import annotations
 

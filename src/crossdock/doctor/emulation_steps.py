@@ -11,6 +11,7 @@ from crossdock.doctor.package_steps import install_step
 from crossdock.host.binfmt_steps import BOOT_FOLDERS, boot_step, register_step, service_step
 from crossdock.host.steps import Step
 
+
 def emulation_steps(guest: Guest) -> tuple[Step, ...]:
     """Make its programs run in containers, now and after a reboot; empty where no step can."""
     if guest.facts.container or guest.facts.wsl == 1 or not guest.kernel_has_f:

@@ -47,7 +47,9 @@ note packages $missing""",
 
 def remove_step(packages: Sequence[str], words: Sequence[str], *, id: str, title: str, why: str, stops: str) -> Step:
     """Remove those of ``packages`` that are installed; ``words`` are those that install."""
-    present = "\n".join(f'if {_installed(package, words)}; then present="$present {package}"; fi' for package in packages)
+    present = "\n".join(
+        f'if {_installed(package, words)}; then present="$present {package}"; fi' for package in packages
+    )
     return Step(
         id=id,
         title=title,

@@ -1,0 +1,157 @@
+"""Docker from its own package repository, as its documentation has it: make room, trust its key, name it, install.
+
+The key is trusted only if its fingerprint is the one that the catalogue has, and the repository is named only after
+that. A mirror does not have to be trusted, then: what it serves has to be signed by Docker.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+
+from crossdock.doctor.docker_table import Offer
+from crossdock.doctor.package_steps import install_step, remove_step
+from crossdock.host.steps import Step
+from crossdock.platforms import Platform
+
+KEYRING = "/etc/apt/keyrings/docker.gpg"
+APT_SOURCE = "/etc/apt/sources.list.d/docker.list"
+RPM_KEY = "/etc/pki/rpm-gpg/RPM-GPG-KEY-docker-ce"
+RPM_SOURCE = "/etc/yum.repos.d/docker-ce.repo"
+_FINGERPRINTS = """awk -F: '$1 == "pub" { primary = 1 } $1 == "fpr" && primary { print $10; primary = 0 }'"""
+"""Of what ``gpg --with-colons`` prints, the fingerprints of primary keys; those of subkeys follow ``sub``."""
+
+
+def repository_steps(
+    offer: Offer, platform: Platform, address: str, words: Sequence[str], installed: Sequence[str] = ()
+) -> tuple[Step, ...]:
+    """Install Docker from the mirror at ``address``. ``words`` install packages; ``installed`` are the names of packages
+    that are there, of which those that conflict are removed first."""
+    in_the_way = [name for name in offer.replaces if name in installed]
+    remove = [_remove(offer, in_the_way, words)] if in_the_way else []
+    source = _apt_source(offer, platform, address) if offer.kind == "deb" else _rpm_source(offer, platform, address)
+    return (*remove, _prerequisites(offer, words), _key(offer, address), source, _install(offer, words))
+
+
+def _remove(offer: Offer, names: Sequence[str], words: Sequence[str]) -> Step:
+    return remove_step(
+        names,
+        words,
+        id="remove-old-docker",
+        title=f"Remove {' '.join(names)}",
+        why=f"They conflict with Docker's own packages ({offer.documentation}). Images, containers and volumes stay "
+        "where they are; --undo does not bring the packages back.",
+        stops="the containers that run by them",
+    )
+
+
+def _prerequisites(offer: Offer, words: Sequence[str]) -> Step:
+    if offer.kind == "deb":
+        names = ["ca-certificates", "curl", "gnupg", *([offer.https] if offer.https else [])]
+    else:
+        names = ["curl", "gnupg2"]
+    why = f"They fetch Docker's key and show its fingerprint ({offer.documentation})."
+    return install_step(names, words, id="docker-prerequisites", why=why)
+
+
+def _key(offer: Offer, address: str) -> Step:
+    """Whatever else is in the file that was fetched, only the key with this fingerprint comes out of it."""
+    url = shlex.quote(f"{address}/{offer.path}/{offer.key.file}")
+    keyring, armor = (KEYRING, "") if offer.kind == "deb" else (RPM_KEY, "--armor ")
+    fingerprint = offer.key.fingerprint
+    folder = "folder=$(mktemp -d)\ntrap 'rm -rf \"$folder\"' EXIT\n"
+    return Step(
+        id="docker-key",
+        title="Trust the key that Docker signs its packages with",
+        why=f"Its fingerprint must be {_grouped(fingerprint)} (known from {offer.key.source}); nothing is trusted if "
+        "it is another.",
+        done=f"""\
+[ -s {keyring} ] && command -v gpg >/dev/null || exit 1
+{folder}seen=$(gpg --homedir "$folder" --batch --with-colons --with-fingerprint {keyring} 2>/dev/null | {_FINGERPRINTS})
+[ "$seen" = {fingerprint} ]""",
+        run=f"""\
+{folder}curl -fsSL --connect-timeout 30 --retry 3 -o "$folder/fetched" {url} ||
+  fail "Docker's key could not be fetched from" {url}
+gpg --homedir "$folder" --batch --quiet --import "$folder/fetched" ||
+  fail "there is no key in" {url}
+seen=$(gpg --homedir "$folder" --batch --with-colons --fingerprint --list-keys | {_FINGERPRINTS})
+case " $(echo "$seen" | tr '\\n' ' ') " in
+  *" {fingerprint} "*) ;;
+  *) fail {url} "is not Docker's key: its fingerprint is $seen, not {fingerprint}. Nothing was trusted" ;;
+esac
+gpg --homedir "$folder" --batch {armor}--export {fingerprint} >"$folder/key"
+put {keyring} 644 <"$folder/key\"""",
+    )
+
+
+def _apt_source(offer: Offer, platform: Platform, address: str) -> Step:
+    """apt refuses to work when two sources name the same repository with different keys, so no other may name it."""
+    line = offer.apt_line(platform, address, KEYRING)
+    docker = r"download\.docker\.com/linux|/docker-ce/linux"
+    return Step(
+        id="docker-source",
+        title="Add Docker's package source",
+        why=f"{offer.documentation}. The codename is that of {offer.base.name}, written out. Lines of other files "
+        "that name Docker's repository too are switched off: apt refuses two with different keys.",
+        done=f"[ \"$(cat {APT_SOURCE} 2>/dev/null)\" = {shlex.quote(line)} ]",
+        run=f"""\
+for file in /etc/apt/sources.list /etc/apt/sources.list.d/*.list /etc/apt/sources.list.d/*.sources; do
+  if [ "$file" = {APT_SOURCE} ] || ! grep -qsE '^[^#]*({docker})' "$file"; then continue; fi
+  case $file in
+    *.list)
+      keep "$file"
+      sed -i -E '\\#^[^\\#]*({docker})# s/^/# /' "$file"
+      ;;
+    *)
+      if grep -E '^URIs:' "$file" | grep -qvE '{docker}'; then
+        fail "$file names Docker's repository among others: remove that by hand"
+      fi
+      keep "$file"
+      rm -f "$file"
+      ;;
+  esac
+done
+put {APT_SOURCE} 644 <<'END'
+{line}
+END""",
+    )
+
+
+def _rpm_source(offer: Offer, platform: Platform, address: str) -> Step:
+    """``module_hotfixes`` keeps the modules of EL 8 (container-tools) from hiding containerd.io, which has runc inside
+    (dnf.modularity(7)); older and newer package managers pay no attention to it."""
+    text = f"""\
+[docker-ce-stable]
+name=Docker CE Stable
+baseurl={address}/{offer.rpm_folder(platform)}
+enabled=1
+gpgcheck=1
+gpgkey=file://{RPM_KEY}
+module_hotfixes=1"""
+    return Step(
+        id="docker-source",
+        title="Add Docker's package source",
+        why=f"{offer.documentation}. Release and architecture are those of {offer.base.name}, written out, because "
+        "$releasever is the derivative's own number.",
+        done=f"[ \"$(cat {RPM_SOURCE} 2>/dev/null)\" = {shlex.quote(text)} ]",
+        run=f"put {RPM_SOURCE} 644 <<'END'\n{text}\nEND",
+    )
+
+
+def _install(offer: Offer, words: Sequence[str]) -> Step:
+    why = f"{offer.documentation}."
+    if offer.last:
+        why += f" Docker {offer.last} is the last for {offer.base.name}."
+    return install_step(
+        offer.packages,
+        words,
+        id="install-docker",
+        title="Install Docker",
+        why=why,
+        check="docker --version && docker buildx version",
+    )
+
+
+def _grouped(fingerprint: str) -> str:
+    """``9DC8 5822 …``, as people compare it."""
+    return " ".join(fingerprint[start : start + 4] for start in range(0, len(fingerprint), 4))
