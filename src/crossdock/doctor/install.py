@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
-from crossdock.doctor.diagnosis import Check
-from crossdock.doctor.distribution import Distribution
+from crossdock.doctor.diagnosis import Check, State, Topic
+from crossdock.doctor.distribution import Distribution, install_words, own_packages
+from crossdock.doctor.docker_table import Offer, offer, own_comes_first, static
+from crossdock.doctor.engine_steps import NOBODY_STARTS, group_step, service_step
 from crossdock.doctor.facts import Facts
 from crossdock.doctor.mirrors import Mirror
+from crossdock.doctor.package_steps import install_step
+from crossdock.doctor.repository_steps import repository_steps
+from crossdock.doctor.static_steps import SHA256, static_steps
 from crossdock.host.steps import Step
+from crossdock.platforms import Platform
 
 
 class Source(StrEnum):
@@ -20,7 +27,7 @@ class Source(StrEnum):
     DOCKER = "docker"
     """Docker's package repository, or a mirror of it."""
     DISTRIBUTION = "distribution"
-    """The distribution's own archive."""
+    """The distribution's own archive: Docker under whatever name, else podman and buildah."""
     STATIC = "static"
     """Docker's static programs, unpacked into /usr/local/bin."""
 
@@ -28,19 +35,159 @@ class Source(StrEnum):
 @dataclass(frozen=True)
 class InstallPlan:
     """``what`` says in one sentence from where and why from there; ``notes`` what a reader should know besides.
-    ``steps`` are empty where there is nothing to install from, which ``what`` says then."""
+
+    ``steps`` are empty where there is nothing to install from, which ``what`` says then. ``source`` is what was chosen,
+    never AUTO unless nothing could be; ``asked`` tells that somebody named it.
+    """
 
     source: Source
     what: str
     steps: tuple[Step, ...] = ()
     notes: tuple[str, ...] = ()
+    asked: bool = False
 
 
 def install_plan(facts: Facts, distribution: Distribution, *, mirror: Mirror, source: Source) -> InstallPlan:
-    """The steps by which this machine gets Docker."""
-    raise NotImplementedError
+    """The steps by which this machine gets Docker. Pure.
+
+    Docker's repository comes first, with the packages for the base, then with those for a distribution whose packages
+    run here too; then the distribution's own Docker, podman and buildah; then Docker's static programs.
+    """
+    asked = source is not Source.AUTO
+    if facts.container and not asked:
+        what = f"This is inside a container ({facts.container}): Docker belongs on its host."
+        return InstallPlan(source, what)
+    wanted = [source] if asked else [Source.DOCKER, Source.DISTRIBUTION, Source.STATIC]
+    planned = (_PLANNERS[one](facts, distribution, mirror, asked) for one in wanted)
+    plan = next((plan for plan in planned if plan), None)
+    if plan:
+        return plan
+    where = {
+        Source.AUTO: "Neither Docker nor the distribution is known to have packages",
+        Source.DOCKER: "Docker's repository has no packages",
+        Source.DISTRIBUTION: "The distribution is not known to have packages of Docker, podman or buildah",
+        Source.STATIC: "Docker has no static programs",
+    }[source]
+    return InstallPlan(source, f"{where} for {distribution.name} on {_platform(facts)}.", asked=asked)
 
 
 def check_docker_installed(facts: Facts, distribution: Distribution, plan: InstallPlan) -> Check:
-    """Whether there is an engine, and what would bring one."""
-    raise NotImplementedError
+    """The doctor's line on a machine without Docker. Where another engine does its work, the steps are only in it if
+    somebody asked for them, as they may remove that engine."""
+    docker = facts.docker
+    if docker and not docker.is_podman:
+        version = docker.server or docker.client.version
+        return Check("docker-installed", Topic.DOCKER, State.GOOD, f"Docker {version} is installed.".replace("  ", " "))
+    engines = [
+        f"{name} {facts.programs[name].version}".strip() for name in ("podman", "buildah") if name in facts.programs
+    ]
+    evidence = (plan.what, *plan.notes)
+    if engines:
+        what = f"Docker is not installed on {distribution.name}; {' and '.join(engines)} can do its work."
+        steps = plan.steps if plan.asked else ()
+        hint = "" if steps else "`crossdock doctor --install docker` plans Docker besides; images build without it."
+        return Check("docker-installed", Topic.DOCKER, State.NOTE, what, evidence, hint, steps)
+    what = (
+        f"Nothing on this machine builds or runs images: there is no Docker, podman or buildah on {distribution.name}."
+    )
+    if plan.steps:
+        hint = "`sudo crossdock doctor --fix` installs it step by step; `crossdock doctor --script` shows how."
+    elif facts.container:
+        hint = "Run `crossdock doctor` on the host."
+    else:
+        hint = "Install an engine by hand, or try --install static."
+    return Check("docker-installed", Topic.DOCKER, State.PROBLEM, what, evidence, hint, plan.steps)
+
+
+def docker_offer(distribution: Distribution, platform: Platform, *, asked: bool = False) -> Offer | None:
+    """What Docker's repository has for this machine: for its base, else for a distribution whose packages run here too.
+    The latter is not taken where the distribution's own Docker is good, unless it was ``asked`` for."""
+    found = offer(distribution.base, platform)
+    if found is None and (asked or not own_comes_first(distribution.id)):
+        found = offer(distribution.compatible, platform)
+    return found
+
+
+def _from_docker(facts: Facts, distribution: Distribution, mirror: Mirror, asked: bool) -> InstallPlan | None:
+    platform = _platform(facts)
+    found = docker_offer(distribution, platform, asked=asked)
+    words = install_words(distribution)
+    if found is None or not words:
+        return None
+    what = f"Docker comes from {mirror}, with the packages for {found.base.name} on {platform}"
+    if distribution.base and found.base.id != distribution.base.id:
+        what += f": there are none for {distribution.base.name}, and these run here too"
+    elif distribution.id != found.base.id:
+        what += f", which {distribution.name} is made from"
+    steps = repository_steps(found, platform, mirror.address, words, tuple(facts.packages))
+    notes = [mirror.why] if mirror.why else []
+    if found.last:
+        notes.append(f"Docker {found.last} is the last for {found.base.name}; it gets no updates any more.")
+    if distribution.id != found.base.id:
+        notes.append("Docker does not test its packages on derived distributions.")
+    return _finished(facts, InstallPlan(Source.DOCKER, f"{what}.", steps, tuple(notes), asked))
+
+
+def _from_distribution(facts: Facts, distribution: Distribution, _mirror: Mirror, asked: bool) -> InstallPlan | None:
+    own = own_packages(distribution, _platform(facts).architecture)
+    words = install_words(distribution)
+    names = f"{own.engine} {own.buildx}" if own.engine else f"{own.podman} {own.buildah}"
+    packages = names.split()
+    if not packages or not words:
+        return None
+    engine = "Docker" if own.engine else " and ".join(packages)
+    id = "install-docker" if own.engine else "install-podman"
+    check = "docker --version" if own.engine else " && ".join(f"{name} --version" for name in packages)
+    why = f"The names are known from {own.source}."
+    step = install_step(packages, words, id=id, why=why, check=check)
+    what = f"{engine} comes from the packages of {distribution.name}"
+    if not asked:
+        what += f", as Docker's repository has none for it on {_platform(facts)}"
+    plan = InstallPlan(Source.DISTRIBUTION, f"{what}.", (step,), (), asked)
+    return _finished(facts, plan) if own.engine else plan
+
+
+def _from_static(facts: Facts, distribution: Distribution, mirror: Mirror, asked: bool) -> InstallPlan | None:
+    platform = _platform(facts)
+    programs = static(platform)
+    # Where there is no usual package manager, /usr/local/bin and /etc/systemd may not be anybody's to write (NixOS).
+    if programs is None or facts.init != "systemd" or not (asked or facts.package_managers):
+        return None
+    what = f"Docker {programs.version} comes as static programs for {platform} from {mirror}"
+    if not asked:
+        what += f", as no packages are known for {distribution.name}"
+    notes = (
+        f"Docker publishes no checksum of them: give one in {SHA256}, else the script stops and tells what it got.",
+        "Nobody updates them, and buildx is not among them: https://github.com/docker/buildx/releases has it.",
+    )
+    plan = InstallPlan(Source.STATIC, f"{what}.", static_steps(programs, mirror.address), notes, asked)
+    return _finished(facts, plan)
+
+
+_PLANNERS = {
+    Source.DOCKER: _from_docker,
+    Source.DISTRIBUTION: _from_distribution,
+    Source.STATIC: _from_static,
+}
+
+
+def _finished(facts: Facts, plan: InstallPlan) -> InstallPlan:
+    """What follows any installation of Docker: it is started, at boot too, and who asked may use it."""
+    service = service_step(facts.init)
+    group = group_step(facts.user)
+    steps = [step for step in (service, group) if step]
+    return InstallPlan(
+        plan.source, plan.what, (*plan.steps, *steps), (*plan.notes, *_ending_notes(service, group)), plan.asked
+    )
+
+
+def _ending_notes(service: Step | None, group: Step | None) -> Iterator[str]:
+    if service is None:
+        yield NOBODY_STARTS
+    if group:
+        yield "Who is in the group docker can become root; it counts from the next login."
+
+
+def _platform(facts: Facts) -> Platform:
+    """The one whose packages are installed."""
+    return facts.userland or facts.platform

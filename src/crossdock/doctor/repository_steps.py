@@ -21,6 +21,8 @@ RPM_SOURCE = "/etc/yum.repos.d/docker-ce.repo"
 _FINGERPRINTS = """awk -F: '$1 == "pub" { primary = 1 } $1 == "fpr" && primary { print $10; primary = 0 }'"""
 """Of what ``gpg --with-colons`` prints, the fingerprints of primary keys; those of subkeys follow ``sub``."""
 
+_BUILDX_19 = "DOCKER_CLI_EXPERIMENTAL=enabled docker buildx version"
+
 
 def repository_steps(
     offer: Offer, platform: Platform, address: str, words: Sequence[str], installed: Sequence[str] = ()
@@ -66,7 +68,8 @@ def _key(offer: Offer, address: str) -> Step:
         why=f"Its fingerprint must be {_grouped(fingerprint)} (known from {offer.key.source}); nothing is trusted if "
         "it is another.",
         done=f"""\
-[ -s {keyring} ] && command -v gpg >/dev/null || exit 1
+[ -s {keyring} ]
+command -v gpg >/dev/null
 {folder}seen=$(gpg --homedir "$folder" --batch --with-colons --with-fingerprint {keyring} 2>/dev/null | {_FINGERPRINTS})
 [ "$seen" = {fingerprint} ]""",
         run=f"""\
@@ -93,7 +96,7 @@ def _apt_source(offer: Offer, platform: Platform, address: str) -> Step:
         title="Add Docker's package source",
         why=f"{offer.documentation}. The codename is that of {offer.base.name}, written out. Lines of other files "
         "that name Docker's repository too are switched off: apt refuses two with different keys.",
-        done=f"[ \"$(cat {APT_SOURCE} 2>/dev/null)\" = {shlex.quote(line)} ]",
+        done=f'[ "$(cat {APT_SOURCE} 2>/dev/null)" = {shlex.quote(line)} ]',
         run=f"""\
 for file in /etc/apt/sources.list /etc/apt/sources.list.d/*.list /etc/apt/sources.list.d/*.sources; do
   if [ "$file" = {APT_SOURCE} ] || ! grep -qsE '^[^#]*({docker})' "$file"; then continue; fi
@@ -133,7 +136,7 @@ module_hotfixes=1"""
         title="Add Docker's package source",
         why=f"{offer.documentation}. Release and architecture are those of {offer.base.name}, written out, because "
         "$releasever is the derivative's own number.",
-        done=f"[ \"$(cat {RPM_SOURCE} 2>/dev/null)\" = {shlex.quote(text)} ]",
+        done=f'[ "$(cat {RPM_SOURCE} 2>/dev/null)" = {shlex.quote(text)} ]',
         run=f"put {RPM_SOURCE} 644 <<'END'\n{text}\nEND",
     )
 
@@ -148,7 +151,7 @@ def _install(offer: Offer, words: Sequence[str]) -> Step:
         id="install-docker",
         title="Install Docker",
         why=why,
-        check="docker --version && docker buildx version",
+        check=f"docker --version && {_BUILDX_19 if offer.last.startswith('19.') else 'docker buildx version'}",
     )
 
 

@@ -74,7 +74,7 @@ def _unit(programs: Static) -> Step:
         id="docker-unit",
         title="Let systemd run Docker",
         why=f"The archive has no unit of its own ({programs.documentation}).",
-        done=f"[ \"$(cat {_UNIT_FILE} 2>/dev/null)\" = {shlex.quote(_UNIT)} ]",
+        done=f'[ "$(cat {_UNIT_FILE} 2>/dev/null)" = {shlex.quote(_UNIT)} ]',
         run=f"put {_UNIT_FILE} 644 <<'END'\n{_UNIT}\nEND",
     )
 
