@@ -27,7 +27,7 @@ _BUILDX_19 = "DOCKER_CLI_EXPERIMENTAL=enabled docker buildx version"
 def repository_steps(
     offer: Offer, platform: Platform, address: str, words: Sequence[str], installed: Sequence[str] = ()
 ) -> tuple[Step, ...]:
-    """Install Docker from the mirror at ``address``. ``words`` install packages; ``installed`` are the names of packages
+    """Install Docker from the mirror at ``address``. ``words`` install packages; ``installed`` names the packages
     that are there, of which those that conflict are removed first."""
     in_the_way = [name for name in offer.replaces if name in installed]
     remove = [_remove(offer, in_the_way, words)] if in_the_way else []
