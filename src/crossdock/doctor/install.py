@@ -15,6 +15,7 @@ from crossdock.doctor.mirrors import Mirror
 from crossdock.doctor.package_steps import install_step
 from crossdock.doctor.repository_steps import repository_steps
 from crossdock.doctor.static_steps import SHA256, static_steps
+from crossdock.doctor.system import is_derived
 from crossdock.host.steps import Step
 from crossdock.platforms import Platform
 
@@ -115,15 +116,16 @@ def _from_docker(facts: Facts, distribution: Distribution, mirror: Mirror, asked
     if found is None or not words:
         return None
     what = f"Docker comes from {mirror}, with the packages for {found.base.name} on {platform}"
+    derived = is_derived(distribution, found.base)
     if distribution.base and found.base.id != distribution.base.id:
         what += f": there are none for {distribution.base.name}, and these run here too"
-    elif distribution.id != found.base.id:
+    elif derived:
         what += f", which {distribution.name} is made from"
     steps = repository_steps(found, platform, mirror.address, words, tuple(facts.packages))
     notes = [mirror.why] if mirror.why else []
     if found.last:
         notes.append(f"Docker {found.last} is the last for {found.base.name}; it gets no updates any more.")
-    if distribution.id != found.base.id:
+    if derived:
         notes.append("Docker does not test its packages on derived distributions.")
     return _finished(facts, InstallPlan(Source.DOCKER, f"{what}.", steps, tuple(notes), asked))
 

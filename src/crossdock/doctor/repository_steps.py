@@ -48,12 +48,22 @@ def _remove(offer: Offer, names: Sequence[str], words: Sequence[str]) -> Step:
 
 
 def _prerequisites(offer: Offer, words: Sequence[str]) -> Step:
+    why = f"They fetch Docker's key and show its fingerprint ({offer.documentation})."
     if offer.kind == "deb":
         names = ["ca-certificates", "curl", "gnupg", *([offer.https] if offer.https else [])]
-    else:
-        names = ["curl", "gnupg2"]
-    why = f"They fetch Docker's key and show its fingerprint ({offer.documentation})."
-    return install_step(names, words, id="docker-prerequisites", why=why)
+        return install_step(names, words, id="docker-prerequisites", why=why)
+    # By program, not by package: curl-minimal will do, and it conflicts with curl.
+    missing = {"curl": "curl", "gpg": "gnupg2"}
+    return Step(
+        id="docker-prerequisites",
+        title="Install curl and gpg",
+        why=why,
+        done=" && ".join(f"command -v {program} >/dev/null" for program in missing),
+        run="\n".join(
+            f"if ! command -v {program} >/dev/null; then\n  {' '.join(words)} {package}\n  note packages {package}\nfi"
+            for program, package in missing.items()
+        ),
+    )
 
 
 def _key(offer: Offer, address: str) -> Step:
