@@ -100,7 +100,7 @@ def check_docker_installed(facts: Facts, distribution: Distribution, plan: Insta
     return Check("docker-installed", Topic.DOCKER, State.PROBLEM, what, evidence, hint, plan.steps)
 
 
-def docker_offer(distribution: Distribution, platform: Platform, *, asked: bool = False) -> Offer | None:
+def _offer_for(distribution: Distribution, platform: Platform, *, asked: bool = False) -> Offer | None:
     """What Docker's repository has for this machine: for its base, else for a distribution whose packages run here too.
     The latter is not taken where the distribution's own Docker is good, unless it was ``asked`` for."""
     found = offer(distribution.base, platform)
@@ -111,7 +111,7 @@ def docker_offer(distribution: Distribution, platform: Platform, *, asked: bool 
 
 def _from_docker(facts: Facts, distribution: Distribution, mirror: Mirror, asked: bool) -> InstallPlan | None:
     platform = _platform(facts)
-    found = docker_offer(distribution, platform, asked=asked)
+    found = _offer_for(distribution, platform, asked=asked)
     words = install_words(distribution)
     if found is None or not words:
         return None

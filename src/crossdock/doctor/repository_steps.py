@@ -31,8 +31,11 @@ def repository_steps(
     that are there, of which those that conflict are removed first."""
     in_the_way = [name for name in offer.replaces if name in installed]
     remove = [_remove(offer, in_the_way, words)] if in_the_way else []
-    source = _apt_source(offer, platform, address) if offer.kind == "deb" else _rpm_source(offer, platform, address)
-    return (*remove, _prerequisites(offer, words), _key(offer, address), source, _install(offer, words))
+    first = [*remove, _prerequisites(offer, words), _key(offer, address)]
+    if offer.kind == "rpm":
+        return (*first, _rpm_source(offer, platform, address), _install(offer, words))
+    line = offer.apt_line(platform, address, KEYRING)
+    return (_apt_others(offer, line), *first, _apt_source(offer, line), _install(offer, words))
 
 
 def _remove(offer: Offer, names: Sequence[str], words: Sequence[str]) -> Step:
@@ -97,20 +100,23 @@ put {keyring} 644 <"$folder/key\"""",
     )
 
 
-def _apt_source(offer: Offer, platform: Platform, address: str) -> Step:
-    """apt refuses to work when two sources name the same repository with different keys, so no other may name it."""
-    line = offer.apt_line(platform, address, KEYRING)
+def _apt_others(offer: Offer, line: str) -> Step:
+    """Before anything else: a source that does not work fails ``apt-get update``, and apt refuses to work when two name
+    the same repository with different keys."""
     docker = r"download\.docker\.com/linux|/docker-ce/linux"
-    return Step(
-        id="docker-source",
-        title="Add Docker's package source",
-        why=f"{offer.documentation}. The codename is that of {offer.base.name}, written out. Lines of other files "
-        "that name Docker's repository too are switched off: apt refuses two with different keys.",
-        done=f'[ "$(cat {APT_SOURCE} 2>/dev/null)" = {shlex.quote(line)} ]',
-        run=f"""\
+    each = f"""\
 for file in /etc/apt/sources.list /etc/apt/sources.list.d/*.list /etc/apt/sources.list.d/*.sources; do
-  if [ "$file" = {APT_SOURCE} ] || ! grep -qsE '^[^#]*({docker})' "$file"; then continue; fi
-  case $file in
+  if ! grep -qsE '^[^#]*({docker})' "$file"; then continue; fi
+  if [ "$file" = {APT_SOURCE} ] && [ "$(cat "$file")" = {shlex.quote(line)} ]; then continue; fi
+"""
+    return Step(
+        id="docker-other-sources",
+        title="Switch off other sources of Docker's packages",
+        why="apt refuses to work when two sources name the same repository with different keys, or when one of them "
+        f"does not exist there. The right one is for {offer.base.name} and comes after this.",
+        done=f"{each}  exit 1\ndone",
+        run=f"""\
+{each}  case $file in
     *.list)
       keep "$file"
       sed -i -E '\\#^[^\\#]*({docker})# s/^/# /' "$file"
@@ -123,10 +129,17 @@ for file in /etc/apt/sources.list /etc/apt/sources.list.d/*.list /etc/apt/source
       rm -f "$file"
       ;;
   esac
-done
-put {APT_SOURCE} 644 <<'END'
-{line}
-END""",
+done""",
+    )
+
+
+def _apt_source(offer: Offer, line: str) -> Step:
+    return Step(
+        id="docker-source",
+        title="Add Docker's package source",
+        why=f"{offer.documentation}. The codename is that of {offer.base.name}, written out.",
+        done=f'[ "$(cat {APT_SOURCE} 2>/dev/null)" = {shlex.quote(line)} ]',
+        run=f"put {APT_SOURCE} 644 <<'END'\n{line}\nEND",
     )
 
 

@@ -76,11 +76,7 @@ def _told(name: str) -> str:
     lines = [f"{name}: {found.what}"]
     for step in found.steps:
         for line in step.run.splitlines():
-            if (
-                line.startswith(("deb [", "baseurl="))
-                or " install " in line
-                or line.startswith(("apk add", "pacman -S"))
-            ):
+            if line.startswith(("deb [", "baseurl=", "apk add", "pacman -S")) or " install " in line:
                 lines.append(f"    {line}")
     return "\n".join(lines)
 
