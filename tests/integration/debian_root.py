@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import io
 import os
 import subprocess
+import tarfile
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -17,6 +19,7 @@ from pathlib import Path
 ARCHIVE = "http://deb.debian.org/debian"
 VERSIONS = {"docker-ce": "5:29.9.9-1", "docker-ce-cli": "5:29.9.9-1", "containerd.io": "2.9.9-1"}
 VERSIONS |= {"docker-buildx-plugin": "0.99.0-1", "docker-compose-plugin": "9.9.9-1"}
+_NOTHING: Mapping[str, str] = {}
 _DOCKER = """\
 #!/bin/sh
 if [ "$1" = buildx ]; then exec /usr/libexec/docker/cli-plugins/docker-buildx version; fi
@@ -30,7 +33,7 @@ class Root:
 
     folder: Path
 
-    def run(self, *command: str, environment: Mapping[str, str] = {}) -> subprocess.CompletedProcess[str]:  # noqa: B006
+    def run(self, *command: str, environment: Mapping[str, str] = _NOTHING) -> subprocess.CompletedProcess[str]:
         isolated = ["unshare", "--mount", "--pid", "--fork", "--kill-child", f"--mount-proc={self.folder}/proc"]
         return subprocess.run(
             [*isolated, "chroot", str(self.folder), *command],
@@ -43,9 +46,11 @@ class Root:
             check=False,
         )
 
-    def script(self, text: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    def script(
+        self, text: str, *arguments: str, environment: Mapping[str, str] = _NOTHING
+    ) -> subprocess.CompletedProcess[str]:
         (self.folder / "root/script.sh").write_text(text)
-        return self.run("sh", "/root/script.sh", *arguments)
+        return self.run("sh", "/root/script.sh", *arguments, environment=environment)
 
     def path(self, path: str) -> Path:
         return self.folder / path.lstrip("/")
@@ -70,7 +75,6 @@ def make_archive(codename: str, archive: Path) -> None:
 
 def unpack(archive: Path, folder: Path) -> Root:
     folder.mkdir()
-    # mmdebstrap's /dev holds devices, which work as long as the file system of the tests allows them.
     subprocess.run(["tar", "-xf", str(archive), "-C", str(folder)], check=True, timeout=120)
     policy = folder / "usr/sbin/policy-rc.d"
     policy.write_text("#!/bin/sh\nexit 101\n")
@@ -154,6 +158,18 @@ def _package(base: Path, pool: Path, name: str, version: str, architecture: str)
     content = deb.read_bytes()
     where = f"Filename: {deb.relative_to(base)}\nSize: {len(content)}\n"
     return f"{control}{where}SHA256: {hashlib.sha256(content).hexdigest()}\n"
+
+
+def write_static(file: Path, version: str) -> str:
+    """An archive like Docker's static programs, which only tell their version. Returns its SHA-256."""
+    text = f'#!/bin/sh\necho "Docker version {version}, build test"\n'.encode()
+    file.parent.mkdir(parents=True)
+    with tarfile.open(file, "w:gz") as archive:
+        for name in ("docker", "dockerd", "containerd", "runc"):
+            member = tarfile.TarInfo(f"docker/{name}")
+            member.size, member.mode = len(text), 0o755
+            archive.addfile(member, io.BytesIO(text))
+    return hashlib.sha256(file.read_bytes()).hexdigest()
 
 
 class _Quiet(SimpleHTTPRequestHandler):

@@ -7,14 +7,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
-from debian_root import VERSIONS, Root, make_archive, serving, signing, unpack, write_repository
+from debian_root import VERSIONS, Root, make_archive, serving, signing, unpack, write_repository, write_static
 
 from crossdock.doctor.distribution import Distribution, identify, install_words
-from crossdock.doctor.docker_table import Offer, offer
+from crossdock.doctor.docker_table import Offer, offer, static
 from crossdock.doctor.facts import Facts
 from crossdock.doctor.install import Source, install_plan
 from crossdock.doctor.mirrors import named
 from crossdock.doctor.repository_steps import APT_SOURCE, KEYRING, repository_steps
+from crossdock.doctor.static_steps import static_steps
 from crossdock.host.script import script_of
 from crossdock.host.steps import Step
 from crossdock.platforms import AMD64
@@ -80,7 +81,7 @@ def test_from_the_distribution_and_then_from_docker(root: Root, stage: Stage) ->
     ran = root.script(script_of(plan.steps, title=plan.what))
     assert ran.returncode == 0, ran.stdout[-3000:]
     assert root.run("docker", "--version").stdout.startswith("Docker version 2")
-    changes_nothing(root, script_of(plan.steps, title=plan.what))
+    changes_nothing(root, plan.steps)
 
     # And now Docker's own, in the place of that.
     steps = from_docker(root, stage)
@@ -96,7 +97,7 @@ def test_from_the_distribution_and_then_from_docker(root: Root, stage: Stage) ->
         f"deb [arch=amd64 signed-by={KEYRING}] {stage.address}/linux/debian {stage.codename} stable\n"
     )
     assert root.path(STALE).read_text() == "# kept\n# deb https://download.docker.com/linux/debian nowhere stable\n"
-    changes_nothing(root, script_of(steps, title="the same"))
+    changes_nothing(root, steps)
 
     undone = root.script(script_of(steps, title="the same"), "--undo")
     assert undone.returncode == 0, undone.stdout[-3000:]
@@ -118,11 +119,34 @@ def test_another_key_is_not_trusted(root: Root, stage: Stage) -> None:
     assert "docker-ce" not in facts_of(root).packages
 
 
-def changes_nothing(root: Root, script: str) -> None:
+def test_static_programs_need_a_checksum(root: Root, tmp_path: Path) -> None:
+    programs = static(AMD64)
+    assert programs
+    ready = root.run("sh", "-c", "apt-get update && apt-get install -y --no-install-recommends curl iptables")
+    assert ready.returncode == 0, ready.stdout[-3000:]
+    sum = write_static(tmp_path / "served" / programs.path, programs.version)
+    with serving(tmp_path / "served") as address:
+        steps = static_steps(programs, address)
+        script = script_of(steps, title="Static programs")
+        ran = root.script(script)
+        assert ran.returncode == 1
+        assert f"run this again with DOCKER_SHA256={sum}" in ran.stdout
+        ran = root.script(script, environment={"DOCKER_SHA256": "0" * 64})
+        assert ran.returncode == 1
+        assert f"has the SHA-256 {sum}, not the one in DOCKER_SHA256. Nothing was installed" in ran.stdout
+        assert not list(root.path("/usr/local/bin").iterdir())
+        ran = root.script(script, environment={"DOCKER_SHA256": sum})
+        assert ran.returncode == 0, ran.stdout
+        names = sorted(path.name for path in root.path("/usr/local/bin").iterdir())
+        assert names == ["containerd", "docker", "dockerd", "runc"]
+        assert root.path("/etc/systemd/system/docker.service").exists()
+        changes_nothing(root, steps)
+
+
+def changes_nothing(root: Root, steps: tuple[Step, ...]) -> None:
     before = root.state()
-    ran = root.script(script)
+    ran = root.script(script_of(steps, title="The same again"))
     assert ran.returncode == 0, ran.stdout[-3000:]
-    steps = script.count("\ndone_")
-    assert ran.stdout.count("  - nothing to do\n") == steps
+    assert ran.stdout.count("  - nothing to do\n") == len(steps)
     after = root.state()
     assert after == before, sorted(path for path in {*after, *before} if after.get(path) != before.get(path))[:20]
