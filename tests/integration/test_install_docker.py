@@ -122,7 +122,7 @@ def test_another_key_is_not_trusted(root: Root, stage: Stage) -> None:
 def test_static_programs_need_a_checksum(root: Root, tmp_path: Path) -> None:
     programs = static(AMD64)
     assert programs
-    ready = root.run("sh", "-c", "apt-get update && apt-get install -y --no-install-recommends curl iptables")
+    ready = root.run("sh", "-c", "apt-get update && apt-get install -y --no-install-recommends curl iptables passwd")
     assert ready.returncode == 0, ready.stdout[-3000:]
     sum = write_static(tmp_path / "served" / programs.path, programs.version)
     with serving(tmp_path / "served") as address:

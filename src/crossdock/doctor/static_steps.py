@@ -50,7 +50,7 @@ def _programs(programs: Static, address: str) -> Step:
         f"trust and set {SHA256} to it; it stops if there is none, or another.",
         done=f"/usr/local/bin/dockerd --version 2>/dev/null | grep -qF 'version {programs.version},'",
         run=f"""\
-for program in curl tar iptables; do
+for program in curl tar iptables groupadd; do
   command -v "$program" >/dev/null || fail "Docker's static programs need $program: install it and run this again"
 done
 folder=$(mktemp -d)
