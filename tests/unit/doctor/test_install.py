@@ -224,6 +224,17 @@ class TestCatalogue:
         assert xenial
         assert (xenial.packages, xenial.last) == (("docker-ce", "docker-ce-cli", "containerd.io"), "20.10.7")
 
+    def test_raspbian_trixie_is_in_debians_folder(self) -> None:
+        found = offer(Base("raspbian", "13", "trixie"), parse_platform("linux/arm/v7"))
+        assert found
+        assert found.metadata(parse_platform("linux/arm/v7")) == "linux/debian/dists/trixie/InRelease"
+
+    def test_of_the_static_programs_it_is_said_that_nothing_vouches_for_them(self) -> None:
+        found = static(ARM64)
+        assert found
+        assert found.path == f"linux/static/stable/aarch64/docker-{found.version}.tgz"
+        assert "Docker publishes no checksums" in found.source
+
     def test_armv6_gets_nothing_of_debians_armhf(self) -> None:
         armv6 = parse_platform("linux/arm/v6")
         assert offer(Base("debian", "13", "trixie"), armv6) is None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -29,6 +30,10 @@ class TestNamed:
         assert [mirror.name for mirror in mirrors.mirrors()] == ["official", "tuna", "aliyun", "ustc", "huawei"]
         assert named("tuna") == Mirror("tuna", "https://mirrors.tuna.tsinghua.edu.cn/docker-ce")
         assert str(named("official")) == "Docker's repository"
+
+    def test_each_has_a_source(self) -> None:
+        entries = tomllib.loads(mirrors._TABLE.read_text())["mirror"]
+        assert all(entry["source"] for entry in entries)
 
     def test_each_has_https_and_no_slash_at_its_end(self) -> None:
         for mirror in mirrors.mirrors():
