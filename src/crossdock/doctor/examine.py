@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from crossdock.doctor.apt_sources import check_apt_sources
 from crossdock.doctor.diagnosis import Check, Diagnosis
 from crossdock.doctor.distribution import identify
 from crossdock.doctor.docker import check_docker, check_other_engines
@@ -28,8 +29,10 @@ def examine(
     """Judge a machine by its facts: can it build and run ``platforms``? ``interpreter`` is an emulator on it that is to
     be registered. Docker, where it is missing, would come from ``install``, by ``mirror`` (None: its own). Pure."""
     distribution = identify(facts)
+    mirror = mirror or official()
     checks: list[Check] = [*check_machine(facts), *check_system(facts, distribution)]
-    plan = install_plan(facts, distribution, mirror=mirror or official(), source=install)
+    checks += check_apt_sources(facts, distribution, mirror)
+    plan = install_plan(facts, distribution, mirror=mirror, source=install)
     checks += [*check_docker(facts, distribution, plan), *check_other_engines(facts)]
     given = str(interpreter) if interpreter else ""
     checks += check_emulation(facts, platforms, distribution, interpreter=given)

@@ -36,6 +36,8 @@ class Mirror:
     name: str
     address: str
     why: str = ""
+    ports: str = ""
+    """Its copy of Ubuntu's ports; empty where it has none."""
 
     def __str__(self) -> str:
         if self.name == "official":
@@ -47,7 +49,8 @@ class Mirror:
 def mirrors() -> tuple[Mirror, ...]:
     """Those of the catalogue, Docker's own first."""
     return tuple(
-        Mirror(entry["name"], entry["address"]) for entry in tomllib.loads(_TABLE.read_text("utf-8"))["mirror"]
+        Mirror(entry["name"], entry["address"], ports=entry["ports"])
+        for entry in tomllib.loads(_TABLE.read_text("utf-8"))["mirror"]
     )
 
 

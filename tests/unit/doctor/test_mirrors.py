@@ -28,7 +28,7 @@ IN_RELEASE = b"-----BEGIN PGP SIGNED MESSAGE-----\n"
 class TestNamed:
     def test_names(self) -> None:
         assert [mirror.name for mirror in mirrors.mirrors()] == ["official", "tuna", "aliyun", "ustc", "huawei"]
-        assert named("tuna") == Mirror("tuna", "https://mirrors.tuna.tsinghua.edu.cn/docker-ce")
+        assert named("tuna").address == "https://mirrors.tuna.tsinghua.edu.cn/docker-ce"
         assert str(named("official")) == "Docker's repository"
 
     def test_each_has_a_source(self) -> None:
