@@ -42,6 +42,7 @@ from crossdock.source import Span
 if TYPE_CHECKING:
     from tree_sitter import Node
 
+_FILTERS = frozenset("awk gawk mawk cut sed tr".split())
 MOST_STEPS = 5_000
 """Commands walked before evaluation gives up: functions and loops in a generated script could multiply without end."""
 MOST_ROUNDS_OF_LOOP = 24
@@ -575,8 +576,10 @@ class _Walker(WordReader):
                 if not word.text.startswith("-"):
                     state.files = {**state.files, word.text: command.stdin}
         told = output(values, command.stdin, self.machine.runs_on, self.machine.target)
-        if told is None and command.stdin is not None and comes_from_network(command.stdin):
-            return command.stdin
+        if command.stdin is not None and comes_from_network(command.stdin):
+            # A filter cuts a part out of what was fetched; which part cannot be known.
+            if told is None or (command.name in _FILTERS and not comes_from_network(told)):
+                return command.stdin
         if told is None and command.name in FETCHERS:
             return Value((Fragment(None, None, FROM_NETWORK),))
         if told is None and command.name in {"mkdir", "cp", "mv", "rm", "ln", "chmod", "chown", "touch", "install"}:

@@ -20,6 +20,7 @@ from crossdock.rules.names import (
     names_arm64,
     spans,
     without_names,
+    x86_tokens,
 )
 from crossdock.rules.sinks import DefinedBy, Definition, Kind, Mark, Sink
 from crossdock.rules.vocabulary import (
@@ -33,10 +34,14 @@ from crossdock.rules.vocabulary import (
     FOREIGN,
     INSTALLERS,
     KEY,
+    MANAGERS,
+    NOARCH,
     OUTPUT_OPTIONS,
     PACKAGE_FILE,
+    REMOVES,
     SELECTORS,
     SHELLS,
+    SOURCE_ARCH,
     TASK_RUNNERS,
     TEXT_FILE,
     TEXT_OPTIONS,
@@ -168,6 +173,10 @@ class _Collector:
                 yield from self._sink(Kind.PACKAGE_FILE, word, site, "COPY")
             elif not TEXT_FILE.search(text):
                 yield from self._sink(Kind.OUTPUT, word, site, "COPY")
+        into = step.destination
+        if into and not site.builds and not any(LIBRARY_PATH.search(word.text) for word in step.words):
+            if LIBRARY_PATH.search(into.text):
+                yield from self._sink(Kind.LIBRARY_PATH, into, site, "COPY")
 
     def _command(self, command: Command, site: _Site) -> Iterator[Sink]:
         name = command.name
@@ -232,7 +241,7 @@ class _Collector:
             return told
         if FLAG.search(text) and (COMPILERS.fullmatch(name) or "FLAGS" in text or text.startswith("-D")):
             return Kind.COMPILER_FLAG
-        if _is_foreign(name, before, text):
+        if _is_foreign(name, before, text) and not any(other.text in REMOVES for other in command.arguments):
             return Kind.FOREIGN
         if name in INSTALLERS and PACKAGE_FILE.search(text):
             return Kind.PACKAGE_FILE if self._from_context(text, command, site.stage) else None
@@ -299,7 +308,7 @@ class _Collector:
         for word in words if not site.builds else ():
             if APT_ARCH.search(word.text) or (is_source and amd64_tokens(word.text)):
                 yield from self._sink(Kind.REPOSITORY, word, site)
-            elif "ld.so.conf" in " ".join(targets) and LIBRARY_PATH.search(word.text):
+            elif any(not target.startswith("/dev/") for target in targets) and LIBRARY_PATH.search(word.text):
                 yield from self._sink(Kind.LIBRARY_PATH, word, site)
 
     def _sink(self, kind: Kind, word: ShellWord, site: _Site, detail: str = "") -> Iterator[Sink]:
@@ -308,7 +317,8 @@ class _Collector:
         texts = [option.render() for option in options]
         if without_names(texts[0].strip()) in self.siblings.get(stage.stage.index, ()):
             return
-        if kind is Kind.DOWNLOAD and KEY.search(texts[0].split("?")[0]):
+        path = texts[0].split("?")[0]
+        if kind in {Kind.DOWNLOAD, Kind.PACKAGE_FILE} and (KEY.search(path) or NOARCH.search(path)):
             return
         if len(texts) > 1 and any(names_arm64(text) and not _tokens(kind, text) for text in texts):
             return
@@ -366,13 +376,15 @@ def _tokens(kind: Kind, text: str) -> Iterable[Token]:
     if kind is Kind.REPOSITORY:
         return tuple(
             Token(token.text, match.start() + token.start, match.start() + token.end)
-            for match in APT_ARCH.finditer(text)
+            for match in SOURCE_ARCH.finditer(text)
             if not names_arm64(match[0])
             for token in amd64_tokens(match[0])
         )
     if kind is Kind.VARIABLE:
         return amd64_tokens(text) if is_bare(text) else ()
-    found = amd64_tokens(text)
+    found = (
+        x86_tokens(text) if kind in {Kind.DOWNLOAD, Kind.IMAGE, Kind.PACKAGE_FILE, Kind.GOARCH} else amd64_tokens(text)
+    )
     if kind is Kind.DOWNLOAD and not found:
         token = suffixless(text)
         return (token,) if token else ()
@@ -409,8 +421,10 @@ def _kind_of_assignment(made: Assignment, command: Command) -> Kind | None:
     text = made.value.render()
     if made.name == "GOARCH":
         return Kind.GOARCH
-    if FLAG_VARIABLES.fullmatch(made.name):
+    if FLAG_VARIABLES.fullmatch(made.name) and FLAG.search(text):
         return Kind.COMPILER_FLAG
+    if command.words and TRIPLE.search(text) and not LIBRARY_PATH.search(text):
+        return Kind.TRIPLE
     if command.words and command.name not in TEXT_TOOLS and is_bare(text):
         return Kind.OUTPUT
     return Kind.LIBRARY_PATH if LIBRARY_PATH.search(text) else None
@@ -440,7 +454,7 @@ def _is_foreign(name: str, before: str, text: str) -> bool:
     """Whether a package manager is asked for packages of another x86 architecture."""
     if name == "dpkg":
         return before == "--add-architecture" or text.startswith("--add-architecture=")
-    return name in {"apt", "apt-get", "aptitude", "yum", "dnf", "microdnf", "apk"} and FOREIGN.search(text) is not None
+    return name in MANAGERS and FOREIGN.search(text) is not None
 
 
 def _is_opaque(command: Command) -> bool:

@@ -10,16 +10,24 @@ _AMD64 = re.compile(
     r"""
       (?<![a-z]) (?: amd[-_]?64 (?!gpu) )                # amd64, also after digits: linux2amd64
     | (?<=linux) amd64
-    | (?<![a-z0-9]) x86[-_]64                           # x86_64, x86-64
-    | (?<=linux) x86[-_]64
+    | x86[-_]?64                                        # x86_64, x86-64, x8664, also after letters: linux26x86_64
     | (?<![a-z0-9]) x64 (?![a-z0-9])
     | (?<=linux) x64 (?![a-z0-9])
-    | (?<![a-z0-9]) linux[-_]?64 (?![0-9a-z])            # linux64, linux-64
+    | (?<![a-z0-9]) x64 (?=linux)
+    | linux64 (?![0-9a-z])
+    | (?<![a-z0-9]) linux[-_]64 (?![0-9a-z]|\.\d)       # linux-64, but not version 64.0 for Linux
     | (?<![a-z0-9]) lin64 (?![0-9a-z])
+    | (?<![a-z]) (?: em64t | intel64 )
     | (?<![0-9]) 64[-_]?bit (?![a-z])                     # 64bit, 64-bit
     """,
     re.IGNORECASE | re.VERBOSE,
 )
+_X86 = re.compile(
+    r"(?<![a-z0-9])(?:i[3-6]86|x86(?![-_]?64)|ia32|32[-_]?bit)(?![a-z0-9])|(?:linux|lin)[-_]?(?:32|x86(?![-_]?64))(?![0-9a-z]|\.\d)"
+    r"|(?<![a-z0-9.])386(?![a-z0-9]|\.\d)",
+    re.IGNORECASE,
+)
+"""32-bit x86. Machines that run amd64 run it too, and arm64 ones do not."""
 _ARM64 = re.compile(r"(?<![a-z])(?:arm[-_]?64|aarch[-_]?64|armv8|linuxarm64|sbsa)", re.IGNORECASE)
 _ANY = re.compile(f"{_AMD64.pattern}|{_ARM64.pattern}|(?<![a-z])(?:amd|arm)(?![a-z])", re.IGNORECASE | re.VERBOSE)
 _OTHER_SYSTEM = re.compile(
@@ -32,12 +40,16 @@ _TOOLS_FOR_AMD64 = re.compile(
 """Programs that run on any architecture and deal with amd64."""
 
 LIBRARY_PATH = re.compile(
-    r"x86_64-linux-(?:gnu|musl)(?!-)|ld-linux-x86-64|ld-musl-x86_64|/jvm/[^\s:/]*(?P<jvm>amd64)|lib/(?P<lib>amd64)\b"
-    r"|cpython-\d+-x86_64|openjdk-(?P<openjdk>amd64)|(?<=/usr/lib/)x86_64\b(?!-linux)",
+    r"(?:x86_64|i[3-6]86)-linux-(?:gnu|musl)(?!-)|ld-linux-x86-64|(?:ld-|libc\.)musl-x86_64"
+    r"|/jvm/[^\s:/]*(?P<jvm>amd64|x86_64|i386)|lib/(?P<lib>amd64)\b"
+    r"|cpython-\d+-x86_64|openjdk-(?P<openjdk>amd64)|(?<=/usr/lib/)x86_64\b(?!-linux)"
+    r"|(?<=/bin/)x86_64-linux\b(?!-)|(?<=arch/)x86(?:_64)?(?=/boot)|(?<![\w.-])/(?:usr/)?lib32\b",
     re.IGNORECASE,
 )
-"""Multiarch directories, dynamic loaders and JVM folders, named for amd64."""
-TRIPLE = re.compile(r"x86_64-(?:unknown|pc|alpine|redhat|suse|apple|w64)?-?linux-(?:gnu|musl)(?:x32)?", re.IGNORECASE)
+"""Multiarch directories, dynamic loaders and folders of JVMs, TeX Live and kernel builds, named for amd64."""
+TRIPLE = re.compile(
+    r"(?:x86_64|i[3-6]86)-(?:unknown|pc|alpine|redhat|suse|apple|w64)?-?linux-(?:gnu|musl)(?:x32)?", re.IGNORECASE
+)
 """GNU and Rust target triples of amd64 Linux."""
 
 _BARE = re.compile(
@@ -81,6 +93,21 @@ def amd64_tokens(text: str) -> tuple[Token, ...]:
         for token in found
         if not any(low <= token.start < high for low, high in tools) and not _other_system(text, token)
     )
+
+
+def x86_tokens(text: str) -> tuple[Token, ...]:
+    """The words that name amd64 Linux or 32-bit x86 Linux, in their order."""
+    found = amd64_tokens(text)
+    if "86" not in text and "32" not in text:
+        return found
+    more = [Token(m[0], m.start(), m.end()) for m in _X86.finditer(text)]
+    tools = [m.span() for m in _TOOLS_FOR_AMD64.finditer(text)]
+    found += tuple(
+        token
+        for token in more
+        if not any(low <= token.start < high for low, high in tools) and not _other_system(text, token)
+    )
+    return tuple(sorted(found, key=lambda token: token.start))
 
 
 def _other_system(text: str, token: Token) -> bool:

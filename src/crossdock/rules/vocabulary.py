@@ -20,6 +20,8 @@ sink."""
 INSTALLERS = frozenset(
     "dpkg apt apt-get aptitude gdebi rpm yum dnf microdnf tdnf zypper apk pip pip3 pipx conda mamba pacman opkg".split()
 )
+MANAGERS = frozenset("apt apt-get aptitude yum dnf microdnf tdnf zypper apk".split())
+"""Installers that take the names of packages."""
 PACKAGE_FILE = re.compile(r"\.(?:deb|rpm|apk|whl|pkg\.tar\.\w+|conda)(?:[?#].*)?$")
 TEXT_FILE = re.compile(
     r"\.(?:txt|md|json|ya?ml|toml|conf|cfg|ini|list|patch|diff|xml|config|rules|service|asc|gpg|key)$"
@@ -36,13 +38,19 @@ FLAG = re.compile(
     r"|icelake\S*|cascadelake|znver\d|k8|opteron\S*|athlon\S*|i[3-6]86|pentium\S*|atom|bonnell|silvermont|nocona|corei7\S*))(?![\w.])"
 )
 FLAG_VARIABLES = re.compile(
-    r"(?:.*_)?(?:CFLAGS|CXXFLAGS|CPPFLAGS|LDFLAGS|FFLAGS|GOAMD64|CGO_CFLAGS|CGO_CXXFLAGS|NVCC_FLAGS|COPT|RUSTFLAGS)"
+    r"(?:.*_)?(?:CC|CXX|CFLAGS|CXXFLAGS|CPPFLAGS|LDFLAGS|FFLAGS|GOAMD64|CGO_CFLAGS|CGO_CXXFLAGS|NVCC_FLAGS|COPT|RUSTFLAGS)"
 )
 FOREIGN = re.compile(
     r"(?:^|(?<=[\w.+-]):)(?:i386|amd64)$|^(?:lib32\w[\w.+-]*|lib[nx]?32gcc\S*|gcc(?:-\d+)?-multilib|g\+\+(?:-\d+)?-multilib"
-    r"|libc6-i386|libc6-dev-i386|ia32-libs\S*|[\w.+-]+\.i[36]86|wine32\S*)(?:=\S+)?$"
+    r"|libc6-i386|libc6-dev-i386|ia32-libs\S*|[\w.+-]+\.(?:i[36]86|x86_64)|wine32\S*|(?!crossbuild-)[a-z][\w.+-]*-amd64(?!-cross)(?:-\w+)*)(?:=\S+)?$"
 )
+REMOVES = frozenset("remove purge erase autoremove".split())
+"""What package managers are told to take a package away."""
+NOARCH = re.compile(r"[._-]noarch\.rpm$|\.src\.rpm$")
+"""Package files that say themselves that they are for every architecture, whatever folder they are offered in."""
 APT_ARCH = re.compile(r"\[[^\]]*arch=[^\]]*?\]|^Architectures:.*$", re.MULTILINE)
+SOURCE_ARCH = re.compile(rf"{APT_ARCH.pattern}|(?:https?|ftp)://\S+", re.MULTILINE)
+"""Where a package source says for which architecture it is: the restriction, and the address."""
 ARCH_OPTION = re.compile(
     r"(?:^|.*[-/_.:])(?:arch|platform|target|architecture|runtime|rid|cpu|os-?arch|goarch|abi|machine)[-_]?\w*$",
     re.IGNORECASE,
