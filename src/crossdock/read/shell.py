@@ -16,7 +16,16 @@ from crossdock.findings import Skipped
 from crossdock.read.model import LogicalText
 from crossdock.read.pieces import HOLE
 from crossdock.read.programs import grep, node_status, output
-from crossdock.read.shell_grammar import Link, Stage, condition_and_body, is_test, links, parser
+from crossdock.read.shell_grammar import (
+    Link,
+    Stage,
+    condition_and_body,
+    is_test,
+    links,
+    parser,
+    separated,
+    without_word_comments,
+)
 from crossdock.read.shell_model import (
     FETCHERS,
     FROM_NETWORK,
@@ -136,13 +145,16 @@ class _Walker(WordReader):
     def text(self, logical: LogicalText, state: State) -> bool | None:
         """Parse and run one text: the whole, or a string given to ``sh -c`` or ``eval``."""
         outer = self.source
-        self.source = as_shell_text(logical)
+        self.source = as_shell_text(LogicalText(without_word_comments(logical.text), logical.offsets))
         status: bool | None = None
         self.depth += 1
         try:
             if self.depth > MOST_DEPTH:
                 raise TooMuch
             root = parser().parse(self.source.data).root_node
+            if root.has_error and (mended := separated(self.source.logical.text)) != self.source.logical.text:
+                self.source = as_shell_text(LogicalText(mended, logical.offsets))
+                root = parser().parse(self.source.data).root_node
             if root.has_error:
                 self._say_errors(root)
             status = self.statements(root.named_children, state)

@@ -19,6 +19,22 @@ def parser() -> Parser:
     return tree_sitter.Parser(tree_sitter.Language(tree_sitter_bash.language()))
 
 
+_COMMENT_BETWEEN_WORDS = re.compile(r"(?:(?<=\s)|\A)`\s*#[^`\n]*`(?=\s|\Z)")
+_CLOSING = r"fi|done|esac|\}"
+_CLOSED_TWICE = re.compile(rf"(?<![\w$-])({_CLOSING})\s(?=\s*(?:{_CLOSING}|else|elif|then|do)(?![\w-]))")
+
+
+def without_word_comments(text: str) -> str:
+    """The same text, as long as before, with blanks for comments that are written between the words of a command as a
+    substitution (``\\ `# why` \\``): the grammar takes all that follows for a comment."""
+    return _COMMENT_BETWEEN_WORDS.sub(lambda match: " " * len(match[0]), text) if "`" in text else text
+
+
+def separated(text: str) -> str:
+    """The same text, as long as before, with the separator that shells do not ask for and the grammar does: ``fi; fi``."""
+    return _CLOSED_TWICE.sub(r"\1;", text)
+
+
 @dataclass(frozen=True)
 class Stage:
     """One part of a pipeline, with the redirections that belong to it."""

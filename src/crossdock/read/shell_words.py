@@ -41,6 +41,7 @@ from crossdock.read.values import UNKNOWN, Fragment, Origin, Value, join, litera
 if TYPE_CHECKING:
     from tree_sitter import Node
 
+_X86_32 = frozenset("386 i386 i486 i586 i686 x86".split())
 MOST_DEPTH = 40
 """Nested functions and substitutions."""
 
@@ -472,9 +473,11 @@ class WordReader(ABC):
 
 
 def for_every_architecture(words: list[Value], target: str) -> list[Value]:
-    """A loop over the architectures, the target's among them, is meant: its words are no longer amd64 text."""
-    texts = {word.render().lower() for word in words}
-    if texts & ARCHITECTURE_NAMES["amd64"] and texts & ARCHITECTURE_NAMES.get(target, frozenset()):
+    """A loop over architectures, the target's or another one that no x86 machine runs among them, makes something for
+    each: its words are no longer amd64 text. (``linux/386 darwin/amd64``: with the system before it as well.)"""
+    texts = {word.render().lower().rpartition("/")[2] for word in words}
+    others = ARCHITECTURE_NAMES.get(target, frozenset()) | ARCHITECTURE_NAMES["other"] - _X86_32
+    if texts & (ARCHITECTURE_NAMES["amd64"] | _X86_32) and texts & others:
         return [without_origin(word) for word in words]
     return words
 

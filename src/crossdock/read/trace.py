@@ -308,7 +308,9 @@ class _Tracer:
         state = _StageState(stage, base, parent.index if parent else None, platform)
         if parent:
             state.inherit(self.done[parent.index])
-        if platform is not None and any(f.variable.startswith("BUILD") for f in platform):
+        if platform is not None and (
+            any(f.variable.startswith("BUILD") for f in platform) or self._crosses(stage, platform)
+        ):
             state.role = Role.BUILD
         elif platform is not None:
             state.role = Role.TARGET
@@ -326,6 +328,20 @@ class _Tracer:
         state.needs_ = {index for instruction in stage.instructions for index in self._references(instruction)}
         self.done.append(state)
         return state
+
+    def _crosses(self, stage: Stage, platform: Value) -> bool:
+        """Whether a stage that is fixed to amd64 asks what it shall build for: it stands for the build platform."""
+        if platform.render().lower().removeprefix("linux/") not in {"amd64", "x86_64"}:
+            return False
+        if stage.index == len(self.dockerfile.stages) - 1:
+            return False
+        asked = {"TARGETARCH", "TARGETPLATFORM"}
+        return any(
+            word.text in asked
+            for instruction in stage.instructions
+            if instruction.keyword == "ARG"
+            for word in instruction.words
+        )
 
     def _step(self, instruction: Instruction, state: _StageState) -> Step:
         self.evaluated += 1
@@ -478,6 +494,10 @@ class _Tracer:
                 return None
             return self._heredoc_text(heredoc)
         parts = [instruction.arguments]
+        if moved := re.match(r"\s*(<<-?\s*\S+)\s+(?=[\w./])", instruction.arguments.text):
+            # ``RUN <<EOF bash``: the grammar wants the command first.
+            text, end = instruction.arguments, len(instruction.arguments.text)
+            parts = [_cut(text, moved.end(), end), plain_text(" ", text.offsets[end]), _cut(text, *moved.span(1))]
         for heredoc in instruction.heredocs:
             end = heredoc.body.end
             parts.append(plain_text("\n", heredoc.body.start))
@@ -715,6 +735,10 @@ def _reached(needs: list[set[int]] | list[frozenset[int]], start: set[int]) -> s
             seen.add(index)
             todo += needs[index]
     return seen
+
+
+def _cut(text: LogicalText, start: int, end: int) -> LogicalText:
+    return LogicalText(text.text[start:end], text.offsets[start : end + 1])
 
 
 def _concatenated(parts: list[LogicalText]) -> LogicalText:

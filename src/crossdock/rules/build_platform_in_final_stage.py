@@ -23,6 +23,11 @@ class BuildPlatformInFinalStage(Rule):
     VALID = (Example("FROM --platform=$BUILDPLATFORM node AS site\nFROM nginx\nCOPY --from=site /site /site\n"),)
     INVALID = (
         Example(
+            "FROM ⟦--platform=$BUILDPLATFORM⟧ node AS build\nRUN true\nFROM build\nRUN true\n",
+            fixed="FROM node AS build\nRUN true\nFROM build\nRUN true\n",
+            note="the last stage goes on from one that runs there",
+        ),
+        Example(
             "FROM ⟦--platform=$BUILDPLATFORM⟧ debian\nRUN true\n",
             fixed="FROM debian\nRUN true\n",
         ),
@@ -30,6 +35,8 @@ class BuildPlatformInFinalStage(Rule):
 
     def check(self, project: Project) -> Iterator[Finding]:
         stage = project.trace.stages[-1]
+        while stage.parent is not None and stage.stage.platform is None:
+            stage = project.trace.stages[stage.parent]
         flag = stage.stage.platform
         if stage.role is not Role.BUILD or flag is None or stage.base.text == "scratch":
             return

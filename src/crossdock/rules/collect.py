@@ -136,7 +136,7 @@ class _Collector:
         site = _Site(stage, step)
         match step.instruction.keyword:
             case "FROM":
-                if stage.parent is None:
+                if stage.parent is None and not site.builds:
                     yield from self._sink(Kind.IMAGE, step.words[0], site)
             case "ARG" | "ENV":
                 yield from self._variables(site)
@@ -182,6 +182,8 @@ class _Collector:
         name = command.name
         for assigned in command.assignments:
             kind = _kind_of_assignment(assigned, command)
+            if kind is Kind.GOARCH and _is_for_another_system(command):
+                continue
             if kind and (kind is Kind.GOARCH or not site.builds):
                 yield from self._sink(kind, ShellWord(assigned.value, assigned.origin), site, name or assigned.name)
         if not command.words:
@@ -448,6 +450,12 @@ def _target_kind(name: str, before: str, text: str) -> Kind | None:
     if is_bare(text) or (option.startswith("-") and is_bare(value)):
         return Kind.OUTPUT if ARCH_OPTION.match(before) or value or name.endswith((".sh", ".py")) else None
     return None
+
+
+def _is_for_another_system(command: Command) -> bool:
+    """Whether Go compiles for macOS or Windows: what comes out is no part of a Linux image's own programs."""
+    system = command.variable("GOOS")
+    return system is not None and system.text not in {None, "", "linux"}
 
 
 def _is_foreign(name: str, before: str, text: str) -> bool:

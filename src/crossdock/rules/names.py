@@ -35,7 +35,8 @@ _OTHER_SYSTEM = re.compile(
     re.IGNORECASE,
 )
 _TOOLS_FOR_AMD64 = re.compile(
-    r"crossbuild-essential-amd64|(?:gcc|g\+\+|binutils)[\w.+-]*-x86-64-linux-gnu|qemu-(?:x86_64|system|user)", re.I
+    r"crossbuild-essential-amd64|(?:gcc|g\+\+|binutils)[\w.+-]*-(?:x86-64|i686)-linux-gnu|qemu-(?:x86_64|system|user)",
+    re.I,
 )
 """Programs that run on any architecture and deal with amd64."""
 

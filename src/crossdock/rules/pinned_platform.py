@@ -27,6 +27,11 @@ class PinnedPlatform(Rule):
         Example("FROM debian\n"),
         Example("FROM --platform=$BUILDPLATFORM node AS assets\nFROM nginx\nCOPY --from=assets /site /site\n"),
         Example(
+            "FROM --platform=linux/amd64 golang AS build\nARG TARGETARCH\nRUN GOARCH=$TARGETARCH go build -o /app .\n"
+            "FROM scratch\nCOPY --from=build /app /app\n",
+            note="it compiles for the target",
+        ),
+        Example(
             "FROM --platform=linux/amd64 debian AS tool-amd64\nFROM --platform=linux/arm64 debian AS tool-arm64\n"
             "ARG TARGETARCH\nFROM tool-${TARGETARCH}\n"
         ),

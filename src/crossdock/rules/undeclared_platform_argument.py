@@ -50,7 +50,7 @@ class UndeclaredPlatformArgument(Rule):
                     source,
                     use.origin.span,
                     f"{use.name} is empty here: the stage does not declare it",
-                    severity=Severity.ERROR if use.name.startswith("TARGET") else Severity.WARNING,
+                    severity=Severity.ERROR if use.name.startswith("TARGET") else Severity.INFO,
                     confidence=Confidence.HIGH,
                     fixes=(fix,),
                 )

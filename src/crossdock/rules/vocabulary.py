@@ -24,7 +24,7 @@ MANAGERS = frozenset("apt apt-get aptitude yum dnf microdnf tdnf zypper apk".spl
 """Installers that take the names of packages."""
 PACKAGE_FILE = re.compile(r"\.(?:deb|rpm|apk|whl|pkg\.tar\.\w+|conda)(?:[?#].*)?$")
 TEXT_FILE = re.compile(
-    r"\.(?:txt|md|json|ya?ml|toml|conf|cfg|ini|list|patch|diff|xml|config|rules|service|asc|gpg|key)$"
+    r"\.(?:txt|md|json|ya?ml|toml|conf|cfg|ini|list|patch|diff|xml|config|rules|service|asc|gpg|key|s|S|c|h|cc|cpp|go|rs|py)$"
 )
 KEY = re.compile(r"(?:(?:KEY|key|Key)[\w.-]*|\.(?:gpg|key|pub))$")
 """Files that are the same for every architecture, whatever the path they are offered under."""

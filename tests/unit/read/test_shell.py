@@ -196,6 +196,23 @@ def test_loops_over_all_architectures_are_not_amd64_text() -> None:
     assert all(w.value.origin_of(14, 19) == () for c in trace.commands for w in c.words[1:])
 
 
+def test_a_loop_over_a_matrix_of_systems_and_architectures_is_not_amd64_text() -> None:
+    made = run("for p in linux/386 darwin/amd64 linux/arm; do GOARCH=${p##*/} go build; done").commands[1]
+    assert made.assignments[0].value.text == "amd64"
+    assert made.assignments[0].value.origin_of(0, 5) == ()
+    kept = run("for a in amd64 i386; do wget x-$a; done").commands[0].words[1].value
+    assert kept.origin_of(2, 7) != ()
+
+
+def test_comments_between_words_and_missing_separators_are_read() -> None:
+    text = 'install a `# "why` b \\\n `# and` c && if x; then if y; then z; fi fi && curl u'
+    read = run(text)
+    assert [[w.text for w in c.words] for c in read.commands][0] == ["install", "a", "b", "c"]
+    assert read.commands[-1].words[1].text == "u"
+    assert read.skipped == ()
+    assert run("echo fi fi | cat > /f").files["/f"].text == "fi fi\n"
+
+
 def test_unset_variables_are_told_unless_a_default_is_there() -> None:
     uses = run('curl $TARGETARCH "${OTHER:-x}"').unset
     assert [(use.name, use.defaulted) for use in uses] == [("TARGETARCH", False), ("OTHER", True)]

@@ -51,6 +51,19 @@ def test_a_stage_on_the_build_platform_runs_on_amd64() -> None:
     assert [words for words in commands(result) if words[0] == "c"] == [["c", "x86_64"], ["c", "x86_64"]]
 
 
+def test_a_stage_fixed_to_amd64_that_asks_for_its_target_stands_for_the_build_platform() -> None:
+    pinned = "FROM --platform=linux/amd64 go AS b\n"
+    result = traced(pinned + "ARG TARGETARCH\nRUN c $(uname -m)\nFROM x\nCOPY --from=b /a /a\n")
+    assert [stage.role for stage in result.stages] == [Role.BUILD, Role.TARGET]
+    assert ["c", "x86_64"] in commands(result)
+    assert traced(pinned + "RUN c\nFROM x\n").stages[0].role is Role.TARGET
+
+
+def test_a_heredoc_before_its_command_is_read() -> None:
+    text = "FROM a\nRUN <<EOT bash\nset -e\nfetch $(uname -m)\nEOT\nRUN <<EOT python3\nimport x\nEOT\n"
+    assert [words for words in commands(traced(text)) if words[0] in {"fetch", "import"}] == [["fetch", "aarch64"]]
+
+
 def test_which_stages_are_needed() -> None:
     text = (
         "FROM a AS t-amd64\nFROM a AS t-arm64\nFROM t-${TARGETARCH} AS t\nFROM a AS unused\nFROM a\n"
