@@ -31,7 +31,7 @@ def without_word_comments(text: str) -> str:
 
 
 def separated(text: str) -> str:
-    """The same text, as long as before, with the separator that shells do not ask for and the grammar does: ``fi; fi``."""
+    """The same text, as long as before, with the separator that the grammar asks for and shells do not: ``fi; fi``."""
     return _CLOSED_TWICE.sub(r"\1;", text)
 
 

@@ -207,7 +207,7 @@ def test_a_loop_over_a_matrix_of_systems_and_architectures_is_not_amd64_text() -
 def test_comments_between_words_and_missing_separators_are_read() -> None:
     text = 'install a `# "why` b \\\n `# and` c && if x; then if y; then z; fi fi && curl u'
     read = run(text)
-    assert [[w.text for w in c.words] for c in read.commands][0] == ["install", "a", "b", "c"]
+    assert [w.text for w in read.commands[0].words] == ["install", "a", "b", "c"]
     assert read.commands[-1].words[1].text == "u"
     assert read.skipped == ()
     assert run("echo fi fi | cat > /f").files["/f"].text == "fi fi\n"
