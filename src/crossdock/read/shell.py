@@ -152,8 +152,8 @@ class _Walker(WordReader):
             if self.depth > MOST_DEPTH:
                 raise TooMuch
             root = parser().parse(self.source.data).root_node
-            if root.has_error and (mended := separated(self.source.logical.text)) != self.source.logical.text:
-                self.source = as_shell_text(LogicalText(mended, logical.offsets))
+            if root.has_error and (mended := separated(self.source.logical)) is not self.source.logical:
+                self.source = as_shell_text(mended)
                 root = parser().parse(self.source.data).root_node
             if root.has_error:
                 self._say_errors(root)
@@ -360,17 +360,18 @@ class _Walker(WordReader):
             elif child.type == "else_clause":
                 arms.append((None, list(child.named_children)))
         outcomes: list[State] = []
+        taken: bool | None = True
         for condition, body in arms:
             self.reasons = []
             status: bool | None = True
             if condition is not None:
                 status = self._conditions(condition, state)
                 if state.stopped:
-                    break
+                    return None
             if status is False:
                 continue
             if status is True:
-                self._chosen(body, state)
+                taken = self._chosen(body, state)
                 break
             branch = state.fork()
             branch.certain = False
@@ -378,14 +379,16 @@ class _Walker(WordReader):
             outcomes.append(branch)
         if outcomes:
             merge(state, [*outcomes, state.fork()])
-        return None
+            return None
+        return taken
 
-    def _chosen(self, body: list[Node], state: State) -> None:
-        """The branch that was decided for, and by which values."""
+    def _chosen(self, body: list[Node], state: State) -> bool | None:
+        """Run the branch that was decided for, and remember by which values."""
         before, state.because = state.because, (*state.because, *self.reasons)
         self.reasons = []
-        self.statements(body, state)
+        status = self.statements(body, state)
         state.because = before
+        return status
 
     def _conditions(self, nodes: list[Node], state: State) -> bool | None:
         errexit, state.errexit = state.errexit, False
@@ -401,6 +404,7 @@ class _Walker(WordReader):
             return None
         subject = self.value(subject_node, state)
         outcomes: list[State] = []
+        taken: bool | None = True
         for item in node.named_children:
             if item.type != "case_item":
                 continue
@@ -415,7 +419,7 @@ class _Walker(WordReader):
             self.reasons = []
             matches = [self._matches(subject, pattern, state) for pattern in patterns]
             if True in matches:
-                self._chosen(body, state)
+                taken = self._chosen(body, state)
                 break
             if None in matches:
                 branch = state.fork()
@@ -424,7 +428,8 @@ class _Walker(WordReader):
                 outcomes.append(branch)
         if outcomes:
             merge(state, [*outcomes, state.fork()])
-        return None
+            return None
+        return taken
 
     def run_for_statement(self, node: Node, state: State) -> bool | None:
         variable, body = node.child_by_field_name("variable"), node.child_by_field_name("body")

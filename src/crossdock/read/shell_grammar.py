@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING
 
+from crossdock.read.model import LogicalText
+
 if TYPE_CHECKING:
     from tree_sitter import Node, Parser
 
@@ -21,7 +23,7 @@ def parser() -> Parser:
 
 _COMMENT_BETWEEN_WORDS = re.compile(r"(?:(?<=\s)|\A)`\s*#[^`\n]*`(?=\s|\Z)")
 _CLOSING = r"fi|done|esac|\}"
-_CLOSED_TWICE = re.compile(rf"(?<![\w$-])({_CLOSING})\s(?=\s*(?:{_CLOSING}|else|elif|then|do)(?![\w-]))")
+_CLOSED_TWICE = re.compile(rf"(?<![\w$-])(?:{_CLOSING})(?=\s+(?:{_CLOSING}|else|elif|then|do)(?![\w-])|\))")
 
 
 def without_word_comments(text: str) -> str:
@@ -30,9 +32,18 @@ def without_word_comments(text: str) -> str:
     return _COMMENT_BETWEEN_WORDS.sub(lambda match: " " * len(match[0]), text) if "`" in text else text
 
 
-def separated(text: str) -> str:
-    """The same text, as long as before, with the separator that the grammar asks for and shells do not: ``fi; fi``."""
-    return _CLOSED_TWICE.sub(r"\1;", text)
+def separated(logical: LogicalText) -> LogicalText:
+    """The same text with separators that the grammar asks for and shells do not: ``fi; fi``, ``esac;)``. They have no
+    place in the file."""
+    text, offsets = logical.text, logical.offsets
+    parts: list[str] = []
+    places: list[int] = []
+    at = 0
+    for match in _CLOSED_TWICE.finditer(text):
+        parts += [text[at : match.end()], ";"]
+        places += [*offsets[at : match.end()], offsets[match.end()]]
+        at = match.end()
+    return LogicalText("".join([*parts, text[at:]]), (*places, *offsets[at:])) if parts else logical
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from crossdock.platforms import AMD64
 from crossdock.read.programs import posix_regex
 from crossdock.read.shell_model import State, is_nonempty
-from crossdock.read.shell_words import WordReader
+from crossdock.read.shell_words import WordReader, escaped
 from crossdock.read.values import Value, literal
 
 if TYPE_CHECKING:
@@ -125,12 +125,12 @@ class Test:
             if self.double and right.node is not None:
                 pattern = words.pattern(right.node, state)
             elif value.text is not None:
-                pattern = re.sub(r"([*?\[\]\\])", r"\\\1", value.text)
+                pattern = escaped(value.text)
             result: bool | None = None
             if pattern is not None:
                 result = words.compare(left, pattern)
             elif left.text is not None:
-                result = words.compare(value, re.sub(r"([*?\[\]\\])", r"\\\1", left.text))
+                result = words.compare(value, escaped(left.text))
             return result if operator != "!=" or result is None else not result
         if operator == "=~":
             text = words.source.slice(right.node.start_byte, right.node.end_byte) if right.node else value.text

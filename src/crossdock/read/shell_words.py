@@ -42,6 +42,13 @@ if TYPE_CHECKING:
     from tree_sitter import Node
 
 _X86_32 = frozenset("386 i386 i486 i586 i686 x86".split())
+_IN_PATTERN = re.compile(
+    r"""\\(?P<escaped>.) | '(?P<single>[^']*)' | "(?P<double>(?:\\.|[^"\\])*)"
+      | \$(?P<name>[A-Za-z_]\w*) | \$\{(?P<braced>[A-Za-z_]\w*)\} | [$`]""",
+    re.DOTALL | re.VERBOSE,
+)
+_PATTERN_END = re.compile(r"""(?>\\.|'[^']*'|"(?>\\.|[^"\\])*"|\$\{[^}]*\}|[^/\\'"])*(?=/)""", re.DOTALL)
+"""``${x/pattern/…``: the pattern ends at the first slash that is not quoted."""
 MOST_DEPTH = 40
 """Nested functions and substitutions."""
 
@@ -346,7 +353,7 @@ class WordReader(ABC):
     def _transformed(self, value: Value, operator: str, node: Node, start: int, state: State) -> Value:
         raw = self.source.slice(start, node.end_byte - 1)
         if operator in {"#", "##", "%", "%%"}:
-            pattern = self._pattern_text(node, start, node.end_byte - 1, state)
+            pattern = self._pattern_text(raw, state)
             if pattern is None:
                 return UNKNOWN
             trim = trim_prefix if operator[0] == "#" else trim_suffix
@@ -370,15 +377,17 @@ class WordReader(ABC):
         return UNKNOWN
 
     def _replaced(self, value: Value, every: bool, node: Node, start: int, state: State) -> Value:
-        separator = next((c for c in node.children if c.type == "/" and c.start_byte >= start), None)
-        middle = separator.start_byte if separator else node.end_byte - 1
-        pattern = self._pattern_text(node, start, middle, state)
+        raw = self.source.slice(start, node.end_byte - 1)
+        cut = _PATTERN_END.match(raw)
+        length = cut.end() if cut else len(raw)
+        pattern = self._pattern_text(raw[:length], state)
         if pattern is None:
             return UNKNOWN
         replacement = Value()
-        if separator:
-            later = [c for c in node.children if c.start_byte >= separator.end_byte]
-            replacement = self._between(later, separator.end_byte, node.end_byte - 1, state)
+        if length < len(raw):
+            after = start + len(raw[: length + 1].encode("utf-8", "surrogateescape"))
+            inner = [part for child in node.children for part in _parts_of_word(child)]
+            replacement = self._between([part for part in inner if part.start_byte >= after], after, node.end_byte - 1, state)
         anchor = pattern[:1] if pattern[:1] in "#%" else ""
         body = glob(pattern[len(anchor) :])
         regex = compiled({"#": f"^{body}", "%": f"{body}$"}.get(anchor, body) if anchor else body)
@@ -386,24 +395,36 @@ class WordReader(ABC):
             return value if not pattern else UNKNOWN
         return substitute(value, regex, lambda _match: replacement, 0 if every else 1)
 
-    def _pattern_text(self, node: Node, start: int, end: int, state: State) -> str | None:
-        """A pattern as one string in which quoted parts are escaped; None when a part is unknown."""
-        inner = [c for c in node.children if start <= c.start_byte < end and c.is_named]
-        if not inner:
-            return self.source.slice(start, end)
-        out = ""
-        for child in inner:
-            part = self.pattern(child, state)
+    def _pattern_text(self, raw: str, state: State, in_quotes: bool = False) -> str | None:
+        """A pattern as it is written in an expansion, in glob syntax with quoted parts escaped; None when a part is
+        unknown. The grammar would cut it into pieces of its own."""
+        out: list[str] = []
+        at = 0
+        for match in _IN_PATTERN.finditer(raw):
+            plain = raw[at : match.start()]
+            at = match.end()
+            name = match["name"] or match["braced"]
+            part: str | None = None
+            if match["escaped"] is not None:
+                part = match[0]
+            elif match["single"] is not None:
+                part = escaped(match[0] if in_quotes else match["single"])
+            elif match["double"] is not None:
+                part = self._pattern_text(match["double"], state, True)
+            elif name and name in state.variables:
+                text = state.variables[name].text
+                part = escaped(text) if text is not None and in_quotes else text
             if part is None:
                 return None
-            out += part
-        return out
+            out += [escaped(plain) if in_quotes else plain, part]
+        out.append(escaped(raw[at:]) if in_quotes else raw[at:])
+        return "".join(out)
 
     def pattern(self, node: Node, state: State) -> str | None:
         """A pattern of ``case`` or ``[[``: text in glob syntax, quoted parts escaped."""
         if node.type in {"string", "raw_string", "ansi_c_string"}:
             text = self.value(node, state).text
-            return None if text is None else re.sub(r"([*?\[\]\\])", r"\\\1", text)
+            return None if text is None else escaped(text)
         if node.type == "concatenation" or (
             node.type != "regex" and node.named_children and "expansion" not in node.type
         ):
@@ -470,6 +491,15 @@ class WordReader(ABC):
         if any(name in names for key, names in ARCHITECTURE_NAMES.items() if key != target):
             return False
         return None
+
+
+def escaped(text: str) -> str:
+    """Text as a pattern that matches nothing but it."""
+    return re.sub(r"([*?\[\]\\])", r"\\\1", text)
+
+
+def _parts_of_word(node: Node) -> Iterable[Node]:
+    return node.children if node.type == "concatenation" else (node,)
 
 
 def for_every_architecture(words: list[Value], target: str) -> list[Value]:
