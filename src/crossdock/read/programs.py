@@ -356,7 +356,8 @@ def _basename(arguments: Sequence[Value], _: Value | None) -> Value | None:
         return None
     text = arguments[0].render().rstrip("/")
     found = arguments[0].slice(text.rfind("/") + 1, len(text))
-    if len(arguments) == 2 and (suffix := arguments[1].text) and found.render().endswith(suffix):
+    suffix = arguments[1].text if len(arguments) == 2 else ""
+    if suffix and found.render().endswith(suffix) and found.render() != suffix:
         return found.slice(0, len(found.render()) - len(suffix))
     return found
 

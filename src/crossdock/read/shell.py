@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from crossdock.findings import Skipped
 from crossdock.read.model import LogicalText
-from crossdock.read.pieces import HOLE
+from crossdock.read.pieces import HOLE, split
 from crossdock.read.programs import grep, node_status, output
 from crossdock.read.shell_grammar import (
     Link,
@@ -448,6 +448,9 @@ class _Walker(WordReader):
                 break
             state.set(name, word)
             self.statements(body.named_children, state)
+            leaves, state.leaves = state.leaves, ""
+            if leaves == "break":
+                break
         return None
 
     def run_c_style_for_statement(self, node: Node, state: State) -> bool | None:
@@ -470,6 +473,7 @@ class _Walker(WordReader):
     def _perhaps(self, nodes: list[Node], state: State) -> bool | None:
         branch = state.fork()
         self.statements(nodes, branch)
+        branch.leaves = ""
         merge(state, [branch, state.fork()])
         return None
 
@@ -541,6 +545,9 @@ class _Walker(WordReader):
                 state.returned = True
                 code = values[1].text if len(values) > 1 else None
                 return None if code is None else code == "0"
+            case "break" | "continue":
+                state.leaves = name
+                return True
             case "true" | ":":
                 status = True
             case "false":
@@ -561,15 +568,13 @@ class _Walker(WordReader):
             case "shift":
                 state.arguments = state.arguments[1:]
             case "read":
-                for word in command.arguments:
-                    if re.fullmatch(r"[A-Za-z_]\w*", word.text):
-                        state.set(word.text, UNKNOWN)
+                status = self._read(command, state)
             case "eval":
                 return self._string(join(values[1:]), state)
             case "sh" | "bash" | "ash" | "dash" | "zsh":
                 return self._shell(command, state)
             case "." | "source":
-                if len(values) > 1 and (known := state.files.get(values[1].render())) is not None:
+                if len(values) > 1 and (known := state.file(values[1])) is not None:
                     return self._string(known, state)
                 status = None
             case "unset":
@@ -586,12 +591,13 @@ class _Walker(WordReader):
         return status
 
     def _output(self, command: Command, values: list[Value], state: State) -> Value:
-        if command.name == "cat" and len(values) == 2 and (known := state.files.get(values[1].render())) is not None:
+        if command.name == "cat" and len(values) == 2 and (known := state.file(values[1])) is not None:
             return known
         if command.name == "tee" and command.stdin is not None:
             for word in command.arguments:
                 if not word.text.startswith("-"):
-                    state.files = {**state.files, word.text: command.stdin}
+                    path = resolve(state.directory, word.value).render()
+                    state.files = {**state.files, path: command.stdin}
         told = output(values, command.stdin, self.machine.runs_on, self.machine.target)
         if command.stdin is not None and comes_from_network(command.stdin):
             # A filter cuts a part out of what was fetched; which part cannot be known.
@@ -602,6 +608,28 @@ class _Walker(WordReader):
         if told is None and command.name in {"mkdir", "cp", "mv", "rm", "ln", "chmod", "chown", "touch", "install"}:
             return Value()
         return UNKNOWN if told is None else told
+
+    def _read(self, command: Command, state: State) -> bool | None:
+        """``read a b``: the fields of the first line, the rest of it in the last variable."""
+        names = [word.text for word in command.arguments if re.fullmatch(r"[A-Za-z_]\w*", word.text)]
+        options = {word.text for word in command.arguments} - set(names)
+        separators = next((made.value.text for made in command.assignments if made.name == "IFS"), None)
+        line = command.stdin
+        text = line.text.rstrip("\n") if line is not None and line.text is not None else "\n"
+        if line is None or options - {"-r"} or "\\" in text or "\n" in text:
+            # Of several lines this is probably a loop, which is walked once.
+            for name in names:
+                state.set(name, UNKNOWN)
+            return None
+        line = line.slice(0, len(text))
+        fields = split(line, separators)
+        for number, name in enumerate(names):
+            value = fields[number] if number < len(fields) else Value()
+            if number == len(names) - 1 and len(fields) > len(names):
+                start = sum(len(field.render()) + 1 for field in fields[:number]) if separators else None
+                value = join(fields[number:]) if start is None else line.slice(start, len(line.render()))
+            state.set(name, value)
+        return True
 
     def _call(self, command: Command, state: State) -> bool | None:
         body, source = state.functions[command.name]
@@ -772,7 +800,7 @@ class _Walker(WordReader):
 
     def _input(self, redirect: Redirect, state: State) -> Value | None:
         if redirect.operator == "<":
-            return state.files.get(redirect.target.render())
+            return state.file(redirect.target)
         return redirect.target
 
     def _write(self, redirects: tuple[Redirect, ...], produced: Value, state: State) -> bool:

@@ -158,6 +158,8 @@ class State:
     stdout: Value = field(default_factory=Value)
     ended: bool = False
     returned: bool = False
+    leaves: str = ""
+    """``break`` or ``continue``, while on the way to the end of a loop's body."""
     certain: bool = True
     because: tuple[Value, ...] = ()
     errexit: bool = False
@@ -171,9 +173,13 @@ class State:
     def set(self, name: str, value: Value) -> None:
         self.variables = {**self.variables, name: value if len(value.fragments) <= MOST_FRAGMENTS else UNKNOWN}
 
+    def file(self, path: Value) -> Value | None:
+        """What is known of a file's content."""
+        return self.files.get(resolve(self.directory, path).render())
+
     @property
     def stopped(self) -> bool:
-        return self.ended or self.returned
+        return self.ended or self.returned or self.leaves != ""
 
 
 @dataclass(frozen=True)

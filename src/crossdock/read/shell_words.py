@@ -95,8 +95,8 @@ class WordReader(ABC):
     def fields(self, node: Node, state: State) -> list[Value]:
         """The words one written word becomes: unquoted expansions are split at white space."""
         parts = self.parts(node, state)
-        if node.type == "string" and len(parts) == 1 and self._is_all_arguments(node):
-            return list(state.arguments)
+        if node.type == "string" and len(parts) == 1 and (several := self._several(node, state)) is not None:
+            return several
         out: list[Value] = []
         current = Value()
         started = False
@@ -127,8 +127,13 @@ class WordReader(ABC):
             out.append(current)
         return [alternative for value in out for alternative in _braces(value)]
 
-    def _is_all_arguments(self, node: Node) -> bool:
-        return self.source.slice(node.start_byte, node.end_byte) in {'"$@"', '"${@}"'}
+    def _several(self, node: Node, state: State) -> list[Value] | None:
+        """What ``"$@"`` and ``"${list[@]}"`` stand for: a word for each."""
+        text = self.source.slice(node.start_byte, node.end_byte)
+        if text in {'"$@"', '"${@}"'}:
+            return list(state.arguments)
+        match = re.fullmatch(r'"\$\{(\w+)\[@\]\}"', text)
+        return list(state.arrays[match[1]].values()) if match and match[1] in state.arrays else None
 
     def value(self, node: Node | None, state: State) -> Value:
         """A word as one value, without splitting."""
@@ -228,14 +233,20 @@ class WordReader(ABC):
         self.depth -= 1
         inner.errexit = errexit
         state.files = inner.files
-        # ``$(<file)``
         if (
             not inner.stdout.fragments
             and len(node.named_children) == 1
             and node.named_children[0].type in {"file_redirect", "redirected_statement"}
         ):
-            return UNKNOWN
+            return self._content(node.named_children[0], state)
         return strip_newlines(inner.stdout)
+
+    def _content(self, node: Node, state: State) -> Value:
+        """``$(<file)``"""
+        redirect = node if node.type == "file_redirect" else node.named_children[-1]
+        target = redirect.child_by_field_name("destination")
+        known = state.file(self.value(target, state)) if target is not None else None
+        return UNKNOWN if known is None else strip_newlines(known)
 
     def _expansion_parts(self, node: Node, state: State) -> list[tuple[Value, bool]]:
         text = self.source.slice(node.start_byte, node.end_byte)
@@ -277,8 +288,11 @@ class WordReader(ABC):
         if name_node is None:
             return UNKNOWN
         before = self.source.slice(start + 2, name_node.start_byte)
-        if before in {"!", "#"}:
-            return self._indirect(name_node, origin, state) if before == "!" else UNKNOWN
+        if before == "!":
+            return self._indirect(name_node, origin, state)
+        if before == "#":
+            text = self._named(name_node, origin, state).text if name_node.type == "variable_name" else None
+            return UNKNOWN if text is None else literal(str(len(text)))
         rest = self.source.slice(name_node.end_byte, node.end_byte - 1)
         match = re.match(r":[-=+?]|[-=+?]|##?|%%?|//?|\^\^?|,,?|:|@", rest)
         operator = match[0] if match else ""
@@ -387,7 +401,9 @@ class WordReader(ABC):
         if length < len(raw):
             after = start + len(raw[: length + 1].encode("utf-8", "surrogateescape"))
             inner = [part for child in node.children for part in _parts_of_word(child)]
-            replacement = self._between([part for part in inner if part.start_byte >= after], after, node.end_byte - 1, state)
+            replacement = self._between(
+                [part for part in inner if part.start_byte >= after], after, node.end_byte - 1, state
+            )
         anchor = pattern[:1] if pattern[:1] in "#%" else ""
         body = glob(pattern[len(anchor) :])
         regex = compiled({"#": f"^{body}", "%": f"{body}$"}.get(anchor, body) if anchor else body)
