@@ -576,10 +576,10 @@ class _Walker(WordReader):
                 if not word.text.startswith("-"):
                     state.files = {**state.files, word.text: command.stdin}
         told = output(values, command.stdin, self.machine.runs_on, self.machine.target)
-        if command.stdin is not None and comes_from_network(command.stdin):
-            # A filter cuts a part out of what was fetched; which part cannot be known.
-            if told is None or (command.name in _FILTERS and not comes_from_network(told)):
-                return command.stdin
+        # A filter cuts a part out of what was fetched; which part cannot be known.
+        lost = told is None or (command.name in _FILTERS and not comes_from_network(told))
+        if lost and command.stdin is not None and comes_from_network(command.stdin):
+            return command.stdin
         if told is None and command.name in FETCHERS:
             return Value((Fragment(None, None, FROM_NETWORK),))
         if told is None and command.name in {"mkdir", "cp", "mv", "rm", "ln", "chmod", "chown", "touch", "install"}:

@@ -18,7 +18,7 @@ class Amd64LibraryPath(SinkRule):
     """
 
     id = "amd64-library-path"
-    kinds = frozenset({Kind.LIBRARY_PATH})
+    kinds = frozenset({Kind.LIBRARY_PATH, Kind.NAMED_PATH})
 
     VALID = (
         Example('FROM debian\nRUN ln -s "/usr/lib/$(uname -m)-linux-gnu/libz.so.1" /opt/libz.so\n'),

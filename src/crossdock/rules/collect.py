@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
-from crossdock.read.pieces import alternatives
+from crossdock.read.pieces import HOLE, alternatives
 from crossdock.read.shell_model import FETCHERS, Assignment, Command, ShellWord, comes_from_network
 from crossdock.read.trace import PLATFORM_ARGUMENTS, Role, ScriptRun, StageTrace, Step, Trace
 from crossdock.read.values import Origin, Value, literal
@@ -19,6 +19,7 @@ from crossdock.rules.names import (
     is_bare,
     names_arm64,
     spans,
+    unnamed,
     without_names,
     x86_tokens,
 )
@@ -26,18 +27,21 @@ from crossdock.rules.sinks import DefinedBy, Definition, Kind, Mark, Sink
 from crossdock.rules.vocabulary import (
     APT_ARCH,
     ARCH_OPTION,
+    BRINGERS,
     BUILDERS,
     COMPILERS,
     FILE_TOOLS,
     FLAG,
     FLAG_VARIABLES,
     FOREIGN,
+    FOREIGN_PATH,
     INSTALLERS,
     KEY,
     MANAGERS,
     NOARCH,
     OUTPUT_OPTIONS,
     PACKAGE_FILE,
+    PATH_USERS,
     REMOVES,
     SELECTORS,
     SHELLS,
@@ -79,6 +83,8 @@ class _Collector:
     """Paths that a link gives an amd64 name, so that they exist everywhere."""
     siblings: dict[int, set[str]] = field(default_factory=dict)
     """For each stage the words that name arm64, without that name: amd64's counterparts of them are meant."""
+    brought: list[str] = field(default_factory=list)
+    """What downloads, COPY and mkdir wrote down so far, in small letters: paths by these names follow from it."""
 
     def run(self) -> Iterator[Sink]:
         self._define()
@@ -134,6 +140,7 @@ class _Collector:
 
     def _step(self, stage: StageTrace, step: Step) -> Iterator[Sink]:
         site = _Site(stage, step)
+        self.brought += (text.lower() for text in _brings(step))
         match step.instruction.keyword:
             case "FROM":
                 if stage.parent is None:
@@ -154,7 +161,9 @@ class _Collector:
             if made.name in PLATFORM_ARGUMENTS or made.name == "GOARCH" or amd64_tokens(made.name):
                 continue
             kind = _kind_of_variable(made)
-            if kind and not (site.builds and kind is Kind.LIBRARY_PATH):
+            if kind is None and "/" in made.value.render() and self._is_unexplained(made.value.render(), site):
+                kind = Kind.NAMED_PATH
+            if kind and not (site.builds and kind in {Kind.LIBRARY_PATH, Kind.NAMED_PATH}):
                 yield from self._sink(kind, ShellWord(made.value, made.origin), site, made.name)
 
     def _copy(self, site: _Site) -> Iterator[Sink]:
@@ -174,9 +183,9 @@ class _Collector:
             elif not TEXT_FILE.search(text):
                 yield from self._sink(Kind.OUTPUT, word, site, "COPY")
         into = step.destination
-        if into and not site.builds and not any(LIBRARY_PATH.search(word.text) for word in step.words):
-            if LIBRARY_PATH.search(into.text):
-                yield from self._sink(Kind.LIBRARY_PATH, into, site, "COPY")
+        sources_say_it = any(LIBRARY_PATH.search(word.text) for word in step.words)
+        if into and LIBRARY_PATH.search(into.text) and not sources_say_it and not site.builds:
+            yield from self._sink(Kind.LIBRARY_PATH, into, site, "COPY")
 
     def _command(self, command: Command, site: _Site) -> Iterator[Sink]:
         name = command.name
@@ -198,8 +207,12 @@ class _Collector:
             for word in command.arguments if not site.builds else ():
                 yield from self._sink(Kind.REPOSITORY, word, site)
             return
-        if LIBRARY_PATH.search(command.words[0].text) and not site.builds:
-            yield from self._sink(Kind.LIBRARY_PATH, command.words[0], site, name)
+        if not site.builds:
+            program = command.words[0]
+            if LIBRARY_PATH.search(program.text):
+                yield from self._sink(Kind.LIBRARY_PATH, program, site, name)
+            elif "/" in program.text and self._is_unexplained(program.text, site):
+                yield from self._sink(Kind.NAMED_PATH, program, site, name)
         if name == "ln":
             self._link(command)
         before = name
@@ -248,9 +261,27 @@ class _Collector:
         if LIBRARY_PATH.search(text):
             made_here = name == "ln" and word is command.words[-1]
             return None if name == "rm" or made_here or self._is_alias(text) else Kind.LIBRARY_PATH
-        if TRIPLE.search(text):
-            return Kind.TRIPLE if name not in FILE_TOOLS else None
-        return None
+        if TRIPLE.search(text) and name not in FILE_TOOLS:
+            return Kind.TRIPLE
+        is_path = name in PATH_USERS and not text.startswith("-")
+        return Kind.NAMED_PATH if is_path and self._is_unexplained(text, site) else None
+
+    def _is_unexplained(self, text: str, site: _Site) -> bool:
+        """Whether a path is named for amd64 though nothing in the file brought anything by that name. (What follows
+        from a download is wrong with it and right with it.) Says so once for each name."""
+        tokens = amd64_tokens(text)
+        if not tokens or FOREIGN_PATH.search(text):
+            return False
+        here = " ".join(_brings(site.step)).lower()
+        names = [text[_start_of_name(text, token.start) : token.end].lower() for token in tokens]
+        if all(
+            token.text.lower() in here or any(name in earlier for earlier in self.brought)
+            for token, name in zip(tokens, names, strict=True)
+        ):
+            return False
+        if site.command is not None:
+            self.brought.append(text.lower())
+        return True
 
     def _leaves(self, stage: StageTrace, command: Command) -> bool:
         """Whether a download in a stage of the build platform is copied, under its own name, into another stage."""
@@ -273,8 +304,8 @@ class _Collector:
     def _from_context(self, text: str, command: Command, stage: StageTrace) -> bool:
         """Whether a package file was neither downloaded nor copied by a step that is itself a sink."""
         name = text.rsplit("/", 1)[-1]
-        if "*" in name or not amd64_tokens(name):
-            return False
+        if not amd64_tokens(name):
+            return "*" in name and "/" in text and len(amd64_tokens(text)) > 0
         for other in stage.steps:
             if other.instruction.keyword in {"ADD", "COPY"} and any(
                 word.text.rsplit("/", 1)[-1] == name for word in other.words
@@ -335,7 +366,7 @@ class _Collector:
                     site.step,
                     command,
                     site.script,
-                    (command is None or command.certain) and len(options) == 1,
+                    (command is None or command.certain) and len(options) == 1 and not _is_guess(kind, text),
                     detail,
                 )
 
@@ -381,14 +412,19 @@ def _tokens(kind: Kind, text: str) -> Iterable[Token]:
             for token in amd64_tokens(match[0])
         )
     if kind is Kind.VARIABLE:
-        return amd64_tokens(text) if is_bare(text) else ()
+        return x86_tokens(text) if is_bare(text) else ()
     found = (
         x86_tokens(text) if kind in {Kind.DOWNLOAD, Kind.IMAGE, Kind.PACKAGE_FILE, Kind.GOARCH} else amd64_tokens(text)
     )
     if kind is Kind.DOWNLOAD and not found:
-        token = suffixless(text)
+        token = suffixless(text) or unnamed(text)
         return (token,) if token else ()
     return found
+
+
+def _is_guess(kind: Kind, text: str) -> bool:
+    """Whether no word of the text names amd64, and nobody has written down that it means amd64."""
+    return kind is Kind.DOWNLOAD and not x86_tokens(text) and suffixless(text) is None
 
 
 def _texts(stage: StageTrace) -> Iterator[str]:
@@ -399,6 +435,25 @@ def _texts(stage: StageTrace) -> Iterator[str]:
         for commands in (step.commands, *(run.trace.commands for run in step.scripts)):
             for command in commands:
                 yield from (word.text for word in command.words)
+
+
+def _brings(step: Step) -> Iterator[str]:
+    """What brings files under a name into the image: downloads, COPY, new folders, written files."""
+    if step.instruction.keyword in {"ADD", "COPY"}:
+        yield from (word.text for word in step.words)
+        if step.destination:
+            yield step.destination.text
+    for commands in (step.commands, *(run.trace.commands for run in step.scripts)):
+        for command in commands:
+            yield from (redirect.target.render() for redirect in command.redirects)
+            for word in command.arguments:
+                if command.name in BRINGERS or "://" in word.text:
+                    yield word.text
+
+
+def _start_of_name(text: str, at: int) -> int:
+    """Where the name begins that holds position ``at``: after a separator, or after what cannot be known."""
+    return max((match.end() for match in re.finditer(rf"[/:=,\s\"'*?{HOLE}]", text[:at])), default=0)
 
 
 def _length(span: Span) -> int:

@@ -33,7 +33,7 @@ _DIGEST = re.compile(
 )
 _ALGORITHMS = {32: "md5", 40: "sha1", 64: "sha256", 96: "sha384", 128: "sha512"}
 _ASKABLE = frozenset({Kind.LIBRARY_PATH, Kind.TRIPLE, Kind.REPOSITORY})
-_NO_FIX = frozenset({Kind.COMPILER_FLAG, Kind.FOREIGN})
+_NO_FIX = frozenset({Kind.COMPILER_FLAG, Kind.FOREIGN, Kind.NAMED_PATH})
 _MULTIARCH = re.compile(rb"x86_64-(?:unknown-)?linux-(?:gnu|musl)")
 
 
@@ -157,7 +157,8 @@ def _candidates(sink: Sink, marks: tuple[Mark, ...]) -> Iterator[dict[str, str]]
         elif sink.kind is Kind.TRIPLE and "x86_64" in word:
             options.append((word.replace("x86_64", "aarch64"),))
         elif sink.kind is Kind.LIBRARY_PATH:
-            options.append((_library_name(word),))
+            name = _library_name(word)
+            options.append((name,) if name != word else ())
         else:
             options.append(arm64_names(word)[:1])
     for number, combination in enumerate(product(*options)):

@@ -15,6 +15,7 @@ _AMD64 = re.compile(
     | (?<=linux) x64 (?![a-z0-9])
     | (?<![a-z0-9]) x64 (?=linux)
     | linux64 (?![0-9a-z])
+    | (?: linux | linux_[a-z]+ | x11 )\.64 (?![0-9a-z]|\.\d)
     | (?<![a-z0-9]) linux[-_]64 (?![0-9a-z]|\.\d)       # linux-64, but not version 64.0 for Linux
     | (?<![a-z0-9]) lin64 (?![0-9a-z])
     | (?<![a-z]) (?: em64t | intel64 )
@@ -52,8 +53,14 @@ TRIPLE = re.compile(
 )
 """GNU and Rust target triples of amd64 Linux."""
 
+_NO_ARCHITECTURE = re.compile(
+    r"[-_.](?P<linux>linux)(?:\.(?:zip|tar\.\w+|tgz|txz|tbz2?|run|bin|gz|bz2|xz))?$|(?<=/)(?P<library>[^/]+\.(?:so(?:\.\d+)*|AppImage))$",
+    re.IGNORECASE,
+)
+_ANY_ARCHITECTURE = re.compile(r"64|86|386|arm|aarch|/android/", re.IGNORECASE)
+
 _BARE = re.compile(
-    r"(?:linux[-_/]?)?(?:gnu[-_]|musl[-_])?(?:amd64|x86[-_]64|x64|64-?bit|linux64|64)(?:[-_](?:linux|gnu|musl))?",
+    r"(?:linux[-_/]?)?(?:gnu[-_]|musl[-_])?(?:amd64|x86[-_]64|x86|i[3-6]86|x64|64-?bit|linux64|64)(?:[-_](?:linux|gnu|musl))?",
     re.IGNORECASE,
 )
 
@@ -66,6 +73,7 @@ PAIRS: dict[str, tuple[str, ...]] = {
     "linux-64": ("linux-aarch64", "linux-arm64"),
     "64bit": ("ARM64", "arm64", "aarch64"),
     "64-bit": ("ARM64", "arm64"),
+    "linux": ("linux-arm64", "linux-aarch64", "linux_arm64"),
 }
 """What a project that calls amd64 so may call arm64, most usual first. Which one it is, is looked up, never assumed."""
 
@@ -121,6 +129,15 @@ def _other_system(text: str, token: Token) -> bool:
     return _OTHER_SYSTEM.search(last) is not None or re.search(r"/(?:darwin|windows|macos)/$", text[:start]) is not None
 
 
+def unnamed(url: str) -> Token | None:
+    """What makes a download a compiled file of no named architecture, which is amd64 then: its name ends in
+    ``-linux``, or it is a shared library or an AppImage. Android's tools are Java programs."""
+    path = url.partition("?")[0]
+    if _ANY_ARCHITECTURE.search(path):
+        return None
+    return next(spans(_NO_ARCHITECTURE, path), None)
+
+
 def names_arm64(text: str) -> bool:
     return _ARM64.search(text) is not None
 
@@ -131,13 +148,14 @@ def without_names(text: str) -> str:
 
 
 def is_bare(text: str) -> bool:
-    """Whether a value is nothing but the name of amd64: ``amd64``, ``linux-x86_64``, ``linux/amd64``."""
+    """Whether a value is nothing but the name of amd64 or of 32-bit x86: ``amd64``, ``linux-x86_64``, ``i386``."""
     return _BARE.fullmatch(text.strip()) is not None
 
 
 def arm64_names(token: str) -> tuple[str, ...]:
-    """What the token may be for arm64, in the token's own case, most usual first."""
-    names = PAIRS.get(token.lower(), ("arm64", "aarch64"))
+    """What the token may be for arm64, in the token's own case, most usual first; nothing for what is no
+    architecture's name."""
+    names = PAIRS.get(token.lower(), ("arm64", "aarch64") if x86_tokens(token) else ())
     if token.isupper() and not any(name.isupper() for name in names):
         return tuple(name.upper() for name in names)
     return names

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+from crossdock.read.shell_model import FETCHERS
+
 TEXT_TOOLS = frozenset(
     "echo printf sed grep egrep fgrep awk test [ true false : expr case cat tr cut wc sort uniq head tail read xargs "
     "basename dirname set unset shift return exit uname arch dpkg-architecture apk-print which type command date "
@@ -17,6 +19,14 @@ FILE_TOOLS = frozenset(
 )
 """Programs that handle files by name. A file that is named for amd64 was brought by something else: that is the
 sink."""
+PATH_USERS = frozenset(
+    "tar unzip mv cp ln cd install pushd source . rsync ldconfig chmod update-alternatives alternatives".split()
+)
+"""Programs that fail, or take a thing for amd64, when a path that is named for amd64 is not there."""
+BRINGERS = FETCHERS | frozenset("mkdir ln git svn hg dpkg rpm tee install".split())
+"""Programs that bring files or folders under the names they are told."""
+FOREIGN_PATH = re.compile(r"(?:amd64|x86[-_]64)[-_](?:elf|efi|w64|uefi|none)|mingw|android-\d|arch-x86", re.IGNORECASE)
+"""Paths of what is built for bare metal, firmware, Windows or phones, on any machine."""
 INSTALLERS = frozenset(
     "dpkg apt apt-get aptitude gdebi rpm yum dnf microdnf tdnf zypper apk pip pip3 pipx conda mamba pacman opkg".split()
 )
@@ -26,14 +36,16 @@ PACKAGE_FILE = re.compile(r"\.(?:deb|rpm|apk|whl|pkg\.tar\.\w+|conda)(?:[?#].*)?
 TEXT_FILE = re.compile(
     r"\.(?:txt|md|json|ya?ml|toml|conf|cfg|ini|list|patch|diff|xml|config|rules|service|asc|gpg|key)$"
 )
-KEY = re.compile(r"(?:(?:KEY|key|Key)[\w.-]*|\.(?:gpg|key|pub))$")
+KEY = re.compile(
+    r"(?:(?:KEY|key|Key)(?![\w.-]*\.(?:deb|rpm|apk|zip|tgz|gz|bz2|xz|zst|run|sh|AppImage)$)[\w.-]*|\.(?:gpg|key|pub))$"
+)
 """Files that are the same for every architecture, whatever the path they are offered under."""
 SELECTORS = frozenset("grep egrep fgrep jq awk gawk sed python python3 node perl".split())
 COMPILERS = re.compile(
     r"(?:.*-)?(?:gcc|g\+\+|cc|c\+\+|clang|clang\+\+|gfortran|nvcc|cmake|make|configure|Configure|config|meson|bear|ninja|scons|qmake|b2|bjam|cpp|ld)(?:-[\d.]+)?$"
 )
 FLAG = re.compile(
-    r"(?<![\w-])-m(?:64|32|sse[\w.]*|avx[\w.]*|mmx|3dnow|fpmath=(?:sse|387)\w*|popcnt|aes|pclmul|bmi2?|fma|f16c"
+    r"(?<![\w-])(?:-{1,2}enable)?-m(?:64|32|sse[\w.]*|avx[\w.]*|mmx|3dnow|fpmath=(?:sse|387)\w*|popcnt|aes|pclmul|bmi2?|fma|f16c"
     r"|(?:arch|tune|cpu)=(?:x86-64\S*|core\w*|nehalem|westmere|sandybridge|ivybridge|haswell|broadwell|skylake\S*"
     r"|icelake\S*|cascadelake|znver\d|k8|opteron\S*|athlon\S*|i[3-6]86|pentium\S*|atom|bonnell|silvermont|nocona|corei7\S*))(?![\w.])"
 )
