@@ -84,10 +84,11 @@ class _Collector:
     siblings: dict[int, set[str]] = field(default_factory=dict)
     """For each stage the words that name arm64, without that name: amd64's counterparts of them are meant."""
     brought: list[str] = field(default_factory=list)
-    """What downloads, COPY and mkdir wrote down so far, in small letters: paths by these names follow from it."""
+    """What downloads, COPY and mkdir write down, in small letters: paths by these names follow from it."""
 
     def run(self) -> Iterator[Sink]:
         self._define()
+        self.brought += (text.lower() for _, step in self.trace.steps for text in _brings(step))
         for stage in self.trace.stages:
             self.siblings[stage.stage.index] = {without_names(text) for text in _texts(stage) if names_arm64(text)}
         for sink in self._all():
@@ -140,7 +141,6 @@ class _Collector:
 
     def _step(self, stage: StageTrace, step: Step) -> Iterator[Sink]:
         site = _Site(stage, step)
-        self.brought += (text.lower() for text in _brings(step))
         match step.instruction.keyword:
             case "FROM":
                 if stage.parent is None:
@@ -257,7 +257,8 @@ class _Collector:
         if _is_foreign(name, before, text) and not any(other.text in REMOVES for other in command.arguments):
             return Kind.FOREIGN
         if name in INSTALLERS and PACKAGE_FILE.search(text):
-            return Kind.PACKAGE_FILE if self._from_context(text, command, site.stage) else None
+            is_open = self._is_unexplained(text, site) if "*" in text else self._from_context(text, command, site.stage)
+            return Kind.PACKAGE_FILE if is_open else None
         if LIBRARY_PATH.search(text):
             made_here = name == "ln" and word is command.words[-1]
             return None if name == "rm" or made_here or self._is_alias(text) else Kind.LIBRARY_PATH
@@ -305,7 +306,7 @@ class _Collector:
         """Whether a package file was neither downloaded nor copied by a step that is itself a sink."""
         name = text.rsplit("/", 1)[-1]
         if not amd64_tokens(name):
-            return "*" in name and "/" in text and len(amd64_tokens(text)) > 0
+            return False
         for other in stage.steps:
             if other.instruction.keyword in {"ADD", "COPY"} and any(
                 word.text.rsplit("/", 1)[-1] == name for word in other.words
@@ -443,6 +444,8 @@ def _brings(step: Step) -> Iterator[str]:
         yield from (word.text for word in step.words)
         if step.destination:
             yield step.destination.text
+    if step.instruction.keyword in {"ARG", "ENV"}:
+        yield from (text for made in step.assignments if "://" in (text := made.value.render()))
     for commands in (step.commands, *(run.trace.commands for run in step.scripts)):
         for command in commands:
             yield from (redirect.target.render() for redirect in command.redirects)
