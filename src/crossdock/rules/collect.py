@@ -30,6 +30,7 @@ from crossdock.rules.vocabulary import (
     BRINGERS,
     BUILDERS,
     COMPILERS,
+    FILE_READERS,
     FILE_TOOLS,
     FLAG,
     FLAG_VARIABLES,
@@ -193,6 +194,9 @@ class _Collector:
             kind = _kind_of_assignment(assigned, command)
             if kind and (kind is Kind.GOARCH or not site.builds):
                 yield from self._sink(kind, ShellWord(assigned.value, assigned.origin), site, name or assigned.name)
+        for redirect in command.redirects if not site.builds else ():
+            if redirect.operator in {"<", ">", ">>"} and LIBRARY_PATH.search(redirect.target.render()):
+                yield from self._sink(Kind.LIBRARY_PATH, ShellWord(redirect.target, redirect.origin), site, name)
         if not command.words:
             return
         if _is_opaque(command):
@@ -240,9 +244,11 @@ class _Collector:
         is_url = "://" in text
         if name in SELECTORS and command.stdin is not None and comes_from_network(command.stdin):
             inverted = re.fullmatch(r"-\w*v\w*", before) is not None
-            return None if site.builds or inverted or text.startswith("s") else Kind.DOWNLOAD
+            replaces = name == "sed" and re.match(r"s\W", text)
+            return None if site.builds or inverted or replaces else Kind.DOWNLOAD
         if name in TEXT_TOOLS:
-            return None
+            is_file = re.match(r"\.?/(?:usr|lib|opt|etc)/", text) and name in FILE_READERS and not site.builds
+            return Kind.LIBRARY_PATH if is_file and LIBRARY_PATH.search(text) else None
         if is_url:
             if site.builds and not self._leaves(site.stage, command):
                 return None
@@ -340,8 +346,10 @@ class _Collector:
         for word in words if not site.builds else ():
             if APT_ARCH.search(word.text) or (is_source and amd64_tokens(word.text)):
                 yield from self._sink(Kind.REPOSITORY, word, site)
-            elif any(not target.startswith("/dev/") for target in targets) and LIBRARY_PATH.search(word.text):
-                yield from self._sink(Kind.LIBRARY_PATH, word, site)
+            elif any(not target.startswith("/dev/") for target in targets):
+                for kind, pattern in ((Kind.LIBRARY_PATH, LIBRARY_PATH), (Kind.COMPILER_FLAG, FLAG)):
+                    if pattern.search(word.text):
+                        yield from self._sink(kind, word, site)
 
     def _sink(self, kind: Kind, word: ShellWord, site: _Site, detail: str = "") -> Iterator[Sink]:
         stage, command = site.stage, site.command

@@ -11,10 +11,10 @@ _AMD64 = re.compile(
       (?<![a-z]) (?: amd[-_]?64 (?!gpu) )                # amd64, also after digits: linux2amd64
     | (?<=linux) amd64
     | x86[-_]?64                                        # x86_64, x86-64, x8664, also after letters: linux26x86_64
-    | (?<![a-z0-9]) x64 (?![a-z0-9])
+    | (?: (?<![a-z0-9]) | (?<=x86) ) x64 (?![a-z0-9])
     | (?<=linux) x64 (?![a-z0-9])
     | (?<![a-z0-9]) x64 (?=linux)
-    | linux64 (?![0-9a-z])
+    | linux64 (?![0-9])
     | (?: linux | linux_[a-z]+ | x11 )\.64 (?![0-9a-z]|\.\d)
     | (?<![a-z0-9]) linux[-_]64 (?![0-9a-z]|\.\d)       # linux-64, but not version 64.0 for Linux
     | (?<![a-z0-9]) lin64 (?![0-9a-z])
@@ -43,7 +43,7 @@ _TOOLS_FOR_AMD64 = re.compile(
 LIBRARY_PATH = re.compile(
     r"(?:x86_64|i[3-6]86)-linux-(?:gnu|musl)(?!-)|ld-linux-x86-64|(?:ld-|libc\.)musl-x86_64"
     r"|/jvm/[^\s:/]*(?P<jvm>amd64|x86_64|i386)|lib/(?P<lib>amd64)\b"
-    r"|cpython-\d+-x86_64|openjdk-(?P<openjdk>amd64)|(?<=/usr/lib/)x86_64\b(?!-linux)"
+    r"|cpython-\d+-x86_64|openjdk-(?P<openjdk>amd64|i386)|(?<=/usr/lib/)x86_64\b(?!-linux)"
     r"|(?<=/bin/)x86_64-linux\b(?!-)|(?<=arch/)x86(?:_64)?(?=/boot)|(?<![\w.-])/(?:usr/)?lib32\b",
     re.IGNORECASE,
 )

@@ -12,6 +12,8 @@ TEXT_TOOLS = frozenset(
     "git-config help history".split()
 )
 """Programs whose words are text to them, not files."""
+FILE_READERS = frozenset("sed awk grep egrep cat head tail cut tr".split())
+"""Text tools that also take the names of files."""
 FILE_TOOLS = frozenset(
     "tar unzip mv cp ln rm chmod chown mkdir cd ls install gunzip gzip xz unxz bunzip2 zcat file strip upx ar bsdtar "
     "sha256sum sha512sum sha1sum md5sum shasum gpg gpgv pushd popd find touch stat du test jar 7z 7za rmdir source . "
@@ -30,7 +32,10 @@ FOREIGN_PATH = re.compile(r"(?:amd64|x86[-_]64)[-_](?:elf|efi|w64|uefi|none)|min
 INSTALLERS = frozenset(
     "dpkg apt apt-get aptitude gdebi rpm yum dnf microdnf tdnf zypper apk pip pip3 pipx conda mamba pacman opkg".split()
 )
-MANAGERS = frozenset("apt apt-get aptitude yum dnf microdnf tdnf zypper apk".split())
+MANAGERS = frozenset(
+    "apt apt-get aptitude yum dnf microdnf tdnf zypper apk pacman conda mamba micromamba "
+    "install_packages install-packages clean-install apt-install apk-install".split()
+)
 """Installers that take the names of packages."""
 PACKAGE_FILE = re.compile(r"\.(?:deb|rpm|apk|whl|pkg\.tar\.\w+|conda)(?:[?#].*)?$")
 TEXT_FILE = re.compile(
@@ -53,8 +58,8 @@ FLAG_VARIABLES = re.compile(
     r"(?:.*_)?(?:CC|CXX|CFLAGS|CXXFLAGS|CPPFLAGS|LDFLAGS|FFLAGS|GOAMD64|CGO_CFLAGS|CGO_CXXFLAGS|NVCC_FLAGS|COPT|RUSTFLAGS)"
 )
 FOREIGN = re.compile(
-    r"(?:^|(?<=[\w.+-]):)(?:i386|amd64)$|^(?:lib32\w[\w.+-]*|lib[nx]?32gcc\S*|gcc(?:-\d+)?-multilib|g\+\+(?:-\d+)?-multilib"
-    r"|libc6-i386|libc6-dev-i386|ia32-libs\S*|[\w.+-]+\.(?:i[36]86|x86_64)|wine32\S*|(?!crossbuild-)[a-z][\w.+-]*-amd64(?!-cross)(?:-\w+)*)(?:=\S+)?$"
+    r"(?:^|(?<=[\w.+-]):)(?:i386|amd64)$|^(?:lib32[\w.+-]+|lib[nx]?32gcc\S*|gcc(?:-[\d.]+)?-multilib|g\+\+(?:-[\d.]+)?-multilib"
+    r"|libc6-i386|libc6-dev-i386|ia32-libs\S*|[\w.+-]+\.(?:i[36]86|x86_64)|wine32\S*|\w+_linux-64|(?!crossbuild-)[a-z][\w.+-]*-amd64(?!-cross)(?:-\w+)*)(?:=\S+)?$"
 )
 REMOVES = frozenset("remove purge erase autoremove".split())
 """What package managers are told to take a package away."""
