@@ -234,7 +234,8 @@ class _Collector:
         """Variables of ARG and ENV that a program reads from its environment without anyone seeing how."""
         for name in sorted(command.exported):
             value = command.scope.get(name, Value())
-            if name not in PLATFORM_ARGUMENTS and is_bare(value.render()) and any(f.origin for f in value):
+            says_it = is_bare(value.render()) or name == "GOARCH"
+            if name not in PLATFORM_ARGUMENTS and says_it and any(f.origin for f in value):
                 kind = Kind.GOARCH if name == "GOARCH" else Kind.VARIABLE
                 yield from self._sink(kind, ShellWord(value, command.origin), site, command.name)
 
