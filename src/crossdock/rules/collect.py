@@ -184,8 +184,7 @@ class _Collector:
             elif not TEXT_FILE.search(text):
                 yield from self._sink(Kind.OUTPUT, word, site, "COPY")
         into = step.destination
-        sources_say_it = any(LIBRARY_PATH.search(word.text) for word in step.words)
-        if into and LIBRARY_PATH.search(into.text) and not sources_say_it and not site.builds:
+        if into and LIBRARY_PATH.search(into.text) and not site.builds:
             yield from self._sink(Kind.LIBRARY_PATH, into, site, "COPY")
 
     def _command(self, command: Command, site: _Site) -> Iterator[Sink]:
@@ -245,7 +244,8 @@ class _Collector:
         is_url = "://" in text
         if name in SELECTORS and command.stdin is not None and comes_from_network(command.stdin):
             inverted = re.fullmatch(r"-\w*v\w*", before) is not None
-            replaces = name == "sed" and re.match(r"s\W", text)
+            is_quiet = any(re.fullmatch(r"-[nrEe]*n[nrEe]*|--quiet|--silent", word.text) for word in command.arguments)
+            replaces = name == "sed" and not is_quiet and re.match(r"s\W", text)
             return None if site.builds or inverted or replaces else Kind.DOWNLOAD
         if name in TEXT_TOOLS:
             is_file = re.match(r"\.?/(?:usr|lib|opt|etc)/", text) and name in FILE_READERS and not site.builds
@@ -280,7 +280,7 @@ class _Collector:
         tokens = amd64_tokens(text)
         if not tokens or FOREIGN_PATH.search(text):
             return False
-        here = " ".join(_brings(site.step)).lower()
+        here = " ".join(_downloads(site.step)).lower()
         names = [text[_start_of_name(text, token.start) : token.end].lower() for token in tokens]
         if all(
             token.text.lower() in here or any(name in earlier for earlier in self.brought)
@@ -461,6 +461,15 @@ def _brings(step: Step) -> Iterator[str]:
             for word in command.arguments:
                 if command.name in BRINGERS or "://" in word.text:
                     yield word.text
+
+
+def _downloads(step: Step) -> Iterator[str]:
+    """What the downloads of a step say."""
+    if step.instruction.keyword == "ADD":
+        yield from (word.text for word in step.words if "://" in word.text)
+    for commands in (step.commands, *(run.trace.commands for run in step.scripts)):
+        for command in commands:
+            yield from (word.text for word in command.arguments if command.name in FETCHERS or "://" in word.text)
 
 
 def _start_of_name(text: str, at: int) -> int:

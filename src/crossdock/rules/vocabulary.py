@@ -22,7 +22,8 @@ FILE_TOOLS = frozenset(
 """Programs that handle files by name. A file that is named for amd64 was brought by something else: that is the
 sink."""
 PATH_USERS = frozenset(
-    "tar unzip mv cp ln cd install pushd source . rsync ldconfig chmod update-alternatives alternatives".split()
+    "tar unzip mv cp ln cd install pushd source . rsync ldconfig chmod update-alternatives alternatives "
+    "conda-lock conda mamba micromamba pip pip3".split()
 )
 """Programs that fail, or take a thing for amd64, when a path that is named for amd64 is not there."""
 BRINGERS = FETCHERS | frozenset("mkdir ln git svn hg dpkg rpm tee install".split())

@@ -28,6 +28,7 @@ FOUND = [
     # What a server lists is searched for the amd64 file.
     "RUN curl -s https://example.com/list | awk '{print $2}' | grep ⟦amd64⟧ | xargs curl -O",
     "RUN curl -s https://example.com/list | cut -d: -f2 | grep s6-⟦amd64⟧.tgz | xargs curl -O",
+    "RUN curl -s https://example.com/list | sed -n 's/.*id=\"\\(.*\\)\".*el7\\.⟦x86_64⟧\\.rpm.*/\\1/p' > id",
     # Package sources and packages.
     "RUN echo 'baseurl=https://example.com/el8-⟦x86_64⟧' >> /etc/yum.repos.d/example.repo",
     "RUN dnf install -y ⟦zlib.x86_64⟧",
@@ -44,6 +45,12 @@ FOUND = [
     "RUN curl -L https://example.com/suite.tgz | tar xz && cp suite/bin/Linux_⟦x86_64⟧/tool /usr/bin/",
     "COPY . /src\nRUN make && mv out/lx-⟦amd64⟧/tool /usr/bin/",
     'CMD ["/srv/server.⟦x86_64⟧", "--port", "80"]',
+    "COPY --from=1 /usr/lib/⟦x86_64-linux-gnu⟧/libz.so.1 \\\n    /usr/lib/⟦x86_64-linux-gnu⟧/",
+    "RUN mkdir -p amd64 && tar -C amd64 -xjf additions-⟦amd64⟧.tar.bz2",
+    "COPY . .\nRUN conda-lock install environments/production-⟦linux-64⟧.lock",
+    # Defaults.
+    "ARG ARCH\nADD https://example.com/tool-${ARCH:-⟦amd64⟧} /usr/bin/tool",
+    "ARG ARCH\nRUN curl -LO https://example.com/tool-${ARCH:-⟦amd64⟧}",
     # Flags.
     'RUN CC="cc ⟦-mavx2⟧" pip install --force-reinstall pillow-simd',
     "RUN ./configure ⟦--enable-m64⟧-build",
