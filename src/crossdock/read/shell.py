@@ -632,7 +632,8 @@ class _Walker(WordReader):
                 status = self._string(arguments[number + 1].value, inner)
                 state.stdout, state.files = inner.stdout, inner.files
                 return False if inner.ended else status
-            if not word.text.startswith("-"):
+            is_option_of = number > 0 and arguments[number - 1].text in {"-o", "+o", "-O", "+O"}
+            if not word.text.startswith(("-", "+")) and not is_option_of:
                 break
         else:
             if command.stdin is not None and any(r.operator in {"<<", "<<-", "<<<"} for r in command.redirects):

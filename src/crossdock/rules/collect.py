@@ -39,6 +39,7 @@ from crossdock.rules.vocabulary import (
     INSTALLERS,
     KEY,
     MANAGERS,
+    NAMED_FOLDER,
     NOARCH,
     OUTPUT_OPTIONS,
     PACKAGE_FILE,
@@ -47,6 +48,7 @@ from crossdock.rules.vocabulary import (
     SELECTORS,
     SHELLS,
     SOURCE_ARCH,
+    SOURCE_LINE,
     TASK_RUNNERS,
     TEXT_FILE,
     TEXT_OPTIONS,
@@ -92,16 +94,20 @@ class _Collector:
         self.brought += (text.lower() for _, step in self.trace.steps for text in _brings(step))
         for stage in self.trace.stages:
             self.siblings[stage.stage.index] = {without_names(text) for text in _texts(stage) if names_arm64(text)}
-        for sink in self._all():
+        for sink in (*self._all(), *self._kept()):
             is_variable = sink.instruction.keyword in {"ARG", "ENV"} and sink.kind is Kind.DOWNLOAD
             if not is_variable or not self._is_expanded(sink):
                 yield sink
 
     def _is_expanded(self, sink: Sink) -> bool:
         """Whether a variable that holds a URL is used where everyone can see it; if so, that use is the sink."""
-        texts = [self.trace.dockerfile.source.data[sink.origin.span.end :]]
+        return self._is_read_here(sink.detail, sink.origin)
+
+    def _is_read_here(self, name: str, origin: Origin) -> bool:
+        """Whether the text below ``origin``, or a script that is run, expands the variable."""
+        texts = [self.trace.dockerfile.source.data[origin.span.end :]]
         texts += [run.source.data for _, step in self.trace.steps for run in step.scripts]
-        pattern = re.compile(rb"\$\{?" + re.escape(sink.detail.encode()) + rb"\b")
+        pattern = re.compile(rb"\$\{?" + re.escape(name.encode()) + rb"\b")
         return any(pattern.search(text) for text in texts)
 
     def _all(self) -> Iterator[Sink]:
@@ -110,6 +116,18 @@ class _Collector:
                 continue
             for step in stage.steps:
                 yield from self._step(stage, step)
+
+    def _kept(self) -> Iterator[Sink]:
+        """ENV that says amd64 to whatever runs in the container. (The same found by its use says more: it comes
+        first.)"""
+        stage = self.trace.stages[-1] if self.trace.stages else None
+        while stage is not None and not stage.amd64_only and stage.role is Role.TARGET:
+            for step in stage.steps:
+                for made in step.assignments if step.instruction.keyword == "ENV" else ():
+                    if made.name not in PLATFORM_ARGUMENTS and not amd64_tokens(made.name):
+                        kind = Kind.GOARCH if made.name == "GOARCH" else Kind.VARIABLE
+                        yield from self._sink(kind, ShellWord(made.value, made.origin), _Site(stage, step), made.name)
+            stage = self.trace.stages[stage.parent] if stage.parent is not None else None
 
     # Definitions
 
@@ -237,6 +255,11 @@ class _Collector:
             if name not in PLATFORM_ARGUMENTS and says_it and any(f.origin for f in value):
                 kind = Kind.GOARCH if name == "GOARCH" else Kind.VARIABLE
                 yield from self._sink(kind, ShellWord(value, command.origin), site, command.name)
+        for made in site.step.shell.assignments if site.step.shell and site.script is None else ():
+            # A URL that is exported and never expanded here was written for the program to read.
+            is_read = made.name in command.exported and command.variable(made.name) == made.value
+            if is_read and "://" in made.value.render() and not self._is_read_here(made.name, made.origin):
+                yield from self._sink(Kind.DOWNLOAD, ShellWord(made.value, made.origin), site, made.name)
 
     def _kind_of_word(self, word: ShellWord, before: str, command: Command, site: _Site) -> Kind | None:
         """What a program does with one of its words. On the build platform only what is made for the target counts."""
@@ -344,13 +367,17 @@ class _Collector:
             if not words and command.stdin is not None and command.name == "tee":
                 words = [ShellWord(command.stdin, command.origin)]
         is_source = any("sources.list" in target or "yum.repos.d" in target or "/apt/" in target for target in targets)
+        into_file = any(not target.startswith("/dev/") for target in targets)
         for word in words if not site.builds else ():
-            if APT_ARCH.search(word.text) or (is_source and amd64_tokens(word.text)):
+            text = word.text
+            if APT_ARCH.search(text) or ((is_source or SOURCE_LINE.match(text)) and amd64_tokens(text)):
                 yield from self._sink(Kind.REPOSITORY, word, site)
-            elif any(not target.startswith("/dev/") for target in targets):
-                for kind, pattern in ((Kind.LIBRARY_PATH, LIBRARY_PATH), (Kind.COMPILER_FLAG, FLAG)):
-                    if pattern.search(word.text):
-                        yield from self._sink(kind, word, site)
+            elif into_file and LIBRARY_PATH.search(text):
+                yield from self._sink(Kind.LIBRARY_PATH, word, site)
+            elif into_file and FLAG.search(text):
+                yield from self._sink(Kind.COMPILER_FLAG, word, site)
+            elif into_file and NAMED_FOLDER.search(text) and self._is_unexplained(text, site):
+                yield from self._sink(Kind.NAMED_PATH, word, site)
 
     def _sink(self, kind: Kind, word: ShellWord, site: _Site, detail: str = "") -> Iterator[Sink]:
         stage, command = site.stage, site.command
@@ -458,7 +485,8 @@ def _brings(step: Step) -> Iterator[str]:
     for commands in (step.commands, *(run.trace.commands for run in step.scripts)):
         for command in commands:
             yield from (redirect.target.render() for redirect in command.redirects)
-            for word in command.arguments:
+            made = command.arguments[-1:] if command.name in {"ln", "install"} else command.arguments
+            for word in made:
                 if command.name in BRINGERS or "://" in word.text:
                     yield word.text
 
@@ -540,6 +568,7 @@ def _is_opaque(command: Command) -> bool:
         return False
     return (
         command.name in BUILDERS
+        or HOLE in first
         or first.startswith(("./", "../"))
         or ("/" in first and not re.match(r"/(?:usr/)?s?bin/", first))
         or command.name.endswith((".sh", ".py"))

@@ -60,7 +60,7 @@ _NO_ARCHITECTURE = re.compile(
 _ANY_ARCHITECTURE = re.compile(r"64|86|386|arm|aarch|/android/", re.IGNORECASE)
 
 _BARE = re.compile(
-    r"(?:linux[-_/]?)?(?:gnu[-_]|musl[-_])?(?:amd64|x86[-_]64|x86|i[3-6]86|x64|64-?bit|linux64|64)(?:[-_](?:linux|gnu|musl))?",
+    r"(?:(?:os\.)?linux[-_/.]?)?(?:gnu[-_]|musl[-_])?(?:amd64|x86[-_]64|x86|i[3-6]86|x64|64-?bit|linux64|64)(?:[-_](?:linux|gnu|musl))?",
     re.IGNORECASE,
 )
 

@@ -28,6 +28,8 @@ PATH_USERS = frozenset(
 """Programs that fail, or take a thing for amd64, when a path that is named for amd64 is not there."""
 BRINGERS = FETCHERS | frozenset("mkdir ln git svn hg dpkg rpm tee install".split())
 """Programs that bring files or folders under the names they are told."""
+NAMED_FOLDER = re.compile(r"/[\w.-]*64[\w.-]*(?=[/:\s'\"]|$)")
+"""A folder of a path with something that may be an architecture's name; more than words that happen to be written."""
 FOREIGN_PATH = re.compile(r"(?:amd64|x86[-_]64)[-_](?:elf|efi|w64|uefi|none)|mingw|android-\d|arch-x86", re.IGNORECASE)
 """Paths of what is built for bare metal, firmware, Windows or phones, on any machine."""
 INSTALLERS = frozenset(
@@ -59,7 +61,7 @@ FLAG_VARIABLES = re.compile(
     r"(?:.*_)?(?:CC|CXX|CFLAGS|CXXFLAGS|CPPFLAGS|LDFLAGS|FFLAGS|GOAMD64|CGO_CFLAGS|CGO_CXXFLAGS|NVCC_FLAGS|COPT|RUSTFLAGS)"
 )
 FOREIGN = re.compile(
-    r"(?:^|(?<=[\w.+-]):)(?:i386|amd64)$|^(?:lib32[\w.+-]+|lib[nx]?32gcc\S*|gcc(?:-[\d.]+)?-multilib|g\+\+(?:-[\d.]+)?-multilib"
+    r"(?:^|(?<=[\w.+-]):)(?:i386|amd64)(?:=\S+)?$|^(?:lib32[\w.+-]+|lib[nx]?32gcc\S*|gcc(?:-[\d.]+)?-multilib|g\+\+(?:-[\d.]+)?-multilib"
     r"|libc6-i386|libc6-dev-i386|ia32-libs\S*|[\w.+-]+\.(?:i[36]86|x86_64)|wine32\S*|\w+_linux-64|(?!crossbuild-)[a-z][\w.+-]*-amd64(?!-cross)(?:-\w+)*)(?:=\S+)?$"
 )
 REMOVES = frozenset("remove purge erase autoremove".split())
@@ -67,7 +69,9 @@ REMOVES = frozenset("remove purge erase autoremove".split())
 NOARCH = re.compile(r"[._-]noarch\.rpm$|\.src\.rpm$")
 """Package files that say themselves that they are for every architecture, whatever folder they are offered in."""
 APT_ARCH = re.compile(r"\[[^\]]*arch=[^\]]*?\]|^Architectures:.*$", re.MULTILINE)
-SOURCE_ARCH = re.compile(rf"{APT_ARCH.pattern}|(?:https?|ftp)://\S+", re.MULTILINE)
+SOURCE_LINE = re.compile(r"\s*(?:deb(?:-src)?\s|baseurl\s*=)")
+"""How the lines of apt's and yum's sources begin."""
+SOURCE_ARCH = re.compile(rf"{APT_ARCH.pattern}|(?:https?|ftp)://\S+|\S*/binary-\S+", re.MULTILINE)
 """Where a package source says for which architecture it is: the restriction, and the address."""
 ARCH_OPTION = re.compile(
     r"(?:^|.*[-/_.:])(?:arch|platform|target|architecture|runtime|rid|cpu|os-?arch|goarch|abi|machine)[-_]?\w*$",

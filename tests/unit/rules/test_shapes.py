@@ -36,6 +36,14 @@ FOUND = [
     "RUN install_packages ⟦linux-image-amd64⟧",
     "RUN apt-get install -y ⟦g++-4.8-multilib⟧",
     "RUN pacman -S --noconfirm ⟦lib32-zlib⟧",
+    "RUN echo 'deb https://example.com/apt/ dists/stable/main/binary-⟦amd64⟧/' > /etc/apt/sources.list.d/e.list",
+    "RUN { echo '[e]'; echo 'baseurl=https://example.com/el7/⟦x86_64⟧/'; } > /etc/yum.repos.d/e.repo",
+    "RUN apt-get install -y ⟦zlib1g:i386=1.2.11⟧",
+    # Variables.
+    'ENV ARCH=⟦amd64⟧\nCMD ["/init.sh"]',
+    "RUN export DIST=https://example.com/go-⟦amd64⟧.tgz && ./bootstrap",
+    "RUN bash -o pipefail -c 'curl -L https://example.com/go-⟦amd64⟧.tgz | tar xz'",
+    "RUN meteor build --architecture os.linux.⟦x86_64⟧",
     # Paths.
     "RUN sed -i 's/a/b/' /usr/lib/jvm/java-8-openjdk-⟦amd64⟧/jre/lib/security/java.security",
     "RUN echo /usr/local/lib > /usr/lib/⟦x86_64-linux-gnu⟧/local.conf",
@@ -45,7 +53,10 @@ FOUND = [
     "RUN curl -L https://example.com/suite.tgz | tar xz && cp suite/bin/Linux_⟦x86_64⟧/tool /usr/bin/",
     "COPY . /src\nRUN make && mv out/lx-⟦amd64⟧/tool /usr/bin/",
     'CMD ["/srv/server.⟦x86_64⟧", "--port", "80"]',
-    "COPY --from=1 /usr/lib/⟦x86_64-linux-gnu⟧/libz.so.1 \\\n    /usr/lib/⟦x86_64-linux-gnu⟧/",
+    "COPY --from=debian /usr/lib/⟦x86_64-linux-gnu⟧/libz.so.1 \\\n    /usr/lib/⟦x86_64-linux-gnu⟧/",
+    "RUN ln -s /tools/bin/Linux_⟦x86_64⟧/* /usr/local/bin",
+    "RUN echo /opt/lib/⟦Linux64⟧ >> /etc/ld.so.conf",
+    "RUN echo 'export PATH=$PATH:/opt/⟦x86_64⟧-unknown-linux-gnu/bin' >> /root/.bashrc",
     "RUN mkdir -p amd64 && tar -C amd64 -xjf additions-⟦amd64⟧.tar.bz2",
     "COPY . .\nRUN conda-lock install environments/production-⟦linux-64⟧.lock",
     # Defaults.
