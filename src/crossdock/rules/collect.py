@@ -388,6 +388,9 @@ class _Collector:
         path = texts[0].split("?")[0]
         if kind in {Kind.DOWNLOAD, Kind.PACKAGE_FILE} and (KEY.search(path) or NOARCH.search(path)):
             return
+        if _is_guess(kind, texts[0]) and _builds(site.step):
+            # What is compiled here came as source.
+            return
         if len(texts) > 1 and any(names_arm64(text) and not _tokens(kind, text) for text in texts):
             return
         for option, text in zip(options, texts, strict=True):
@@ -449,7 +452,7 @@ def _tokens(kind: Kind, text: str) -> Iterable[Token]:
             for token in amd64_tokens(match[0])
         )
     if kind is Kind.VARIABLE:
-        return x86_tokens(text) if is_bare(text) else ()
+        return amd64_tokens(text) if is_bare(text) else ()
     found = (
         x86_tokens(text) if kind in {Kind.DOWNLOAD, Kind.IMAGE, Kind.PACKAGE_FILE, Kind.GOARCH} else amd64_tokens(text)
     )
@@ -457,6 +460,11 @@ def _tokens(kind: Kind, text: str) -> Iterable[Token]:
         token = suffixless(text) or unnamed(text)
         return (token,) if token else ()
     return found
+
+
+def _builds(step: Step) -> bool:
+    """Whether a RUN compiles something."""
+    return any(COMPILERS.fullmatch(command.name) for command in step.commands)
 
 
 def _is_guess(kind: Kind, text: str) -> bool:

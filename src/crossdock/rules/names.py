@@ -41,23 +41,24 @@ _TOOLS_FOR_AMD64 = re.compile(
 """Programs that run on any architecture and deal with amd64."""
 
 LIBRARY_PATH = re.compile(
-    r"(?:x86_64|i[3-6]86)-linux-(?:gnu|musl)(?!-)|ld-linux-x86-64|(?:ld-|libc\.)musl-x86_64"
+    r"x86_64-linux-(?:gnu|musl)(?!-)|(?<=/lib/)i386-linux-gnu|ld-linux-x86-64|(?:ld-|libc\.)musl-x86_64"
     r"|/jvm/[^\s:/]*(?P<jvm>amd64|x86_64|i386)|lib/(?P<lib>amd64)\b"
     r"|cpython-\d+-x86_64|openjdk-(?P<openjdk>amd64|i386)|(?<=/usr/lib/)x86_64\b(?!-linux)"
     r"|(?<=/bin/)x86_64-linux\b(?!-)|(?<=arch/)x86(?:_64)?(?=/boot)|(?<![\w.-])/(?:usr/)?lib32\b",
     re.IGNORECASE,
 )
 """Multiarch directories, dynamic loaders and folders of JVMs, TeX Live and kernel builds, named for amd64."""
-TRIPLE = re.compile(
-    r"(?:x86_64|i[3-6]86)-(?:unknown|pc|alpine|redhat|suse|apple|w64)?-?linux-(?:gnu|musl)(?:x32)?", re.IGNORECASE
-)
+TRIPLE = re.compile(r"x86_64-(?:unknown|pc|alpine|redhat|suse|apple|w64)?-?linux-(?:gnu|musl)(?:x32)?", re.IGNORECASE)
 """GNU and Rust target triples of amd64 Linux."""
 
 _NO_ARCHITECTURE = re.compile(
     r"[-_.](?P<linux>linux)(?:\.(?:zip|tar\.\w+|tgz|txz|tbz2?|run|bin|gz|bz2|xz))?$|(?<=/)(?P<library>[^/]+\.(?:so(?:\.\d+)*|AppImage))$",
     re.IGNORECASE,
 )
-_ANY_ARCHITECTURE = re.compile(r"64|86|386|arm|aarch|/android/", re.IGNORECASE)
+_ANY_ARCHITECTURE = re.compile(
+    r"(?<![a-z])(?:arm(?:64|hf|el|v\d)?(?![a-z]|-(?:none|linux|eabi|embedded))|aarch)|ppc|s390|riscv|loong|/android/",
+    re.IGNORECASE,
+)
 
 _BARE = re.compile(
     r"(?:(?:os\.)?linux[-_/.]?)?(?:gnu[-_]|musl[-_])?(?:amd64|x86[-_]64|x86|i[3-6]86|x64|64-?bit|linux64|64)(?:[-_](?:linux|gnu|musl))?",
@@ -133,7 +134,7 @@ def unnamed(url: str) -> Token | None:
     """What makes a download a compiled file of no named architecture, which is amd64 then: its name ends in
     ``-linux``, or it is a shared library or an AppImage. Android's tools are Java programs."""
     path = url.partition("?")[0]
-    if _ANY_ARCHITECTURE.search(path):
+    if _ANY_ARCHITECTURE.search(path) or x86_tokens(path):
         return None
     return next(spans(_NO_ARCHITECTURE, path), None)
 

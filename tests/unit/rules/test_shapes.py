@@ -25,6 +25,7 @@ FOUND = [
     "RUN curl -Lo /usr/bin/tool https://example.com/v2/tool-⟦linux⟧",
     "ADD https://example.com/⟦Tool.AppImage⟧ /opt/",
     "RUN curl -LO https://github.com/sgerrand/alpine-pkg-glibc/releases/download/2.29-r0/⟦glibc-2.29-r0.apk⟧",
+    "RUN curl -LO https://example.com/gcc-arm-none-eabi-5_4-⟦linux⟧.tar.bz2",
     # What a server lists is searched for the amd64 file.
     "RUN curl -s https://example.com/list | awk '{print $2}' | grep ⟦amd64⟧ | xargs curl -O",
     "RUN curl -s https://example.com/list | cut -d: -f2 | grep s6-⟦amd64⟧.tgz | xargs curl -O",
@@ -42,6 +43,7 @@ FOUND = [
     # Variables.
     'ENV ARCH=⟦amd64⟧\nCMD ["/init.sh"]',
     "RUN export DIST=https://example.com/go-⟦amd64⟧.tgz && ./bootstrap",
+    'SHELL ["scl", "enable", "devtoolset-7"]\nRUN curl -LO https://example.com/tool-⟦amd64⟧',
     "RUN bash -o pipefail -c 'curl -L https://example.com/go-⟦amd64⟧.tgz | tar xz'",
     "RUN meteor build --architecture os.linux.⟦x86_64⟧",
     # Paths.
@@ -81,6 +83,8 @@ CLEAN = [
     "LABEL architecture=x86_64",
     "ENV PATH=/opt/cross/x86_64-elf/bin:$PATH",
     'CMD ["/sbin/tini", "--", "server"]',
+    "RUN curl -LO https://example.com/fmt_3.1_linux.tar.gz && tar xf fmt_3.1_linux.tar.gz && cd fmt && make install",
+    "RUN TARGET=i586-linux-musl /build-toolchain.sh\nENV SYSROOT=/usr/local/i586-linux-musl",
 ]
 
 
