@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 
 from crossdock.errors import InputError
 from crossdock.read.model import LogicalText, Word
+from crossdock.read.pieces import either
 from crossdock.read.values import Fragment, Origin, Value
 from crossdock.read.words import BLANKS, quoted_words
 from crossdock.source import Span
@@ -193,7 +194,11 @@ class _Expansion:
         there = None if value is None else self._get(name)
         if there is not None and colon and not any(fragment.text for fragment in there):
             if not there.known:
-                return there if modifier == "?" else Value((Fragment(None, variable=name),))
+                unknown = Value((Fragment(None, variable=name),))
+                if modifier == "-":
+                    # Built without build arguments, an ARG that has no default is empty.
+                    return either((word, unknown))
+                return there if modifier == "?" else unknown
             there = None
         if modifier == "-":
             return word if there is None else there

@@ -599,10 +599,10 @@ class _Walker(WordReader):
                     path = resolve(state.directory, word.value).render()
                     state.files = {**state.files, path: command.stdin}
         told = output(values, command.stdin, self.machine.runs_on, self.machine.target)
-        if command.stdin is not None and comes_from_network(command.stdin):
-            # A filter cuts a part out of what was fetched; which part cannot be known.
-            if told is None or (command.name in _FILTERS and not comes_from_network(told)):
-                return command.stdin
+        # A filter cuts a part out of what was fetched; which part cannot be known.
+        lost = told is None or (command.name in _FILTERS and not comes_from_network(told))
+        if lost and command.stdin is not None and comes_from_network(command.stdin):
+            return command.stdin
         if told is None and command.name in FETCHERS:
             return Value((Fragment(None, None, FROM_NETWORK),))
         if told is None and command.name in {"mkdir", "cp", "mv", "rm", "ln", "chmod", "chown", "touch", "install"}:
@@ -677,7 +677,8 @@ class _Walker(WordReader):
                 status = self._string(arguments[number + 1].value, inner)
                 state.stdout, state.files = inner.stdout, inner.files
                 return False if inner.ended else status
-            if not word.text.startswith("-"):
+            is_option_of = number > 0 and arguments[number - 1].text in {"-o", "+o", "-O", "+O"}
+            if not word.text.startswith(("-", "+")) and not is_option_of:
                 break
         else:
             if command.stdin is not None and any(r.operator in {"<<", "<<-", "<<<"} for r in command.redirects):

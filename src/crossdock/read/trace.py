@@ -720,10 +720,9 @@ def _program_candidates(command: Command) -> list[ShellWord]:
 def _is_posix_shell(shell: tuple[str, ...]) -> bool:
     if not shell:
         return False
-    name = shell[0].rsplit("/", 1)[-1]
-    return name in {"sh", "bash", "ash", "dash", "zsh", "env", "eatmydata"} or any(
-        word.rsplit("/", 1)[-1] in {"sh", "bash", "ash"} for word in shell
-    )
+    name = shell[0].replace("\\", "/").rsplit("/", 1)[-1].lower().removesuffix(".exe")
+    # What is none of these hands its last word to a POSIX shell in the end: scl, conda, a script of the base image.
+    return re.fullmatch(r"cmd|powershell|pwsh|python[\d.]*|perl|ruby|node|php|fish|nu|xonsh|tclsh", name) is None
 
 
 def _reached(needs: list[set[int]] | list[frozenset[int]], start: set[int]) -> set[int]:

@@ -24,6 +24,7 @@ class Amd64CompilerFlag(SinkRule):
         Example('FROM gcc\nRUN if [ "$(uname -m)" = x86_64 ]; then F=-mavx2; fi; gcc $F -o /app app.c\n'),
     )
     INVALID = (
+        Example('FROM gcc\nARG CC="gcc ⟦-m32⟧"\nRUN make\n'),
         Example("FROM gcc\nRUN gcc -O2 ⟦-mavx2⟧ -o /app app.c\n"),
         Example('FROM gcc\nENV CFLAGS="-O2 ⟦-march=haswell⟧"\nRUN make\n'),
     )

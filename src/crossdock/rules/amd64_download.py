@@ -29,6 +29,10 @@ class Amd64Download(SinkRule):
         ),
         Example("FROM debian\nRUN curl -LO https://example.com/tool-darwin-amd64\n", note="not for Linux"),
         Example(
+            "FROM rockylinux:9\nRUN dnf install -y https://example.com/9/x86_64/repo-release-9.noarch.rpm\n",
+            note="the package says that it is for every architecture",
+        ),
+        Example(
             'FROM debian\nRUN if [ "$(dpkg --print-architecture)" = amd64 ]; then wget https://e.com/t_amd64; fi\n'
         ),
         Example('FROM debian\nRUN curl -A "Mozilla/5.0 (X11; Linux x86_64)" https://example.com/page\n'),
@@ -79,6 +83,20 @@ class Amd64Download(SinkRule):
                 "    esac \\\n"
                 "    && wget -O jdk.tgz $URL\n"
             ),
+        ),
+        Example(
+            "FROM debian\nRUN curl -LO https://example.com/v2/scanner-⟦linux⟧.zip\n",
+            fixed=(
+                "FROM debian\n"
+                "ARG TARGETARCH\n"
+                'RUN case "$TARGETARCH" in \\\n'
+                "        amd64) scanner_arch=linux ;; \\\n"
+                "        arm64) scanner_arch=linux-arm64 ;; \\\n"
+                '        *) echo "unsupported architecture: $TARGETARCH" >&2; exit 1 ;; \\\n'
+                "    esac \\\n"
+                "    && curl -LO https://example.com/v2/scanner-${scanner_arch}.zip\n"
+            ),
+            note="a compiled file for Linux that names no architecture is for amd64",
         ),
         Example(
             "FROM debian\nADD https://github.com/krallin/tini/releases/download/v0.19.0/⟦tini⟧ /tini\n",

@@ -8,7 +8,8 @@ from crossdock.rules.sinks import Kind
 
 
 class Amd64LibraryPath(SinkRule):
-    """A path names what exists only on amd64: a multiarch directory, a dynamic loader, the folder of a JVM.
+    """A path names what exists only on amd64: a multiarch directory, a dynamic loader, the folder of a JVM, or
+    another folder that is named for amd64 and that no download or COPY brought by that name.
 
     On arm64 the directory is called otherwise (`/usr/lib/aarch64-linux-gnu`, `ld-linux-aarch64.so.1`,
     `java-11-openjdk-arm64`). COPY and compilers fail; a JAVA_HOME or LD_LIBRARY_PATH is wrong without a word.
@@ -18,9 +19,11 @@ class Amd64LibraryPath(SinkRule):
     """
 
     id = "amd64-library-path"
-    kinds = frozenset({Kind.LIBRARY_PATH})
+    kinds = frozenset({Kind.LIBRARY_PATH, Kind.NAMED_PATH})
 
     VALID = (
+        Example("FROM debian\nRUN sed -i '/x86_64-linux-gnu/d' /etc/ld.so.conf\n"),
+        Example("FROM debian\nRUN rm -rf /usr/lib/x86_64-linux-gnu/dri\n"),
         Example('FROM debian\nRUN ln -s "/usr/lib/$(uname -m)-linux-gnu/libz.so.1" /opt/libz.so\n'),
         Example("FROM debian\nARG TARGETARCH\nENV JAVA_HOME=/usr/lib/jvm/java-17-openjdk-${TARGETARCH}\n"),
         Example("FROM debian\nRUN sed -i 's|/usr/lib/x86_64-linux-gnu|/usr/lib|' /etc/x.conf\n"),
@@ -33,6 +36,23 @@ class Amd64LibraryPath(SinkRule):
         Example(
             "FROM debian\nRUN cp /usr/lib/⟦x86_64-linux-gnu⟧/libz.so.1 /opt/\n",
             fixed=("FROM debian\nRUN cp /usr/lib/$(uname -m)-linux-gnu/libz.so.1 /opt/\n"),
+        ),
+        Example(
+            'FROM debian\nRUN echo "export JAVA_HOME=/usr/lib/jvm/default-⟦amd64⟧" >> /etc/profile\n',
+            fixed=(
+                "FROM debian\n"
+                'RUN echo "export JAVA_HOME=/usr/lib/jvm/default-$(dpkg --print-architecture)" >> /etc/profile\n'
+            ),
+            note="written into a file",
+        ),
+        Example(
+            "FROM debian\nCOPY libfoo.so /usr/lib/⟦x86_64-linux-gnu⟧/\n",
+            note="the arm64 loader does not look there",
+        ),
+        Example("FROM debian\nRUN make install\nENV PATH=/opt/texlive/bin/⟦x86_64-linux⟧:$PATH\n"),
+        Example(
+            "FROM debian\nRUN curl -L https://example.com/solver.tgz | tar xz\nENV SOLVER=/solver/bin/linux-⟦x64⟧\n",
+            note="the archive holds a folder for each architecture",
         ),
     )
 

@@ -32,6 +32,15 @@ class Amd64Repository(SinkRule):
     INVALID = (
         Example(
             "FROM debian\n"
+            'RUN echo "deb https://repo.example.com/debian/⟦amd64⟧ stable main" > /etc/apt/sources.list.d/e.list\n',
+            fixed=(
+                "FROM debian\n"
+                'RUN echo "deb https://repo.example.com/debian/$(dpkg --print-architecture) stable main"'
+                " > /etc/apt/sources.list.d/e.list\n"
+            ),
+        ),
+        Example(
+            "FROM debian\n"
             'RUN echo "deb [arch=⟦amd64⟧] https://example.com/ stable main" > /etc/apt/sources.list.d/e.list\n',
             fixed=(
                 "FROM debian\n"

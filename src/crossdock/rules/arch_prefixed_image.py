@@ -24,6 +24,7 @@ class ArchPrefixedImage(SinkRule):
         Example("ARG TARGETARCH\nFROM example.com/base:1.0-${TARGETARCH}\n"),
     )
     INVALID = (
+        Example("FROM ⟦i386⟧/debian:12\n", note="32-bit x86 runs on amd64 only"),
         Example("FROM ⟦amd64⟧/debian:12\n", fixed="FROM debian:12\n"),
         Example(
             "FROM mcr.microsoft.com/dotnet/runtime-deps:8.0-alpine-⟦amd64⟧\n",

@@ -63,6 +63,7 @@ SUFFIXLESS: tuple[Suffixless, ...] = (
     ),
     Suffixless(r"krallin/tini/releases/download/[^/]+/tini_[^/]*?(?<!-arm64)(\.(?:deb|rpm))$", r"-arm64\1"),
     Suffixless(r"ninja-build/ninja/releases/download/[^/]+/(ninja-linux\.zip)$", r"ninja-linux-aarch64.zip"),
+    Suffixless(r"alpine-pkg-glibc/releases/download/[^/]+/(glibc(?:-bin|-dev)?-(?!i18n)[^/]*\.apk)$", ""),
     Suffixless(r"(steamcmd_linux\.tar\.gz)$", ""),
 )
 _COMPILED = tuple((re.compile(entry.pattern), entry) for entry in SUFFIXLESS)

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
-from crossdock.read.pieces import alternatives
+from crossdock.read.pieces import HOLE, alternatives
 from crossdock.read.shell_model import FETCHERS, Assignment, Command, ShellWord, comes_from_network
 from crossdock.read.trace import PLATFORM_ARGUMENTS, Role, ScriptRun, StageTrace, Step, Trace
 from crossdock.read.values import Origin, Value, literal
@@ -19,6 +19,7 @@ from crossdock.rules.names import (
     is_bare,
     names_arm64,
     spans,
+    unnamed,
     without_names,
     x86_tokens,
 )
@@ -26,22 +27,28 @@ from crossdock.rules.sinks import DefinedBy, Definition, Kind, Mark, Sink
 from crossdock.rules.vocabulary import (
     APT_ARCH,
     ARCH_OPTION,
+    BRINGERS,
     BUILDERS,
     COMPILERS,
+    FILE_READERS,
     FILE_TOOLS,
     FLAG,
     FLAG_VARIABLES,
     FOREIGN,
+    FOREIGN_PATH,
     INSTALLERS,
     KEY,
     MANAGERS,
+    NAMED_FOLDER,
     NOARCH,
     OUTPUT_OPTIONS,
     PACKAGE_FILE,
+    PATH_USERS,
     REMOVES,
     SELECTORS,
     SHELLS,
     SOURCE_ARCH,
+    SOURCE_LINE,
     TASK_RUNNERS,
     TEXT_FILE,
     TEXT_OPTIONS,
@@ -79,21 +86,28 @@ class _Collector:
     """Paths that a link gives an amd64 name, so that they exist everywhere."""
     siblings: dict[int, set[str]] = field(default_factory=dict)
     """For each stage the words that name arm64, without that name: amd64's counterparts of them are meant."""
+    brought: list[str] = field(default_factory=list)
+    """What downloads, COPY and mkdir write down, in small letters: paths by these names follow from it."""
 
     def run(self) -> Iterator[Sink]:
         self._define()
+        self.brought += (text.lower() for _, step in self.trace.steps for text in _brings(step))
         for stage in self.trace.stages:
             self.siblings[stage.stage.index] = {without_names(text) for text in _texts(stage) if names_arm64(text)}
-        for sink in self._all():
+        for sink in (*self._all(), *self._kept()):
             is_variable = sink.instruction.keyword in {"ARG", "ENV"} and sink.kind is Kind.DOWNLOAD
             if not is_variable or not self._is_expanded(sink):
                 yield sink
 
     def _is_expanded(self, sink: Sink) -> bool:
         """Whether a variable that holds a URL is used where everyone can see it; if so, that use is the sink."""
-        texts = [self.trace.dockerfile.source.data[sink.origin.span.end :]]
+        return self._is_read_here(sink.detail, sink.origin)
+
+    def _is_read_here(self, name: str, origin: Origin) -> bool:
+        """Whether the text below ``origin``, or a script that is run, expands the variable."""
+        texts = [self.trace.dockerfile.source.data[origin.span.end :]]
         texts += [run.source.data for _, step in self.trace.steps for run in step.scripts]
-        pattern = re.compile(rb"\$\{?" + re.escape(sink.detail.encode()) + rb"\b")
+        pattern = re.compile(rb"\$\{?" + re.escape(name.encode()) + rb"\b")
         return any(pattern.search(text) for text in texts)
 
     def _all(self) -> Iterator[Sink]:
@@ -102,6 +116,18 @@ class _Collector:
                 continue
             for step in stage.steps:
                 yield from self._step(stage, step)
+
+    def _kept(self) -> Iterator[Sink]:
+        """ENV that says amd64 to whatever runs in the container. (The same found by its use says more: it comes
+        first.)"""
+        stage = self.trace.stages[-1] if self.trace.stages else None
+        while stage is not None and not stage.amd64_only and stage.role is Role.TARGET:
+            for step in stage.steps:
+                for made in step.assignments if step.instruction.keyword == "ENV" else ():
+                    if made.name not in PLATFORM_ARGUMENTS and not amd64_tokens(made.name):
+                        kind = Kind.GOARCH if made.name == "GOARCH" else Kind.VARIABLE
+                        yield from self._sink(kind, ShellWord(made.value, made.origin), _Site(stage, step), made.name)
+            stage = self.trace.stages[stage.parent] if stage.parent is not None else None
 
     # Definitions
 
@@ -154,7 +180,9 @@ class _Collector:
             if made.name in PLATFORM_ARGUMENTS or made.name == "GOARCH" or amd64_tokens(made.name):
                 continue
             kind = _kind_of_variable(made)
-            if kind and not (site.builds and kind is Kind.LIBRARY_PATH):
+            if kind is None and "/" in made.value.render() and self._is_unexplained(made.value.render(), site):
+                kind = Kind.NAMED_PATH
+            if kind and not (site.builds and kind in {Kind.LIBRARY_PATH, Kind.NAMED_PATH}):
                 yield from self._sink(kind, ShellWord(made.value, made.origin), site, made.name)
 
     def _copy(self, site: _Site) -> Iterator[Sink]:
@@ -174,9 +202,8 @@ class _Collector:
             elif not TEXT_FILE.search(text):
                 yield from self._sink(Kind.OUTPUT, word, site, "COPY")
         into = step.destination
-        if into and not site.builds and not any(LIBRARY_PATH.search(word.text) for word in step.words):
-            if LIBRARY_PATH.search(into.text):
-                yield from self._sink(Kind.LIBRARY_PATH, into, site, "COPY")
+        if into and LIBRARY_PATH.search(into.text) and not site.builds:
+            yield from self._sink(Kind.LIBRARY_PATH, into, site, "COPY")
 
     def _command(self, command: Command, site: _Site) -> Iterator[Sink]:
         name = command.name
@@ -186,6 +213,9 @@ class _Collector:
                 continue
             if kind and (kind is Kind.GOARCH or not site.builds):
                 yield from self._sink(kind, ShellWord(assigned.value, assigned.origin), site, name or assigned.name)
+        for redirect in command.redirects if not site.builds else ():
+            if redirect.operator in {"<", ">", ">>"} and LIBRARY_PATH.search(redirect.target.render()):
+                yield from self._sink(Kind.LIBRARY_PATH, ShellWord(redirect.target, redirect.origin), site, name)
         if not command.words:
             return
         if _is_opaque(command):
@@ -200,8 +230,12 @@ class _Collector:
             for word in command.arguments if not site.builds else ():
                 yield from self._sink(Kind.REPOSITORY, word, site)
             return
-        if LIBRARY_PATH.search(command.words[0].text) and not site.builds:
-            yield from self._sink(Kind.LIBRARY_PATH, command.words[0], site, name)
+        if not site.builds:
+            program = command.words[0]
+            if LIBRARY_PATH.search(program.text):
+                yield from self._sink(Kind.LIBRARY_PATH, program, site, name)
+            elif "/" in program.text and self._is_unexplained(program.text, site):
+                yield from self._sink(Kind.NAMED_PATH, program, site, name)
         if name == "ln":
             self._link(command)
         before = name
@@ -219,9 +253,15 @@ class _Collector:
         """Variables of ARG and ENV that a program reads from its environment without anyone seeing how."""
         for name in sorted(command.exported):
             value = command.scope.get(name, Value())
-            if name not in PLATFORM_ARGUMENTS and is_bare(value.render()) and any(f.origin for f in value):
+            says_it = is_bare(value.render()) or name == "GOARCH"
+            if name not in PLATFORM_ARGUMENTS and says_it and any(f.origin for f in value):
                 kind = Kind.GOARCH if name == "GOARCH" else Kind.VARIABLE
                 yield from self._sink(kind, ShellWord(value, command.origin), site, command.name)
+        for made in site.step.shell.assignments if site.step.shell and site.script is None else ():
+            # A URL that is exported and never expanded here was written for the program to read.
+            is_read = made.name in command.exported and command.variable(made.name) == made.value
+            if is_read and "://" in made.value.render() and not self._is_read_here(made.name, made.origin):
+                yield from self._sink(Kind.DOWNLOAD, ShellWord(made.value, made.origin), site, made.name)
 
     def _kind_of_word(self, word: ShellWord, before: str, command: Command, site: _Site) -> Kind | None:
         """What a program does with one of its words. On the build platform only what is made for the target counts."""
@@ -229,9 +269,12 @@ class _Collector:
         is_url = "://" in text
         if name in SELECTORS and command.stdin is not None and comes_from_network(command.stdin):
             inverted = re.fullmatch(r"-\w*v\w*", before) is not None
-            return None if site.builds or inverted or text.startswith("s") else Kind.DOWNLOAD
+            is_quiet = any(re.fullmatch(r"-[nrEe]*n[nrEe]*|--quiet|--silent", word.text) for word in command.arguments)
+            replaces = name == "sed" and not is_quiet and re.match(r"s\W", text)
+            return None if site.builds or inverted or replaces else Kind.DOWNLOAD
         if name in TEXT_TOOLS:
-            return None
+            is_file = re.match(r"\.?/(?:usr|lib|opt|etc)/", text) and name in FILE_READERS and not site.builds
+            return Kind.LIBRARY_PATH if is_file and LIBRARY_PATH.search(text) else None
         if is_url:
             if site.builds and not self._leaves(site.stage, command):
                 return None
@@ -246,13 +289,32 @@ class _Collector:
         if _is_foreign(name, before, text) and not any(other.text in REMOVES for other in command.arguments):
             return Kind.FOREIGN
         if name in INSTALLERS and PACKAGE_FILE.search(text):
-            return Kind.PACKAGE_FILE if self._from_context(text, command, site.stage) else None
+            is_open = self._is_unexplained(text, site) if "*" in text else self._from_context(text, command, site.stage)
+            return Kind.PACKAGE_FILE if is_open else None
         if LIBRARY_PATH.search(text):
             made_here = name == "ln" and word is command.words[-1]
             return None if name == "rm" or made_here or self._is_alias(text) else Kind.LIBRARY_PATH
-        if TRIPLE.search(text):
-            return Kind.TRIPLE if name not in FILE_TOOLS else None
-        return None
+        if TRIPLE.search(text) and name not in FILE_TOOLS:
+            return Kind.TRIPLE
+        is_path = name in PATH_USERS and not text.startswith("-")
+        return Kind.NAMED_PATH if is_path and self._is_unexplained(text, site) else None
+
+    def _is_unexplained(self, text: str, site: _Site) -> bool:
+        """Whether a path is named for amd64 though nothing in the file brought anything by that name. (What follows
+        from a download is wrong with it and right with it.) Says so once for each name."""
+        tokens = amd64_tokens(text)
+        if not tokens or FOREIGN_PATH.search(text):
+            return False
+        here = " ".join(_downloads(site.step)).lower()
+        names = [text[_start_of_name(text, token.start) : token.end].lower() for token in tokens]
+        if all(
+            token.text.lower() in here or any(name in earlier for earlier in self.brought)
+            for token, name in zip(tokens, names, strict=True)
+        ):
+            return False
+        if site.command is not None:
+            self.brought.append(text.lower())
+        return True
 
     def _leaves(self, stage: StageTrace, command: Command) -> bool:
         """Whether a download in a stage of the build platform is copied, under its own name, into another stage."""
@@ -275,7 +337,7 @@ class _Collector:
     def _from_context(self, text: str, command: Command, stage: StageTrace) -> bool:
         """Whether a package file was neither downloaded nor copied by a step that is itself a sink."""
         name = text.rsplit("/", 1)[-1]
-        if "*" in name or not amd64_tokens(name):
+        if not amd64_tokens(name):
             return False
         for other in stage.steps:
             if other.instruction.keyword in {"ADD", "COPY"} and any(
@@ -307,11 +369,17 @@ class _Collector:
             if not words and command.stdin is not None and command.name == "tee":
                 words = [ShellWord(command.stdin, command.origin)]
         is_source = any("sources.list" in target or "yum.repos.d" in target or "/apt/" in target for target in targets)
+        into_file = any(not target.startswith("/dev/") for target in targets)
         for word in words if not site.builds else ():
-            if APT_ARCH.search(word.text) or (is_source and amd64_tokens(word.text)):
+            text = word.text
+            if APT_ARCH.search(text) or ((is_source or SOURCE_LINE.match(text)) and amd64_tokens(text)):
                 yield from self._sink(Kind.REPOSITORY, word, site)
-            elif any(not target.startswith("/dev/") for target in targets) and LIBRARY_PATH.search(word.text):
+            elif into_file and LIBRARY_PATH.search(text):
                 yield from self._sink(Kind.LIBRARY_PATH, word, site)
+            elif into_file and FLAG.search(text):
+                yield from self._sink(Kind.COMPILER_FLAG, word, site)
+            elif into_file and NAMED_FOLDER.search(text) and self._is_unexplained(text, site):
+                yield from self._sink(Kind.NAMED_PATH, word, site)
 
     def _sink(self, kind: Kind, word: ShellWord, site: _Site, detail: str = "") -> Iterator[Sink]:
         stage, command = site.stage, site.command
@@ -321,6 +389,9 @@ class _Collector:
             return
         path = texts[0].split("?")[0]
         if kind in {Kind.DOWNLOAD, Kind.PACKAGE_FILE} and (KEY.search(path) or NOARCH.search(path)):
+            return
+        if _is_guess(kind, texts[0]) and _builds(site.step):
+            # What is compiled here came as source.
             return
         if len(texts) > 1 and any(names_arm64(text) and not _tokens(kind, text) for text in texts):
             return
@@ -337,7 +408,7 @@ class _Collector:
                     site.step,
                     command,
                     site.script,
-                    (command is None or command.certain) and len(options) == 1,
+                    (command is None or command.certain) and len(options) == 1 and not _is_guess(kind, text),
                     detail,
                 )
 
@@ -388,9 +459,19 @@ def _tokens(kind: Kind, text: str) -> Iterable[Token]:
         x86_tokens(text) if kind in {Kind.DOWNLOAD, Kind.IMAGE, Kind.PACKAGE_FILE, Kind.GOARCH} else amd64_tokens(text)
     )
     if kind is Kind.DOWNLOAD and not found:
-        token = suffixless(text)
+        token = suffixless(text) or unnamed(text)
         return (token,) if token else ()
     return found
+
+
+def _builds(step: Step) -> bool:
+    """Whether a RUN compiles something."""
+    return any(COMPILERS.fullmatch(command.name) for command in step.commands)
+
+
+def _is_guess(kind: Kind, text: str) -> bool:
+    """Whether no word of the text names amd64, and nobody has written down that it means amd64."""
+    return kind is Kind.DOWNLOAD and not x86_tokens(text) and suffixless(text) is None
 
 
 def _texts(stage: StageTrace) -> Iterator[str]:
@@ -401,6 +482,37 @@ def _texts(stage: StageTrace) -> Iterator[str]:
         for commands in (step.commands, *(run.trace.commands for run in step.scripts)):
             for command in commands:
                 yield from (word.text for word in command.words)
+
+
+def _brings(step: Step) -> Iterator[str]:
+    """What brings files under a name into the image: downloads, COPY, new folders, written files."""
+    if step.instruction.keyword in {"ADD", "COPY"}:
+        yield from (word.text for word in step.words)
+        if step.destination:
+            yield step.destination.text
+    if step.instruction.keyword in {"ARG", "ENV"}:
+        yield from (text for made in step.assignments if "://" in (text := made.value.render()))
+    for commands in (step.commands, *(run.trace.commands for run in step.scripts)):
+        for command in commands:
+            yield from (redirect.target.render() for redirect in command.redirects)
+            made = command.arguments[-1:] if command.name in {"ln", "install"} else command.arguments
+            for word in made:
+                if command.name in BRINGERS or "://" in word.text:
+                    yield word.text
+
+
+def _downloads(step: Step) -> Iterator[str]:
+    """What the downloads of a step say."""
+    if step.instruction.keyword == "ADD":
+        yield from (word.text for word in step.words if "://" in word.text)
+    for commands in (step.commands, *(run.trace.commands for run in step.scripts)):
+        for command in commands:
+            yield from (word.text for word in command.arguments if command.name in FETCHERS or "://" in word.text)
+
+
+def _start_of_name(text: str, at: int) -> int:
+    """Where the name begins that holds position ``at``: after a separator, or after what cannot be known."""
+    return max((match.end() for match in re.finditer(rf"[/:=,\s\"'*?{HOLE}]", text[:at])), default=0)
 
 
 def _length(span: Span) -> int:
@@ -472,6 +584,7 @@ def _is_opaque(command: Command) -> bool:
         return False
     return (
         command.name in BUILDERS
+        or HOLE in first
         or first.startswith(("./", "../"))
         or ("/" in first and not re.match(r"/(?:usr/)?s?bin/", first))
         or command.name.endswith((".sh", ".py"))

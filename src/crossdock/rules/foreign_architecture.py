@@ -20,6 +20,9 @@ class ForeignArchitecture(SinkRule):
     kinds = frozenset({Kind.FOREIGN})
 
     VALID = (
+        Example("FROM debian\nRUN apt-get purge -y gcc-multilib\n", note="what is not there may be taken away"),
+        Example("FROM debian\nRUN apt-get install -y crossbuild-essential-amd64\n", note="compilers that run on arm64"),
+        Example("FROM alpine\nRUN apk add qemu-system-x86_64\n", note="an emulator that runs on arm64"),
         Example('FROM debian\nRUN if [ "$(uname -m)" = x86_64 ]; then apt-get install -y gcc-multilib; fi\n'),
         Example(
             "FROM --platform=$BUILDPLATFORM debian AS build\nRUN dpkg --add-architecture amd64\nFROM debian\n"
@@ -30,6 +33,9 @@ class ForeignArchitecture(SinkRule):
         Example("FROM debian\nRUN dpkg --add-architecture ⟦i386⟧\n"),
         Example("FROM debian\nRUN apt-get install -y ⟦libc6:i386⟧ curl\n"),
         Example("FROM debian\nRUN apt-get install -y ⟦gcc-multilib⟧\n"),
+        Example("FROM rockylinux:9\nRUN dnf install -y ⟦openssl-devel.x86_64⟧ make\n"),
+        Example("FROM debian\nRUN apt-get install -y ⟦linux-headers-amd64⟧ make\n"),
+        Example("FROM condaforge/miniforge3\nRUN conda install -y ⟦gxx_linux-64⟧\n"),
     )
 
     def message(self, at: Arrival) -> str:

@@ -20,9 +20,10 @@ from crossdock.read.values import Origin
 from crossdock.rules.assets import preferred, suffixless, suffixless_arm64
 from crossdock.rules.base import Project
 from crossdock.rules.edits import Choice, declared, in_single_quotes, replacing, run_prefix, script_prefix
-from crossdock.rules.names import arm64_names
+from crossdock.rules.names import amd64_tokens, arm64_names
 from crossdock.rules.sinks import DefinedBy, Definition, Kind, Mark, Sink
 from crossdock.rules.stages import stage_per_architecture
+from crossdock.rules.vocabulary import APT_ARCH
 from crossdock.source import Edit, Source, Span
 
 MOST_CANDIDATES = 5
@@ -33,7 +34,7 @@ _DIGEST = re.compile(
 )
 _ALGORITHMS = {32: "md5", 40: "sha1", 64: "sha256", 96: "sha384", 128: "sha512"}
 _ASKABLE = frozenset({Kind.LIBRARY_PATH, Kind.TRIPLE, Kind.REPOSITORY})
-_NO_FIX = frozenset({Kind.COMPILER_FLAG, Kind.FOREIGN})
+_NO_FIX = frozenset({Kind.COMPILER_FLAG, Kind.FOREIGN, Kind.NAMED_PATH})
 _MULTIARCH = re.compile(rb"x86_64-(?:unknown-)?linux-(?:gnu|musl)")
 
 
@@ -157,7 +158,8 @@ def _candidates(sink: Sink, marks: tuple[Mark, ...]) -> Iterator[dict[str, str]]
         elif sink.kind is Kind.TRIPLE and "x86_64" in word:
             options.append((word.replace("x86_64", "aarch64"),))
         elif sink.kind is Kind.LIBRARY_PATH:
-            options.append((_library_name(word),))
+            name = _library_name(word)
+            options.append((name,) if name != word else ())
         else:
             options.append(arm64_names(word)[:1])
     for number, combination in enumerate(product(*options)):
@@ -495,6 +497,9 @@ def _image(place: _Place, sink: Sink) -> Iterator[Fix]:
         span = mark.origin.span
         data = place.source.data
         start, end = span.start, span.end
+        if not amd64_tokens(mark.token.text):
+            # Without the name of 32-bit x86 it would be another image for amd64, too.
+            return
         if data[end : end + 1] == b"/":
             end += 1
         elif data[start - 1 : start] in {b"-", b"_", b"."}:
@@ -526,7 +531,9 @@ def _by_program(place: _Place, sink: Sink) -> Fix | None:
         else:
             return None
         edits += replacing(place.source, {mark.origin.span: text})
-    return Fix("Ask the machine for its architecture", Safety.SAFE, tuple(edits))
+    # What stands in an address must exist there by that name, which nobody has looked up.
+    is_known = sink.kind is not Kind.REPOSITORY or APT_ARCH.search(sink.text) is not None
+    return Fix("Ask the machine for its architecture", Safety.SAFE if is_known else Safety.UNSAFE, tuple(edits))
 
 
 def _wildcard(place: _Place) -> Iterator[Fix]:

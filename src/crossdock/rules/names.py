@@ -11,10 +11,11 @@ _AMD64 = re.compile(
       (?<![a-z]) (?: amd[-_]?64 (?!gpu) )                # amd64, also after digits: linux2amd64
     | (?<=linux) amd64
     | x86[-_]?64                                        # x86_64, x86-64, x8664, also after letters: linux26x86_64
-    | (?<![a-z0-9]) x64 (?![a-z0-9])
+    | (?: (?<![a-z0-9]) | (?<=x86) ) x64 (?![a-z0-9])
     | (?<=linux) x64 (?![a-z0-9])
     | (?<![a-z0-9]) x64 (?=linux)
-    | linux64 (?![0-9a-z])
+    | linux64 (?![0-9])
+    | (?: linux | linux_[a-z]+ | x11 )\.64 (?![0-9a-z]|\.\d)
     | (?<![a-z0-9]) linux[-_]64 (?![0-9a-z]|\.\d)       # linux-64, but not version 64.0 for Linux
     | (?<![a-z0-9]) lin64 (?![0-9a-z])
     | (?<![a-z]) (?: em64t | intel64 )
@@ -41,20 +42,27 @@ _TOOLS_FOR_AMD64 = re.compile(
 """Programs that run on any architecture and deal with amd64."""
 
 LIBRARY_PATH = re.compile(
-    r"(?:x86_64|i[3-6]86)-linux-(?:gnu|musl)(?!-)|ld-linux-x86-64|(?:ld-|libc\.)musl-x86_64"
+    r"x86_64-linux-(?:gnu|musl)(?!-)|(?<=/lib/)i386-linux-gnu|ld-linux-x86-64|(?:ld-|libc\.)musl-x86_64"
     r"|/jvm/[^\s:/]*(?P<jvm>amd64|x86_64|i386)|lib/(?P<lib>amd64)\b"
-    r"|cpython-\d+-x86_64|openjdk-(?P<openjdk>amd64)|(?<=/usr/lib/)x86_64\b(?!-linux)"
+    r"|cpython-\d+-x86_64|openjdk-(?P<openjdk>amd64|i386)|(?<=/usr/lib/)x86_64\b(?!-linux)"
     r"|(?<=/bin/)x86_64-linux\b(?!-)|(?<=arch/)x86(?:_64)?(?=/boot)|(?<![\w.-])/(?:usr/)?lib32\b",
     re.IGNORECASE,
 )
 """Multiarch directories, dynamic loaders and folders of JVMs, TeX Live and kernel builds, named for amd64."""
-TRIPLE = re.compile(
-    r"(?:x86_64|i[3-6]86)-(?:unknown|pc|alpine|redhat|suse|apple|w64)?-?linux-(?:gnu|musl)(?:x32)?", re.IGNORECASE
-)
+TRIPLE = re.compile(r"x86_64-(?:unknown|pc|alpine|redhat|suse|apple|w64)?-?linux-(?:gnu|musl)(?:x32)?", re.IGNORECASE)
 """GNU and Rust target triples of amd64 Linux."""
 
+_NO_ARCHITECTURE = re.compile(
+    r"[-_.](?P<linux>linux)(?:\.(?:zip|tar\.\w+|tgz|txz|tbz2?|run|bin|gz|bz2|xz))?$|(?<=/)(?P<library>[^/]+\.(?:so(?:\.\d+)*|AppImage))$",
+    re.IGNORECASE,
+)
+_ANY_ARCHITECTURE = re.compile(
+    r"(?<![a-z])(?:arm(?:64|hf|el|v\d)?(?![a-z]|-(?:none|linux|eabi|embedded))|aarch)|ppc|s390|riscv|loong|/android/",
+    re.IGNORECASE,
+)
+
 _BARE = re.compile(
-    r"(?:linux[-_/]?)?(?:gnu[-_]|musl[-_])?(?:amd64|x86[-_]64|x64|64-?bit|linux64|64)(?:[-_](?:linux|gnu|musl))?",
+    r"(?:(?:os\.)?linux[-_/.]?)?(?:gnu[-_]|musl[-_])?(?:amd64|x86[-_]64|x86|i[3-6]86|x64|64-?bit|linux64|64)(?:[-_](?:linux|gnu|musl))?",
     re.IGNORECASE,
 )
 
@@ -67,6 +75,7 @@ PAIRS: dict[str, tuple[str, ...]] = {
     "linux-64": ("linux-aarch64", "linux-arm64"),
     "64bit": ("ARM64", "arm64", "aarch64"),
     "64-bit": ("ARM64", "arm64"),
+    "linux": ("linux-arm64", "linux-aarch64", "linux_arm64"),
 }
 """What a project that calls amd64 so may call arm64, most usual first. Which one it is, is looked up, never assumed."""
 
@@ -122,6 +131,15 @@ def _other_system(text: str, token: Token) -> bool:
     return _OTHER_SYSTEM.search(last) is not None or re.search(r"/(?:darwin|windows|macos)/$", text[:start]) is not None
 
 
+def unnamed(url: str) -> Token | None:
+    """What makes a download a compiled file of no named architecture, which is amd64 then: its name ends in
+    ``-linux``, or it is a shared library or an AppImage. Android's tools are Java programs."""
+    path = url.partition("?")[0]
+    if _ANY_ARCHITECTURE.search(path) or x86_tokens(path):
+        return None
+    return next(spans(_NO_ARCHITECTURE, path), None)
+
+
 def names_arm64(text: str) -> bool:
     return _ARM64.search(text) is not None
 
@@ -132,13 +150,14 @@ def without_names(text: str) -> str:
 
 
 def is_bare(text: str) -> bool:
-    """Whether a value is nothing but the name of amd64: ``amd64``, ``linux-x86_64``, ``linux/amd64``."""
+    """Whether a value is nothing but the name of amd64 or of 32-bit x86: ``amd64``, ``linux-x86_64``, ``i386``."""
     return _BARE.fullmatch(text.strip()) is not None
 
 
 def arm64_names(token: str) -> tuple[str, ...]:
-    """What the token may be for arm64, in the token's own case, most usual first."""
-    names = PAIRS.get(token.lower(), ("arm64", "aarch64"))
+    """What the token may be for arm64, in the token's own case, most usual first; nothing for what is no
+    architecture's name."""
+    names = PAIRS.get(token.lower(), ("arm64", "aarch64") if x86_tokens(token) else ())
     if token.isupper() and not any(name.isupper() for name in names):
         return tuple(name.upper() for name in names)
     return names

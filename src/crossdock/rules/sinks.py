@@ -20,6 +20,8 @@ class Kind(StrEnum):
     PACKAGE_FILE = "package file"
     GOARCH = "goarch"
     LIBRARY_PATH = "library path"
+    NAMED_PATH = "named path"
+    """A folder or file that is named for amd64, and that nothing in the file brought under that name."""
     TRIPLE = "target triple"
     COMPILER_FLAG = "compiler flag"
     REPOSITORY = "repository"

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import re
 
+from crossdock.read.shell_model import FETCHERS
+
 TEXT_TOOLS = frozenset(
     "echo printf sed grep egrep fgrep awk test [ true false : expr case cat tr cut wc sort uniq head tail read xargs "
     "basename dirname set unset shift return exit uname arch dpkg-architecture apk-print which type command date "
     "git-config help history".split()
 )
 """Programs whose words are text to them, not files."""
+FILE_READERS = frozenset("sed awk grep egrep cat head tail cut tr".split())
+"""Text tools that also take the names of files."""
 FILE_TOOLS = frozenset(
     "tar unzip mv cp ln rm chmod chown mkdir cd ls install gunzip gzip xz unxz bunzip2 zcat file strip upx ar bsdtar "
     "sha256sum sha512sum sha1sum md5sum shasum gpg gpgv pushd popd find touch stat du test jar 7z 7za rmdir source . "
@@ -17,23 +21,39 @@ FILE_TOOLS = frozenset(
 )
 """Programs that handle files by name. A file that is named for amd64 was brought by something else: that is the
 sink."""
+PATH_USERS = frozenset(
+    "tar unzip mv cp ln cd install pushd source . rsync ldconfig chmod update-alternatives alternatives "
+    "conda-lock conda mamba micromamba pip pip3".split()
+)
+"""Programs that fail, or take a thing for amd64, when a path that is named for amd64 is not there."""
+BRINGERS = FETCHERS | frozenset("mkdir ln git svn hg dpkg rpm tee install".split())
+"""Programs that bring files or folders under the names they are told."""
+NAMED_FOLDER = re.compile(r"/[\w.-]*64[\w.-]*(?=[/:\s'\"]|$)")
+"""A folder of a path with something that may be an architecture's name; more than words that happen to be written."""
+FOREIGN_PATH = re.compile(r"(?:amd64|x86[-_]64)[-_](?:elf|efi|w64|uefi|none)|mingw|android-\d|arch-x86", re.IGNORECASE)
+"""Paths of what is built for bare metal, firmware, Windows or phones, on any machine."""
 INSTALLERS = frozenset(
     "dpkg apt apt-get aptitude gdebi rpm yum dnf microdnf tdnf zypper apk pip pip3 pipx conda mamba pacman opkg".split()
 )
-MANAGERS = frozenset("apt apt-get aptitude yum dnf microdnf tdnf zypper apk".split())
+MANAGERS = frozenset(
+    "apt apt-get aptitude yum dnf microdnf tdnf zypper apk pacman conda mamba micromamba "
+    "install_packages install-packages clean-install apt-install apk-install".split()
+)
 """Installers that take the names of packages."""
 PACKAGE_FILE = re.compile(r"\.(?:deb|rpm|apk|whl|pkg\.tar\.\w+|conda)(?:[?#].*)?$")
 TEXT_FILE = re.compile(
     r"\.(?:txt|md|json|ya?ml|toml|conf|cfg|ini|list|patch|diff|xml|config|rules|service|asc|gpg|key|s|S|c|h|cc|cpp|go|rs|py)$"
 )
-KEY = re.compile(r"(?:(?:KEY|key|Key)[\w.-]*|\.(?:gpg|key|pub))$")
+KEY = re.compile(
+    r"(?:(?:KEY|key|Key)(?![\w.-]*\.(?:deb|rpm|apk|zip|tgz|gz|bz2|xz|zst|run|sh|AppImage)$)[\w.-]*|\.(?:gpg|key|pub))$"
+)
 """Files that are the same for every architecture, whatever the path they are offered under."""
 SELECTORS = frozenset("grep egrep fgrep jq awk gawk sed python python3 node perl".split())
 COMPILERS = re.compile(
     r"(?:.*-)?(?:gcc|g\+\+|cc|c\+\+|clang|clang\+\+|gfortran|nvcc|cmake|make|configure|Configure|config|meson|bear|ninja|scons|qmake|b2|bjam|cpp|ld)(?:-[\d.]+)?$"
 )
 FLAG = re.compile(
-    r"(?<![\w-])-m(?:64|32|sse[\w.]*|avx[\w.]*|mmx|3dnow|fpmath=(?:sse|387)\w*|popcnt|aes|pclmul|bmi2?|fma|f16c"
+    r"(?<![\w-])(?:-{1,2}enable)?-m(?:64|32|sse[\w.]*|avx[\w.]*|mmx|3dnow|fpmath=(?:sse|387)\w*|popcnt|aes|pclmul|bmi2?|fma|f16c"
     r"|(?:arch|tune|cpu)=(?:x86-64\S*|core\w*|nehalem|westmere|sandybridge|ivybridge|haswell|broadwell|skylake\S*"
     r"|icelake\S*|cascadelake|znver\d|k8|opteron\S*|athlon\S*|i[3-6]86|pentium\S*|atom|bonnell|silvermont|nocona|corei7\S*))(?![\w.])"
 )
@@ -41,15 +61,17 @@ FLAG_VARIABLES = re.compile(
     r"(?:.*_)?(?:CC|CXX|CFLAGS|CXXFLAGS|CPPFLAGS|LDFLAGS|FFLAGS|GOAMD64|CGO_CFLAGS|CGO_CXXFLAGS|NVCC_FLAGS|COPT|RUSTFLAGS)"
 )
 FOREIGN = re.compile(
-    r"(?:^|(?<=[\w.+-]):)(?:i386|amd64)$|^(?:lib32\w[\w.+-]*|lib[nx]?32gcc\S*|gcc(?:-\d+)?-multilib|g\+\+(?:-\d+)?-multilib"
-    r"|libc6-i386|libc6-dev-i386|ia32-libs\S*|[\w.+-]+\.(?:i[36]86|x86_64)|wine32\S*|(?!crossbuild-)[a-z][\w.+-]*-amd64(?!-cross)(?:-\w+)*)(?:=\S+)?$"
+    r"(?:^|(?<=[\w.+-]):)(?:i386|amd64)(?:=\S+)?$|^(?:lib32[\w.+-]+|lib[nx]?32gcc\S*|gcc(?:-[\d.]+)?-multilib|g\+\+(?:-[\d.]+)?-multilib"
+    r"|libc6-i386|libc6-dev-i386|ia32-libs\S*|[\w.+-]+\.(?:i[36]86|x86_64)|wine32\S*|\w+_linux-64|(?!crossbuild-)[a-z][\w.+-]*-amd64(?!-cross)(?:-\w+)*)(?:=\S+)?$"
 )
 REMOVES = frozenset("remove purge erase autoremove".split())
 """What package managers are told to take a package away."""
 NOARCH = re.compile(r"[._-]noarch\.rpm$|\.src\.rpm$")
 """Package files that say themselves that they are for every architecture, whatever folder they are offered in."""
 APT_ARCH = re.compile(r"\[[^\]]*arch=[^\]]*?\]|^Architectures:.*$", re.MULTILINE)
-SOURCE_ARCH = re.compile(rf"{APT_ARCH.pattern}|(?:https?|ftp)://\S+", re.MULTILINE)
+SOURCE_LINE = re.compile(r"\s*(?:deb(?:-src)?\s|baseurl\s*=)")
+"""How the lines of apt's and yum's sources begin."""
+SOURCE_ARCH = re.compile(rf"{APT_ARCH.pattern}|(?:https?|ftp)://\S+|\S*/binary-\S+", re.MULTILINE)
 """Where a package source says for which architecture it is: the restriction, and the address."""
 ARCH_OPTION = re.compile(
     r"(?:^|.*[-/_.:])(?:arch|platform|target|architecture|runtime|rid|cpu|os-?arch|goarch|abi|machine)[-_]?\w*$",

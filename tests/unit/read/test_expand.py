@@ -172,8 +172,10 @@ def test_an_unknown_value_stays_unknown_with_its_name() -> None:
         return expand(logical(text), 0, len(text), unknown, path="D")
 
     assert result("a-$U").fragments[1] == Fragment(None, variable="U")
-    for text in ("${U:-d}", "${U:+d}", "${U%x}", "${U/a/b}", "${U:?m}"):
+    for text in ("${U:+d}", "${U%x}", "${U/a/b}", "${U:?m}"):
         assert result(text).fragments == (Fragment(None, variable="U"),)
+    (either,) = result("${U:-d}")
+    assert [choice.render("?") for choice in either.choices] == ["d", "?"]
     assert result("${U+d}").text == "d"
     assert result("${M:+d}").text == "d"
     assert result("${M:-d}").render("?") == "?x"
