@@ -105,6 +105,8 @@ class StageTrace:
     environment: Mapping[str, Value] = field(repr=False)
     needs: frozenset[int]
     amd64_only: bool = False
+    is_image: bool = False
+    """Whether the image itself is made here: the wanted stage, and those that it goes on from."""
     reaches_image: bool = False
     """Whether the wanted stage (the last one, or ``--target``) needs it on the target platform."""
     unset: tuple[UnsetUse, ...] = ()
@@ -169,16 +171,18 @@ class _Tracer:
         self.done: list[_StageState] = []
         self.evaluated = 0
         self.script_sources: dict[str, Source] = {}
+        self.image: set[int] = set()
 
     def run(self, wanted: str | None) -> Trace:
         preamble = self._preamble()
+        last = (self.dockerfile.stage(wanted) if wanted else None) or self.dockerfile.stages[-1]
+        goal = last.index
+        self.image = self._chain(last)
         traces = [self._stage(stage) for stage in self.dockerfile.stages]
         arm = [trace.needs | ({trace.parent} if trace.parent is not None else set()) for trace in traces]
         amd = self._needs_for(AMD64)
-        last = self.dockerfile.stage(wanted) if wanted else None
-        goal = last.index if last else len(traces) - 1
         in_image = _reached(arm, {goal})
-        used = set().union(*arm, *amd) if traces else set()
+        used = set().union(*arm, *amd)
         roots = {index for index in range(len(traces)) if index not in used} | {goal}
         for_target, for_amd64 = _reached(arm, roots), _reached(amd, roots)
         stages = tuple(
@@ -191,6 +195,7 @@ class _Tracer:
                 trace.steps,
                 trace.environment,
                 trace.needs,
+                is_image=index in self.image,
                 amd64_only=index in for_amd64 and index not in for_target,
                 reaches_image=index in in_image,
                 unset=trace.unset,
@@ -205,6 +210,16 @@ class _Tracer:
             stages,
             tuple(dict.fromkeys(self.skipped)),
         )
+
+    def _chain(self, last: Stage) -> set[int]:
+        """A stage and those that it goes on from."""
+        stage: Stage | None = last
+        found: set[int] = set()
+        while stage is not None:
+            found.add(stage.index)
+            base, _ = self._expanded(stage.base, self.global_scope)
+            stage = self.dockerfile.stage(base.render(), before=stage.index)
+        return found
 
     def _needs_for(self, target: Platform) -> list[set[int]]:
         """Which stages each stage needs when building for another platform."""
@@ -314,7 +329,9 @@ class _Tracer:
             state.role = Role.BUILD
         elif platform is not None:
             state.role = Role.TARGET
-        state.machine = Machine(BUILD_PLATFORM if state.role is Role.BUILD else self.target, self.target)
+        # The image is for the target, wherever a mistaken --platform lets it be made.
+        builds = state.role is Role.BUILD and stage.index not in self.image
+        state.machine = Machine(BUILD_PLATFORM if builds else self.target, self.target)
         state.steps_.append(
             Step(
                 stage.from_,
@@ -333,7 +350,7 @@ class _Tracer:
         """Whether a stage that is fixed to amd64 asks what it shall build for: it stands for the build platform."""
         if platform.render().lower().removeprefix("linux/") not in {"amd64", "x86_64"}:
             return False
-        if stage.index == len(self.dockerfile.stages) - 1:
+        if stage.index in self.image:
             return False
         asked = {"TARGETARCH", "TARGETPLATFORM"}
         return any(

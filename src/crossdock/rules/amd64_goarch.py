@@ -22,6 +22,11 @@ class Amd64Goarch(SinkRule):
     VALID = (
         Example("FROM --platform=$BUILDPLATFORM golang\nARG TARGETARCH\nRUN GOARCH=$TARGETARCH go build -o /app .\n"),
         Example("FROM golang\nRUN CGO_ENABLED=0 go build -o /app .\n"),
+        Example("FROM golang\nRUN GOOS=darwin GOARCH=amd64 go build -o /mac/app .\n", note="not for Linux"),
+        Example(
+            "FROM golang\nRUN ARCH=x GOARCH=amd64 ./make.sh\nRUN ARCH=y GOARCH=arm64 ./make.sh\n",
+            note="one for each architecture",
+        ),
     )
     INVALID = (
         Example(

@@ -75,7 +75,7 @@ class _Site:
     @property
     def builds(self) -> bool:
         """Whether it runs on the platform that builds, where amd64 is at home."""
-        return self.stage.role is Role.BUILD
+        return self.stage.role is Role.BUILD and not self.stage.is_image
 
 
 @dataclass
@@ -86,6 +86,8 @@ class _Collector:
     """Paths that a link gives an amd64 name, so that they exist everywhere."""
     siblings: dict[int, set[str]] = field(default_factory=dict)
     """For each stage the words that name arm64, without that name: amd64's counterparts of them are meant."""
+    matrix: dict[int, set[tuple[str, str]]] = field(default_factory=dict)
+    """For each stage the variables and programs that are also run for arm64: ``GOARCH=arm64 build.sh``."""
     brought: list[str] = field(default_factory=list)
     """What downloads, COPY and mkdir write down, in small letters: paths by these names follow from it."""
 
@@ -94,6 +96,13 @@ class _Collector:
         self.brought += (text.lower() for _, step in self.trace.steps for text in _brings(step))
         for stage in self.trace.stages:
             self.siblings[stage.stage.index] = {without_names(text) for text in _texts(stage) if names_arm64(text)}
+            self.matrix[stage.stage.index] = {
+                (made.name, command.name)
+                for step in stage.steps
+                for command in step.commands
+                for made in command.assignments
+                if command.words and names_arm64(made.value.render()) and any(f.origin for f in made.value)
+            }
         for sink in (*self._all(), *self._kept()):
             is_variable = sink.instruction.keyword in {"ARG", "ENV"} and sink.kind is Kind.DOWNLOAD
             if not is_variable or not self._is_expanded(sink):
@@ -211,6 +220,8 @@ class _Collector:
             kind = _kind_of_assignment(assigned, command)
             if kind is Kind.GOARCH and _is_for_another_system(command):
                 continue
+            if (assigned.name, name) in self.matrix.get(site.stage.stage.index, ()):
+                continue
             if kind and (kind is Kind.GOARCH or not site.builds):
                 yield from self._sink(kind, ShellWord(assigned.value, assigned.origin), site, name or assigned.name)
         for redirect in command.redirects if not site.builds else ():
@@ -303,7 +314,7 @@ class _Collector:
         """Whether a path is named for amd64 though nothing in the file brought anything by that name. (What follows
         from a download is wrong with it and right with it.) Says so once for each name."""
         tokens = amd64_tokens(text)
-        if not tokens or FOREIGN_PATH.search(text):
+        if not tokens or re.search(r"\s", text) or FOREIGN_PATH.search(text):
             return False
         here = " ".join(_downloads(site.step)).lower()
         names = [text[_start_of_name(text, token.start) : token.end].lower() for token in tokens]

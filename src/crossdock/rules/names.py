@@ -53,7 +53,7 @@ TRIPLE = re.compile(r"x86_64-(?:unknown|pc|alpine|redhat|suse|apple|w64)?-?linux
 """GNU and Rust target triples of amd64 Linux."""
 
 _NO_ARCHITECTURE = re.compile(
-    r"[-_.](?P<linux>linux)(?:\.(?:zip|tar\.\w+|tgz|txz|tbz2?|run|bin|gz|bz2|xz))?$|(?<=/)(?P<library>[^/]+\.(?:so(?:\.\d+)*|AppImage))$",
+    r"[-_.](?P<linux>(?-i:[Ll]inux))(?:\.(?:zip|tar\.\w+|tgz|txz|tbz2?|run|bin|gz|bz2|xz))?$|(?<=/)(?P<library>[^/]+\.(?:so(?:\.\d+)*|AppImage))$",
     re.IGNORECASE,
 )
 _ANY_ARCHITECTURE = re.compile(

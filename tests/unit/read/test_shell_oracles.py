@@ -175,7 +175,7 @@ def scripts(draw: st.DrawFn, bash: bool) -> str:
     # A variable that nothing sets is taken for one from outside, so each has a value at first.
     head = (
         f"a={draw(quoted)} b={draw(quoted)} c=\n"
-         'f() { if [ "$1" = amd64 ]; then echo from-$1; return; fi; echo "${1#v}"; }\n'
+        'f() { if [ "$1" = amd64 ]; then echo from-$1; return; fi; echo "${1#v}"; }\n'
     )
     if bash:
         head += "declare -A MAP=([amd64]=x64 [linux/amd64]=lx64 [none]=no)\n"

@@ -59,6 +59,14 @@ def test_a_stage_fixed_to_amd64_that_asks_for_its_target_stands_for_the_build_pl
     assert traced(pinned + "RUN c\nFROM x\n").stages[0].role is Role.TARGET
 
 
+def test_the_image_is_evaluated_for_the_target_wherever_it_is_made() -> None:
+    text = "FROM --platform=$BUILDPLATFORM a AS base\nRUN c $(uname -m)\nFROM base\nRUN d $(uname -m)\n"
+    result = traced(text)
+    assert [(stage.role, stage.is_image) for stage in result.stages] == [(Role.BUILD, True)] * 2
+    assert ["c", "aarch64"] in commands(result)
+    assert ["d", "aarch64"] in commands(result)
+
+
 def test_a_heredoc_before_its_command_is_read() -> None:
     text = "FROM a\nRUN <<EOT bash\nset -e\nfetch $(uname -m)\nEOT\nRUN <<EOT python3\nimport x\nEOT\n"
     assert [words for words in commands(traced(text)) if words[0] in {"fetch", "import"}] == [["fetch", "aarch64"]]
