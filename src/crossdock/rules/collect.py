@@ -57,6 +57,10 @@ from crossdock.rules.vocabulary import (
 from crossdock.source import Span
 
 
+_PLATFORM = re.compile(r"(?:^|[\s,])(?:linux|darwin|freebsd|windows)/$")
+"""What stands before the architecture in the name of a platform, which is no path."""
+
+
 def collect(trace: Trace) -> tuple[Sink, ...]:
     """Every sink in the order of the file. Sinks on paths that only an amd64 build takes are left out: they are not
     reached when the trace is for another architecture."""
@@ -313,8 +317,8 @@ class _Collector:
     def _is_unexplained(self, text: str, site: _Site) -> bool:
         """Whether a path is named for amd64 though nothing in the file brought anything by that name. (What follows
         from a download is wrong with it and right with it.) Says so once for each name."""
-        tokens = amd64_tokens(text)
-        if not tokens or re.search(r"\s", text) or FOREIGN_PATH.search(text):
+        tokens = [token for token in amd64_tokens(text) if not _PLATFORM.search(text[: token.start])]
+        if not tokens or FOREIGN_PATH.search(text):
             return False
         here = " ".join(_downloads(site.step)).lower()
         names = [text[_start_of_name(text, token.start) : token.end].lower() for token in tokens]
