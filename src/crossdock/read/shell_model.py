@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from crossdock.findings import Skipped
@@ -43,7 +44,7 @@ class ShellWord:
     value: Value
     origin: Origin
 
-    @property
+    @cached_property
     def text(self) -> str:
         """The word with a replacement character for each part that cannot be known."""
         return self.value.render()
@@ -89,7 +90,7 @@ class Command:
     because: tuple[Value, ...] = ()
     """The values, written down as the name of an architecture, by which the branch it stands in was chosen."""
 
-    @property
+    @cached_property
     def name(self) -> str:
         """The program's base name; empty for a bare assignment."""
         return self.words[0].text.rsplit("/", 1)[-1] if self.words else ""

@@ -37,6 +37,7 @@ from crossdock.read.shell_model import (
     width,
 )
 from crossdock.read.values import UNKNOWN, Fragment, Origin, Value, join, literal
+from crossdock.source import Span
 
 if TYPE_CHECKING:
     from tree_sitter import Node
@@ -83,6 +84,9 @@ class WordReader(ABC):
             return Value()
         offsets = self.source.logical.offsets
         first = self.source.char(start)
+        last = first + len(text) - 1
+        if offsets[last] - offsets[first] == last - first and text.isascii():
+            return Value((Fragment(text, Origin(self.path, Span(offsets[first], offsets[last] + 1))),))
         fragments: list[Fragment] = []
         begin = 0
         for index in range(1, len(text) + 1):
@@ -329,8 +333,16 @@ class WordReader(ABC):
         return either(elements.values())
 
     def _indirect(self, name_node: Node, origin: Origin, state: State) -> Value:
-        name = self._named(name_node, origin, state).text
-        return self._lookup(name, origin, state) if name and re.fullmatch(r"[A-Za-z_]\w*", name) else UNKNOWN
+        """``${!x}``. Where the name was made of an architecture's name, that is what chose the value: it is to blame."""
+        named = self._named(name_node, origin, state)
+        name = named.text
+        if not name or not re.fullmatch(r"[A-Za-z_]\w*", name):
+            return UNKNOWN
+        value = self._lookup(name, origin, state)
+        chosen = next((f for f in named if f.origin and (f.text or "").lower() in ARCHITECTURE_WORDS), None)
+        if chosen is None or value.text is None:
+            return value
+        return Value((Fragment(value.text, chosen.origin, chosen.variable),))
 
     def _conditional(
         self, node: Node, name_node: Node, operator: str, argument_start: int, *, origin: Origin, state: State

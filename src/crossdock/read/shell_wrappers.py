@@ -21,6 +21,9 @@ _WRAPPERS: dict[str, str] = {
     "eatmydata": "",
     "xvfb-run": "nes",
     "retry": "",
+    "setarch": "",
+    "linux32": "",
+    "linux64": "",
 }
 """Programs that start the program named after them, with their options that take a value."""
 
@@ -35,7 +38,7 @@ def unwrapped(words: list[ShellWord]) -> tuple[list[ShellWord], list[Assignment]
         at = 1
         while at < len(words) and words[at].text.startswith("-"):
             at += 2 if words[at].text[-1:] in _WRAPPERS[name] and not words[at].text.startswith("--") else 1
-        if name in {"timeout", "gosu"}:
+        if name in {"timeout", "gosu", "setarch"}:
             at += 1
         while at < len(words) and name in {"env", "sudo"} and (match := re.match(r"([A-Za-z_]\w*)=", words[at].text)):
             word = words[at]

@@ -70,6 +70,8 @@ class Value:
 
     def render(self, unknown: str | None = "\N{REPLACEMENT CHARACTER}") -> str:
         """The text with ``unknown`` standing where it cannot be known."""
+        if len(self.fragments) == 1 and (text := self.fragments[0].text) is not None:
+            return text
         return "".join((unknown or "") if fragment.text is None else fragment.text for fragment in self.fragments)
 
     def slice(self, start: int, end: int) -> Value:

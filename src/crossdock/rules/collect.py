@@ -30,6 +30,7 @@ from crossdock.rules.vocabulary import (
     BRINGERS,
     BUILDERS,
     COMPILERS,
+    FILE_OF_PROGRAMS,
     FILE_READERS,
     FILE_TOOLS,
     FLAG,
@@ -269,7 +270,9 @@ class _Collector:
         for name in sorted(command.exported):
             value = command.scope.get(name, Value())
             says_it = is_bare(value.render()) or name == "GOARCH"
-            if name not in PLATFORM_ARGUMENTS and says_it and any(f.origin for f in value):
+            if name in PLATFORM_ARGUMENTS or amd64_tokens(name):
+                continue
+            if says_it and any(f.origin for f in value):
                 kind = Kind.GOARCH if name == "GOARCH" else Kind.VARIABLE
                 yield from self._sink(kind, ShellWord(value, command.origin), site, command.name)
         for made in site.step.shell.assignments if site.step.shell and site.script is None else ():
@@ -538,7 +541,7 @@ def _kind_of_variable(made: Assignment) -> Kind | None:
     text = made.value.render()
     if FLAG_VARIABLES.fullmatch(made.name) and FLAG.search(text):
         return Kind.COMPILER_FLAG
-    if "://" in text:
+    if "://" in text or (FILE_OF_PROGRAMS.search(text) and amd64_tokens(text)):
         return Kind.DOWNLOAD
     if LIBRARY_PATH.search(text):
         return Kind.LIBRARY_PATH
@@ -588,7 +591,8 @@ def _is_for_another_system(command: Command) -> bool:
 def _is_foreign(name: str, before: str, text: str) -> bool:
     """Whether a package manager is asked for packages of another x86 architecture."""
     if name == "dpkg":
-        return before == "--add-architecture" or text.startswith("--add-architecture=")
+        _, _, joined = text.partition("--add-architecture=")
+        return (joined or (text if before == "--add-architecture" else "")) in {"i386", "amd64", "x32"}
     return name in MANAGERS and FOREIGN.search(text) is not None
 
 

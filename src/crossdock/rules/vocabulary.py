@@ -33,7 +33,7 @@ NAMED_FOLDER = re.compile(r"/[\w.-]*64[\w.-]*(?=[/:\s'\"]|$)")
 FOREIGN_PATH = re.compile(r"(?:amd64|x86[-_]64)[-_](?:elf|efi|w64|uefi|none)|mingw|android-\d|arch-x86", re.IGNORECASE)
 """Paths of what is built for bare metal, firmware, Windows or phones, on any machine."""
 INSTALLERS = frozenset(
-    "dpkg apt apt-get aptitude gdebi rpm yum dnf microdnf tdnf zypper apk pip pip3 pipx conda mamba pacman opkg".split()
+    "dpkg apt apt-get aptitude gdebi alien rpm yum dnf microdnf tdnf zypper apk pip pip3 pipx conda mamba pacman opkg".split()
 )
 MANAGERS = frozenset(
     "apt apt-get aptitude yum dnf microdnf tdnf zypper apk pacman conda mamba micromamba "
@@ -41,6 +41,8 @@ MANAGERS = frozenset(
 )
 """Installers that take the names of packages."""
 PACKAGE_FILE = re.compile(r"\.(?:deb|rpm|apk|whl|pkg\.tar\.\w+|conda)(?:[?#].*)?$")
+FILE_OF_PROGRAMS = re.compile(rf"{PACKAGE_FILE.pattern}|\.(?:zip|tar\.\w+|tgz|txz|tbz2?|run)$")
+"""Packages and archives."""
 TEXT_FILE = re.compile(
     r"\.(?:txt|md|json|ya?ml|toml|conf|cfg|ini|list|patch|diff|xml|config|rules|service|asc|gpg|key|s|S|c|h|cc|cpp|go|rs|py)$"
 )
