@@ -56,6 +56,7 @@ FLAG = re.compile(
     r"(?<![\w-])(?:-{1,2}enable)?-m(?:64|32|sse[\w.]*|avx[\w.]*|mmx|3dnow|fpmath=(?:sse|387)\w*|popcnt|aes|pclmul|bmi2?|fma|f16c"
     r"|(?:arch|tune|cpu)=(?:x86-64\S*|core\w*|nehalem|westmere|sandybridge|ivybridge|haswell|broadwell|skylake\S*"
     r"|icelake\S*|cascadelake|znver\d|k8|opteron\S*|athlon\S*|i[3-6]86|pentium\S*|atom|bonnell|silvermont|nocona|corei7\S*))(?![\w.])"
+    r"|(?<![\w-])target-cpu=(?:x86-64\S*|nehalem|westmere|sandybridge|ivybridge|haswell|broadwell|skylake\S*|znver\d)"
 )
 FLAG_VARIABLES = re.compile(
     r"(?:.*_)?(?:CC|CXX|CFLAGS|CXXFLAGS|CPPFLAGS|LDFLAGS|FFLAGS|GOAMD64|CGO_CFLAGS|CGO_CXXFLAGS|NVCC_FLAGS|COPT|RUSTFLAGS)"

@@ -67,6 +67,12 @@ FOUND = [
     # Flags.
     'RUN CC="cc ⟦-mavx2⟧" pip install --force-reinstall pillow-simd',
     "RUN ./configure ⟦--enable-m64⟧-build",
+    "ENV RUSTFLAGS='-C ⟦target-cpu=haswell⟧'\nRUN cargo build",
+    "RUN bazel build -c opt --copt=⟦-mavx2⟧ //tool",
+    "RUN ../configure --build=⟦x86_64-redhat-linux⟧ --disable-multilib",
+    "RUN ./configure --extra-ldflags=-L/usr/local/cuda/targets/⟦x86_64-linux⟧/lib",
+    "RUN wget https://example.com/download/deb -O editor-⟦amd64⟧.deb",
+    "RUN apt-get update && \\\n    ` # the tool ` \\\n    curl -LO https://example.com/linux_⟦amd64⟧.zip",
     "RUN echo 'CFLAGS = -O2 ⟦-m32⟧' >> Makefile",
 ]
 
@@ -83,6 +89,7 @@ CLEAN = [
     "LABEL architecture=x86_64",
     "ENV PATH=/opt/cross/x86_64-elf/bin:$PATH",
     'CMD ["/sbin/tini", "--", "server"]',
+    'CMD ["memcached", "-m64"]',
     "RUN curl -LO https://example.com/fmt_3.1_linux.tar.gz && tar xf fmt_3.1_linux.tar.gz && cd fmt && make install",
     "RUN TARGET=i586-linux-musl /build-toolchain.sh\nENV SYSROOT=/usr/local/i586-linux-musl",
 ]
