@@ -278,9 +278,14 @@ class _Collector:
                 return None
             return Kind.PACKAGE_FILE if name in INSTALLERS and PACKAGE_FILE.search(text) else Kind.DOWNLOAD
         if name in FETCHERS:
-            if before in OUTPUT_OPTIONS and any("64" in other.text for other in command.arguments if other is not word):
-                # The file is called as its address says, or the address says another architecture.
-                return None
+            if before in OUTPUT_OPTIONS:
+                # The file is called as its address says, unless that says nothing.
+                others = (other.text for other in command.arguments if other is not word)
+                return (
+                    None
+                    if site.builds or not amd64_tokens(text) or any("64" in other for other in others)
+                    else Kind.DOWNLOAD
+                )
             return None if site.builds or text.startswith("-") else Kind.DOWNLOAD
         told = _target_kind(name, before, text)
         if told is not None or site.builds:

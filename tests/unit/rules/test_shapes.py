@@ -90,6 +90,7 @@ CLEAN = [
     "ENV PATH=/opt/cross/x86_64-elf/bin:$PATH",
     'CMD ["/sbin/tini", "--", "server"]',
     'CMD ["memcached", "-m64"]',
+    "RUN curl -o sdk-linux.zip https://example.com/sdk && echo 'echo building for linux/amd64...' > build.sh",
     "RUN curl -LO https://example.com/fmt_3.1_linux.tar.gz && tar xf fmt_3.1_linux.tar.gz && cd fmt && make install",
     "RUN TARGET=i586-linux-musl /build-toolchain.sh\nENV SYSROOT=/usr/local/i586-linux-musl",
 ]
