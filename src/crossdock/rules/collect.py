@@ -277,7 +277,7 @@ class _Collector:
             if site.builds and not self._leaves(site.stage, command):
                 return None
             return Kind.PACKAGE_FILE if name in INSTALLERS and PACKAGE_FILE.search(text) else Kind.DOWNLOAD
-        if name in FETCHERS:
+        if name in FETCHERS | {"flatpak"}:
             if before in OUTPUT_OPTIONS:
                 # The file is called as its address says, unless that says nothing.
                 others = (other.text for other in command.arguments if other is not word)

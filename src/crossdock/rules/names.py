@@ -41,7 +41,7 @@ _TOOLS_FOR_AMD64 = re.compile(
 """Programs that run on any architecture and deal with amd64."""
 
 LIBRARY_PATH = re.compile(
-    r"x86_64-linux-(?:gnu|musl)(?!-)|(?<=/lib/)i386-linux-gnu|(?<=/targets/)x86_64-linux|ld-linux-x86-64|(?:ld-|libc\.)musl-x86_64"
+    r"x86_64-linux-(?:gnu|musl)(?!-)|(?<=/lib/)i386-linux-gnu(?!/pkgconfig)|(?<=/targets/)x86_64-linux|ld-linux-x86-64|(?:ld-|libc\.)musl-x86_64"
     r"|/jvm/[^\s:/]*(?P<jvm>amd64|x86_64|i386)|lib/(?P<lib>amd64)\b"
     r"|cpython-\d+-x86_64|openjdk-(?P<openjdk>amd64|i386)|(?<=/usr/lib/)x86_64\b(?!-linux)"
     r"|(?<=/bin/)x86_64-linux\b(?!-)|(?<=arch/)x86(?:_64)?(?=/boot)|(?<![\w.-])/(?:usr/)?lib32\b",

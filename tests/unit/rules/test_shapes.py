@@ -26,6 +26,7 @@ FOUND = [
     "ADD https://example.com/⟦Tool.AppImage⟧ /opt/",
     "RUN curl -LO https://github.com/sgerrand/alpine-pkg-glibc/releases/download/2.29-r0/⟦glibc-2.29-r0.apk⟧",
     "RUN curl -LO https://example.com/gcc-arm-none-eabi-5_4-⟦linux⟧.tar.bz2",
+    "RUN flatpak install -y flathub org.example.Platform/⟦x86_64⟧/6.8",
     # What a server lists is searched for the amd64 file.
     "RUN curl -s https://example.com/list | awk '{print $2}' | grep ⟦amd64⟧ | xargs curl -O",
     "RUN curl -s https://example.com/list | cut -d: -f2 | grep s6-⟦amd64⟧.tgz | xargs curl -O",
