@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -32,6 +33,8 @@ MOST_FRAGMENTS = 1000
 FETCHERS = frozenset("curl wget aria2c axel lftp fetch http https httpie wcurl".split())
 FROM_NETWORK = "$(fetched)"
 """Stands for a variable's name in unknown text that a fetcher printed."""
+
+_COMMENT_IN_BACKQUOTES = re.compile(rb"(?<!\\)`\s*#[^`\n]*`")
 
 ARCHITECTURE_WORDS = frozenset().union(*ARCHITECTURE_NAMES.values())
 
@@ -201,6 +204,8 @@ class ShellText:
 
 def as_shell_text(logical: LogicalText) -> ShellText:
     data = logical.text.encode("utf-8", "surrogateescape")
+    # A comment in backquotes, between the lines of one command: the substitution is empty, and the grammar fails at it.
+    data = _COMMENT_IN_BACKQUOTES.sub(lambda match: b" " * len(match[0]), data)
     if len(data) == len(logical.text):
         return ShellText(logical, data, None)
     characters: list[int] = []

@@ -297,12 +297,25 @@ class _Collector:
             if site.builds and not self._leaves(site.stage, command):
                 return None
             return Kind.PACKAGE_FILE if name in INSTALLERS and PACKAGE_FILE.search(text) else Kind.DOWNLOAD
-        if name in FETCHERS:
-            return None if site.builds or before in OUTPUT_OPTIONS or text.startswith("-") else Kind.DOWNLOAD
+        if name in FETCHERS | {"flatpak"}:
+            if before in OUTPUT_OPTIONS:
+                # The file is called as its address says, unless that says nothing.
+                others = (other.text for other in command.arguments if other is not word)
+                return (
+                    None
+                    if site.builds or not amd64_tokens(text) or any("64" in other for other in others)
+                    else Kind.DOWNLOAD
+                )
+            return None if site.builds or text.startswith("-") else Kind.DOWNLOAD
         told = _target_kind(name, before, text)
         if told is not None or site.builds:
             return told
-        if FLAG.search(text) and (COMPILERS.fullmatch(name) or "FLAGS" in text or text.startswith("-D")):
+        if FLAG.search(text) and (
+            COMPILERS.fullmatch(name)
+            or "FLAGS" in text
+            or text.startswith("-D")
+            or not re.fullmatch(r"-m(?:64|32)", text)
+        ):
             return Kind.COMPILER_FLAG
         if _is_foreign(name, before, text) and not any(other.text in REMOVES for other in command.arguments):
             return Kind.FOREIGN
@@ -324,7 +337,7 @@ class _Collector:
         if not tokens or FOREIGN_PATH.search(text):
             return False
         here = " ".join(_downloads(site.step)).lower()
-        names = [text[_start_of_name(text, token.start) : token.end].lower() for token in tokens]
+        names = [_name_of(text, token).lower() for token in tokens]
         if all(
             token.text.lower() in here or any(name in earlier for earlier in self.brought)
             for token, name in zip(tokens, names, strict=True)
@@ -528,9 +541,15 @@ def _downloads(step: Step) -> Iterator[str]:
             yield from (word.text for word in command.arguments if command.name in FETCHERS or "://" in word.text)
 
 
-def _start_of_name(text: str, at: int) -> int:
-    """Where the name begins that holds position ``at``: after a separator, or after what cannot be known."""
-    return max((match.end() for match in re.finditer(rf"[/:=,\s\"'*?{HOLE}]", text[:at])), default=0)
+def _name_of(text: str, token: Token) -> str:
+    """The name that holds a token, from the last separator or unknown part; what follows the token counts only where
+    it is all that the name says."""
+    ends = rf"[/:=,\s\"'*?{HOLE}]"
+    start = max((match.end() for match in re.finditer(ends, text[: token.start])), default=0)
+    if start < token.start:
+        return text[start : token.end]
+    end = re.search(ends, text[token.end :])
+    return text[start : token.end + end.start() if end else len(text)]
 
 
 def _length(span: Span) -> int:

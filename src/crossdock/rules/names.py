@@ -42,14 +42,18 @@ _TOOLS_FOR_AMD64 = re.compile(
 """Programs that run on any architecture and deal with amd64."""
 
 LIBRARY_PATH = re.compile(
-    r"x86_64-linux-(?:gnu|musl)(?!-)|(?<=/lib/)i386-linux-gnu|ld-linux-x86-64|(?:ld-|libc\.)musl-x86_64"
+    r"x86_64-linux-(?:gnu|musl)(?!-)|(?<=/lib/)i386-linux-gnu(?!/pkgconfig)|(?<=/targets/)x86_64-linux|ld-linux-x86-64|(?:ld-|libc\.)musl-x86_64"
     r"|/jvm/[^\s:/]*(?P<jvm>amd64|x86_64|i386)|lib/(?P<lib>amd64)\b"
     r"|cpython-\d+-x86_64|openjdk-(?P<openjdk>amd64|i386)|(?<=/usr/lib/)x86_64\b(?!-linux)"
     r"|(?<=/bin/)x86_64-linux\b(?!-)|(?<=arch/)x86(?:_64)?(?=/boot)|(?<![\w.-])/(?:usr/)?lib32\b",
     re.IGNORECASE,
 )
 """Multiarch directories, dynamic loaders and folders of JVMs, TeX Live and kernel builds, named for amd64."""
-TRIPLE = re.compile(r"x86_64-(?:unknown|pc|alpine|redhat|suse|apple|w64)?-?linux-(?:gnu|musl)(?:x32)?", re.IGNORECASE)
+TRIPLE = re.compile(
+    r"x86_64-(?:unknown|pc|alpine|redhat|suse|apple|w64)?-?linux-(?:gnu|musl)(?:x32)?"
+    r"|x86_64-(?:redhat|suse|amazon|pc|unknown)-linux\b",
+    re.IGNORECASE,
+)
 """GNU and Rust target triples of amd64 Linux."""
 
 _NO_ARCHITECTURE = re.compile(

@@ -26,6 +26,7 @@ FOUND = [
     "ADD https://example.com/⟦Tool.AppImage⟧ /opt/",
     "RUN curl -LO https://github.com/sgerrand/alpine-pkg-glibc/releases/download/2.29-r0/⟦glibc-2.29-r0.apk⟧",
     "RUN curl -LO https://example.com/gcc-arm-none-eabi-5_4-⟦linux⟧.tar.bz2",
+    "RUN flatpak install -y flathub org.example.Platform/⟦x86_64⟧/6.8",
     # What a server lists is searched for the amd64 file.
     "RUN curl -s https://example.com/list | awk '{print $2}' | grep ⟦amd64⟧ | xargs curl -O",
     "RUN curl -s https://example.com/list | cut -d: -f2 | grep s6-⟦amd64⟧.tgz | xargs curl -O",
@@ -67,6 +68,12 @@ FOUND = [
     # Flags.
     'RUN CC="cc ⟦-mavx2⟧" pip install --force-reinstall pillow-simd',
     "RUN ./configure ⟦--enable-m64⟧-build",
+    "ENV RUSTFLAGS='-C ⟦target-cpu=haswell⟧'\nRUN cargo build",
+    "RUN bazel build -c opt --copt=⟦-mavx2⟧ //tool",
+    "RUN ../configure --build=⟦x86_64-redhat-linux⟧ --disable-multilib",
+    "RUN ./configure --extra-ldflags=-L/usr/local/cuda/targets/⟦x86_64-linux⟧/lib",
+    "RUN wget https://example.com/download/deb -O editor-⟦amd64⟧.deb",
+    "RUN apt-get update && \\\n    ` # the tool ` \\\n    curl -LO https://example.com/linux_⟦amd64⟧.zip",
     "RUN echo 'CFLAGS = -O2 ⟦-m32⟧' >> Makefile",
 ]
 
@@ -83,6 +90,8 @@ CLEAN = [
     "LABEL architecture=x86_64",
     "ENV PATH=/opt/cross/x86_64-elf/bin:$PATH",
     'CMD ["/sbin/tini", "--", "server"]',
+    'CMD ["memcached", "-m64"]',
+    "RUN curl -o sdk-linux.zip https://example.com/sdk && echo 'echo building for linux/amd64...' > build.sh",
     "RUN curl -LO https://example.com/fmt_3.1_linux.tar.gz && tar xf fmt_3.1_linux.tar.gz && cd fmt && make install",
     "RUN TARGET=i586-linux-musl /build-toolchain.sh\nENV SYSROOT=/usr/local/i586-linux-musl",
 ]
