@@ -16,6 +16,7 @@ from crossdock.findings import Skipped
 from crossdock.read.model import LogicalText
 from crossdock.read.pieces import HOLE
 from crossdock.read.programs import grep, node_status, output
+from crossdock.read.shell_braces import MOST_ROUNDS, braced
 from crossdock.read.shell_grammar import Link, Stage, condition_and_body, is_test, links, parser
 from crossdock.read.shell_model import (
     FETCHERS,
@@ -142,6 +143,12 @@ class _Walker(WordReader):
             if self.depth > MOST_DEPTH:
                 raise TooMuch
             root = parser().parse(self.source.data).root_node
+            for _ in range(MOST_ROUNDS):
+                mended = braced(self.source, root)
+                if mended is None:
+                    break
+                self.source = as_shell_text(mended)
+                root = parser().parse(self.source.data).root_node
             if root.has_error:
                 self._say_errors(root)
             status = self.statements(root.named_children, state)
