@@ -2,7 +2,7 @@
 
 import pytest
 
-from crossdock.rules.edits import in_single_quotes
+from crossdock.rules.edits import single_quote_before
 
 
 @pytest.mark.parametrize(
@@ -19,4 +19,4 @@ from crossdock.rules.edits import in_single_quotes
     ],
 )
 def test_single_quotes_are_seen_as_the_shell_sees_them(text: str, quoted: bool) -> None:
-    assert in_single_quotes(text, len(text)) is quoted
+    assert (single_quote_before(text) is not None) is quoted
