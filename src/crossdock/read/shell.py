@@ -495,7 +495,13 @@ class _Walker(WordReader):
                     assignments = []
                 target = child.named_children[0] if child.type == "command_name" and child.named_children else child
                 origin = self.origin(child.start_byte, child.end_byte)
-                words += [ShellWord(value, origin) for value in self.fields(target, state)]
+                more = [ShellWord(value, origin) for value in self.fields(target, state)]
+                if words and more and child.start_byte == previous_end:
+                    # The grammar ends a word behind ${NAME} when a backslash follows.
+                    before, rest = words.pop(), more.pop(0)
+                    both = Origin(self.path, Span(before.origin.span.start, rest.origin.span.end))
+                    words.append(ShellWord(before.value + rest.value, both))
+                words += more
             previous_end = child.end_byte
         redirects += tuple(self.redirects(own, state))
         if not words:

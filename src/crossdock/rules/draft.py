@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from crossdock.findings import Claim, Fix, Safety
-from crossdock.rules.edits import Choice, declared, expanding, replacing
+from crossdock.rules.edits import Choice, declared, expanding
 from crossdock.rules.place import Place
 from crossdock.source import Edit, Span
 
@@ -46,17 +46,15 @@ class Draft:
         if not place.shell and not place.script and not spelling.argument:
             raise CannotWrite
         text = written.replace(spelling.part, spelling.expansion)
-        self.expand(place, span, text)
+        self.expand(place, span, text, exported=spelling.choice is None and not spelling.local)
         if spelling.choice:
             self.choose(place, spelling.choice)
         if spelling.argument:
             self.declare(place, spelling.argument)
 
-    def expand(self, place: Place, span: Span, text: str) -> None:
-        if place.shell or place.script:
-            self.edits += expanding(place.source, place.shell_start, span, text)
-        else:
-            self.edits += replacing(place.source, [span], text)
+    def expand(self, place: Place, span: Span, text: str, *, exported: bool = True) -> None:
+        """Write text that is expanded; ``exported``: programs that are started know what it names as well."""
+        self.edits += expanding(place.source, place.shell_start, span, text, exported=exported)
 
     def choose(self, place: Place, choice: Choice) -> None:
         """Set a variable by architecture at the beginning of the RUN or script. Raises CannotWrite."""

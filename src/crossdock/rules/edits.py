@@ -43,15 +43,18 @@ def declared(project: Project, stage: Stage, name: str, instruction: Instruction
     return (declare(project, stage, name),)
 
 
-def expanding(source: Source, start: int, span: Span, text: str) -> list[Edit]:
-    """Put an expansion (``${…}``, ``$(…)``) in the place of shell text, so that the shell does expand it.
+def expanding(source: Source, start: int, span: Span, text: str, *, exported: bool) -> list[Edit]:
+    """Put an expansion (``${…}``, ``$(…)``) in the place of text, so that it is expanded.
 
-    ``start`` is where the shell text begins. Inside single quotes, nothing is expanded: they become double quotes where
-    that changes nothing else, and otherwise end before the expansion and begin again behind it.
+    ``start`` is where the text begins to be read, by a shell or by BuildKit, for both of which single quotes keep
+    everything as it is: they become double quotes where that changes nothing else, and otherwise end before the
+    expansion and begin again behind it. A shell that gets the string with -c expands by itself what is ``exported``.
     """
     before = source.text(Span(start, span.start))
     quote = single_quote_before(before)
     if quote is None:
+        return [_edit(source, span, text)]
+    if exported and _GIVEN_TO_SHELL.search(before[:quote]):
         return [_edit(source, span, text)]
     opening = start + len(_encoded(before[:quote]))
     closing = source.data.find(b"'", span.end)
@@ -59,6 +62,9 @@ def expanding(source: Source, start: int, span: Span, text: str) -> list[Edit]:
         return [_edit(source, span, f"'\"{text}\"'")]
     quotes = [_edit(source, Span(at, at + 1), '"') for at in (opening, closing)]
     return [quotes[0], _edit(source, span, text), quotes[1]]
+
+
+_GIVEN_TO_SHELL = re.compile(r"(?:\b(?:ba|da|a|z|)sh(?:\s+-[\w-]+|\s+pipefail)*\s+-\w*c|\beval)\s+$")
 
 
 def single_quote_before(text: str) -> int | None:

@@ -318,8 +318,12 @@ def _definition_fix(place: Place, definition: Definition, names: Mapping[str, st
     value = _value_for_arm64(place, definition, names)
     if value is None or not users or any(user.command is None or _at_start(user) for user in users):
         return None
+    derived = _derived(place.project, definition)
     for stage, step in _runs(place.project, definition, users):
-        draft.choose(place.at(stage, step, shell=True), Choice(definition.name, None, value))
+        there = place.at(stage, step, shell=True)
+        draft.choose(there, Choice(definition.name, None, value))
+        for name, made_of in _needed(step, derived):
+            draft.choose(there, Choice(name, None, made_of))
     for user in users:
         there = place.at(user.stage, user.step, shell=True)
         _use(draft, there, user, names, _spellings(there, user, names))
@@ -345,20 +349,51 @@ def _runs(project: Project, definition: Definition, users: Iterable[Sink]) -> It
                 yield stage, step
 
 
+def _derived(project: Project, definition: Definition) -> list[tuple[str, str]]:
+    """The names and values, as written, of later ARG and ENV that are made of a definition."""
+    found: list[tuple[str, str]] = []
+    steps = [*project.trace.preamble, *(step for _, step in project.trace.steps)]
+    for step in steps:
+        for made in step.assignments if step.instruction.keyword in {"ARG", "ENV"} else ():
+            sources = [fragment.origin for fragment in made.value if fragment.origin]
+            if made.origin == definition.origin or not any(o.span in definition.origin.span for o in sources):
+                continue
+            value = _written_value(project.dockerfile.source.text(made.origin.span))
+            if value is not None:
+                found.append((made.name, value))
+    return found
+
+
+def _needed(step: Step, derived: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Those of the derived variables that a RUN uses, by itself or through another one, in the order of the file."""
+    instruction = step.instruction
+    text = instruction.arguments.text + "".join(heredoc.text for heredoc in instruction.heredocs)
+    needed: list[tuple[str, str]] = []
+    for name, value in reversed(list(derived)):
+        if step.scripts or re.search(rf"\$\{{?{name}\b", text):
+            needed.insert(0, (name, value))
+            text += f" {value}"
+    return needed
+
+
 def _value_for_arm64(place: Place, definition: Definition, names: Mapping[str, str]) -> str | None:
-    """The definition's value as written, the words exchanged; None for quoting that a shell would read otherwise."""
-    written = place.source.text(definition.origin.span)
-    match = re.match(r"[^=\s]+(?:=|\s+)(.*)$", written, re.DOTALL)
+    """The definition's value as written, the words exchanged."""
+    value = _written_value(place.source.text(definition.origin.span))
+    for amd64, arm64 in names.items():
+        value = value and value.replace(amd64, arm64)
+    return value
+
+
+def _written_value(assignment: str) -> str | None:
+    """What stands behind ``NAME=`` in an ARG or ENV; None where there is nothing, or quoting that a shell would read
+    otherwise."""
+    match = re.match(r"[^=\s]+(?:=|\s+)(.*)$", assignment, re.DOTALL)
     if not match:
         return None
     value = match[1].strip()
-    if len(value) >= 2 and value[0] == value[-1] == '"':
+    if len(value) >= 2 and value[0] == value[-1] and value[0] in "\"'" and not (value[0] == "'" and "$" in value):
         value = value[1:-1]
-    if re.search(r"[\"'`\\\n]", value) or "$(" in value:
-        return None
-    for amd64, arm64 in names.items():
-        value = value.replace(amd64, arm64)
-    return value
+    return None if re.search(r"[\"'`\\\n]", value) or "$(" in value else value
 
 
 def _small_stages(place: Place, stage: StageTrace, sink: Sink, names: Mapping[str, str]) -> Fix | None:
