@@ -80,12 +80,15 @@ class _Collector:
         for stage in self.trace.stages:
             self.siblings[stage.stage.index] = {without_names(text) for text in _texts(stage) if names_arm64(text)}
         for sink in self._all():
-            is_variable = sink.instruction.keyword in {"ARG", "ENV"} and sink.kind is Kind.DOWNLOAD
+            keyword = sink.instruction.keyword
+            is_variable = (keyword in {"ARG", "ENV"} and sink.kind is Kind.DOWNLOAD) or (
+                keyword == "ARG" and sink.kind in {Kind.TRIPLE, Kind.LIBRARY_PATH}
+            )
             if not is_variable or not self._is_expanded(sink):
                 yield sink
 
     def _is_expanded(self, sink: Sink) -> bool:
-        """Whether a variable that holds a URL is used where everyone can see it; if so, that use is the sink."""
+        """Whether a variable that the image does not keep is used where everyone can see it: that use is the sink."""
         texts = [self.trace.dockerfile.source.data[sink.origin.span.end :]]
         texts += [run.source.data for _, step in self.trace.steps for run in step.scripts]
         pattern = re.compile(rb"\$\{?" + re.escape(sink.detail.encode()) + rb"\b")

@@ -69,23 +69,35 @@ _GIVEN_TO_SHELL = re.compile(r"(?:\b(?:ba|da|a|z|)sh(?:\s+-[\w-]+|\s+pipefail)*\
 
 def single_quote_before(text: str) -> int | None:
     """The index of the single quote that is still open at the end of shell text."""
-    state, opened, at = "", 0, 0
+    states, opened, at = [""], 0, 0
     while at < len(text):
-        char = text[at]
+        char, state = text[at], states[-1]
         if state == "'":
-            state = "" if char == "'" else state
+            if char == "'":
+                states.pop()
         elif char == "\\":
             at += 1
+        elif char == "$" and text[at + 1 : at + 2] == "(":
+            states.append("(")  # inside, quotes begin anew
+            at += 1
+        elif char == '"':
+            states.pop() if state == '"' else states.append('"')
         elif state == '"':
-            state = "" if char == '"' else state
-        elif char in "'\"":
-            state, opened = char, at
+            pass
+        elif char == "'":
+            states.append("'")
+            opened = at
+        elif char in "()":
+            if char == "(":
+                states.append("(")
+            elif state == "(":
+                states.pop()
         elif char == "#" and (at == 0 or text[at - 1].isspace()):
             # A comment: an apostrophe in it opens nothing.
             end = text.find("\n", at)
             at = len(text) if end == -1 else end
         at += 1
-    return opened if state == "'" else None
+    return opened if states[-1] == "'" else None
 
 
 @dataclass(frozen=True)

@@ -18,16 +18,17 @@ from crossdock.read.dockerfile import parse
 from crossdock.read.pieces import HOLE
 from crossdock.read.trace import PLATFORM_ARGUMENTS, StageTrace, Step, trace
 from crossdock.read.values import Origin, Value
-from crossdock.rules.assets import preferred, suffixless, suffixless_arm64
+from crossdock.rules.assets import preferred, suffixless_arm64
 from crossdock.rules.base import Project
 from crossdock.rules.checksums import Digest, belong_together, digest_of, file_name
 from crossdock.rules.dependents import dependents
 from crossdock.rules.draft import CannotWrite, Draft, Spelling
 from crossdock.rules.edits import Choice, replacing, run_beginning
-from crossdock.rules.names import arm64_names
+from crossdock.rules.names import amd64_tokens, arm64_names
 from crossdock.rules.place import Place
 from crossdock.rules.sinks import DefinedBy, Definition, Kind, Mark, Sink
 from crossdock.rules.stages import stage_per_architecture
+from crossdock.rules.vocabulary import APT_ARCH
 from crossdock.source import Edit, Source, Span
 
 MOST_CANDIDATES = 5
@@ -77,24 +78,29 @@ def fixes_for(project: Project, sink: Sink, marks: tuple[Mark, ...]) -> tuple[Fi
 def _candidates(sink: Sink, marks: tuple[Mark, ...]) -> Iterator[dict[str, str]]:
     """What each amd64 word may be for arm64, best first."""
     words = list(dict.fromkeys([mark.token.text for mark in (*sink.marks, *marks)]))
-    implicit = suffixless(sink.text) if sink.kind is Kind.DOWNLOAD else None
     options: list[tuple[str, ...]] = []
     for word in words:
-        if implicit and word == implicit.text:
-            told = suffixless_arm64(sink.text)
-            options.append((told,) if told else ())
-        elif sink.kind in _FILES:
-            options.append(tuple(dict.fromkeys((*preferred(sink.text, word), *arm64_names(word)))))
+        if sink.kind in _FILES:
+            options.append(_file_names(sink.text, word))
         elif sink.kind is Kind.TRIPLE and "x86_64" in word:
             options.append((word.replace("x86_64", "aarch64"),))
         elif sink.kind is Kind.LIBRARY_PATH:
-            options.append((_library_name(word),))
+            name = _library_name(word)
+            options.append((name,) if name != word else ())
         else:
             options.append(arm64_names(word)[:1])
     for number, combination in enumerate(product(*options)):
         if number >= MOST_CANDIDATES:
             return
         yield dict(zip(words, combination, strict=True))
+
+
+def _file_names(url: str, word: str) -> tuple[str, ...]:
+    """What a word of a URL may be for arm64: what the project is known to call it, then what is usual."""
+    if not amd64_tokens(word):
+        told = suffixless_arm64(url)
+        return (told,) if told else ()
+    return tuple(dict.fromkeys((*preferred(url, word), *arm64_names(word))))
 
 
 def _library_name(word: str) -> str:
@@ -208,10 +214,8 @@ def _spellings(place: Place, sink: Sink, names: Mapping[str, str], *, reuse: boo
 def _free_variable(place: Place, sink: Sink, word: str, made: Iterable[Choice]) -> str:
     """A name for a variable that the RUN or script does not use for something else."""
     text = place.source.data.decode("utf-8", "replace") if place.script else place.source.text(place.instruction.span)
-    taken = {choice.name for choice in made} | {*re.findall(r"\$\{?(\w+)|\b(\w+)=", text)}
-    taken = {name for names in taken for name in ((names,) if isinstance(names, str) else names)}
-    implicit = suffixless(sink.text)
-    stem = f"{_slug(sink)}_file" if implicit and implicit.text == word else f"{_slug(sink)}_arch"
+    taken = {choice.name for choice in made} | {*re.findall(r"(?:\$\{?|\b(?=\w+=))(\w+)", text)}
+    stem = f"{_slug(sink)}_arch" if amd64_tokens(word) else f"{_slug(sink)}_file"
     names = [stem, *(f"{stem}{number}" for number in range(2, len(taken) + 3))]
     if not stem.endswith("_file"):
         names.insert(0, "arch")
@@ -269,8 +273,7 @@ def _use(draft: Draft, place: Place, user: Sink, names: Mapping[str, str], spell
     if claims is None or user.kind in {Kind.OUTPUT, Kind.IMAGE}:
         draft.lower(Safety.UNSAFE)
     if user.kind in _FILES and user.stage is not None:
-        implicit = suffixless(user.text)
-        whole = implicit is not None and implicit.text in spellings
+        whole = not any(amd64_tokens(word) for word in spellings)
         for dependent in dependents(place.project, user, tuple(spellings), whole):
             there = place.at(user.stage, dependent.step, shell=dependent.shell)
             spelling = spellings[dependent.word]
@@ -419,6 +422,9 @@ def _image(place: Place, sink: Sink) -> Iterator[Fix]:
         span = mark.origin.span
         data = place.source.data
         start, end = span.start, span.end
+        if not amd64_tokens(mark.token.text):
+            # Without the name of 32-bit x86 it would be another image for amd64, too.
+            return
         if data[end : end + 1] == b"/":
             end += 1
         elif data[start - 1 : start] in {b"-", b"_", b"."}:
@@ -435,6 +441,9 @@ def _image(place: Place, sink: Sink) -> Iterator[Fix]:
 def _by_program(place: Place, sink: Sink) -> Fix | None:
     """Let the machine say its name: in a shell, for paths, triples and package sources."""
     draft = Draft()
+    if sink.kind is Kind.REPOSITORY and not APT_ARCH.search(sink.text):
+        # What stands in an address must exist there by that name, which nobody has looked up.
+        draft.lower(Safety.UNSAFE)
     for mark in place.marks:
         span = mark.origin.span
         text = _asked(sink.kind, place.source.text(span), place.source.data[span.end :])

@@ -13,7 +13,7 @@ from crossdock.rules.vocabulary import SHELLS
 from crossdock.source import Source
 
 _ASKS_THE_MACHINE = frozenset({"uname", "dpkg", "tr"})
-_ARCHITECTURE = re.compile(r"[-_.]?(?:amd64|x86_64|x64)(?:[-_./])?")
+_ARCHITECTURE = re.compile(r"(?:amd64|x86_64|x64|[-_./])+")
 
 
 def view(data: bytes) -> Trace:
@@ -57,7 +57,7 @@ def _names(step: Step) -> list[str]:
 def _told(step: Step, added: dict[int, StageTrace], known: set[str] | None) -> list[list[str]]:
     match step.instruction.keyword:
         case "FROM":
-            return [["FROM", _ARCHITECTURE.sub("", step.words[0].text)]]
+            return [["FROM", _ARCHITECTURE.sub(" ", step.words[0].text).strip()]]
         case "RUN" | "CMD" | "ENTRYPOINT":
             return [
                 [f"{made.name}={made.value.render()}" for made in command.assignments]
