@@ -42,15 +42,28 @@ def digest_of(project: Project, sink: Sink) -> Digest | None:
         return None
     names = {name for name in (file_name(sink.text), saved_as(sink)) if name and HOLE not in name}
     nearest: Digest | None = None
+    reached = sink.command is None
     for step, command in _commands(sink):
+        if command is sink.command:
+            reached = True
+        elif reached and _fetches(command, names):
+            break
         for word in _words(command):
             digest = _digest_in(project, sink, step, word)
             if digest is None:
                 continue
-            if any(name in word.text for name in names) and command is not sink.command:
+            if any(_mentions(word.text, name) for name in names) and command is not sink.command:
                 return digest
             nearest = nearest or (digest if _follows(sink, step, command) else None)
     return nearest
+
+
+def _mentions(text: str, name: str) -> bool:
+    return re.search(rf"(?<![\w.-]){re.escape(name)}(?![\w.-])", text) is not None
+
+
+def _fetches(command: Command, names: set[str]) -> bool:
+    return command.name in FETCHERS and any("://" in w.text and file_name(w.text) in names for w in command.words)
 
 
 def file_name(url: str) -> str:

@@ -41,7 +41,11 @@ def dependents(project: Project, sink: Sink, words: tuple[str, ...], whole: bool
     """
     if sink.stage is None or sink.script is not None or (whole and saved_as(sink)):
         return
-    rivals = [s for s in project.sinks if s.kind in {Kind.DOWNLOAD, Kind.PACKAGE_FILE} and s.stage is sink.stage]
+    rivals = [
+        s
+        for s in project.sinks
+        if s.kind in {Kind.DOWNLOAD, Kind.PACKAGE_FILE} and s.stage is sink.stage and s.script is None
+    ]
     taken = {mark.origin for other in project.sinks if other is not sink for mark in other.marks}
     steps = sink.stage.steps
     for step in steps[next((n for n, step in enumerate(steps) if step is sink.step), len(steps)) :]:
@@ -51,9 +55,11 @@ def dependents(project: Project, sink: Sink, words: tuple[str, ...], whole: bool
             if "://" in text or (whole and is_last):
                 continue
             for word in words:
-                for start, end in _mentions(text, word, sink, rivals, whole):
+                for start, end, segment in _mentions(text, word, sink, whole):
                     origins = value.origin_of(start, end)
-                    if len(origins) == 1 and origins[0].span in step.instruction.span and origins[0] not in taken:
+                    if len(origins) != 1 or origins[0].span not in step.instruction.span or origins[0] in taken:
+                        continue
+                    if whole or _owner(segment, word, origins[0].span.start, rivals) is sink:
                         yield Dependent(step, origins[0], word, shell)
 
 
@@ -79,23 +85,28 @@ def _of_command(command: Command) -> Iterator[tuple[Value, bool]]:
     yield from ((made.value, False) for made in command.assignments)
 
 
-def _mentions(text: str, word: str, sink: Sink, rivals: list[Sink], whole: bool) -> Iterator[tuple[int, int]]:
+def _mentions(text: str, word: str, sink: Sink, whole: bool) -> Iterator[tuple[int, int, str]]:
+    """Where the word stands in the text, and the part of a path that it belongs to."""
     name = file_name(sink.text)
     if whole:
         if text.removeprefix("./") == name and word in name:
             start = text.rindex(name) + name.rindex(word)
-            yield start, start + len(word)
+            yield start, start + len(word), name
         return
     for match in re.finditer(re.escape(word), text):
         starts = [found.end() for found in _BREAKS.finditer(text, 0, match.start())]
         ends = [found.start() for found in _BREAKS.finditer(text, match.end())]
-        segment = text[max(starts, default=0) : min(ends, default=len(text))]
-        mine = _likeness(segment, name, word)
-        if mine and all(
-            other is sink or mine >= _likeness(segment, file_name(other.text), word) or other.text == sink.text
-            for other in rivals
-        ):
-            yield match.span()
+        yield *match.span(), text[max(starts, default=0) : min(ends, default=len(text))]
+
+
+def _owner(segment: str, word: str, at: int, downloads: list[Sink]) -> Sink | None:
+    """The download whose name is most like a part of a path that is written at ``at``: of several the last one above
+    it, or else the first one below."""
+    likenesses = [_likeness(segment, file_name(download.text), word) for download in downloads]
+    best = max(likenesses, default=0)
+    alike = [download for download, likeness in zip(downloads, likenesses, strict=True) if likeness == best]
+    above = [download for download in alike if download.origin.span.start < at]
+    return (above[-1] if above else alike[0]) if best else None
 
 
 def _likeness(segment: str, name: str, word: str) -> int:

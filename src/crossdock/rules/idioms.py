@@ -126,10 +126,10 @@ def _claims(sink: Sink, names: Mapping[str, str]) -> tuple[Claim, ...] | None:
 def _slug(sink: Sink) -> str:
     """A name for variables and stages after what is downloaded."""
     match = re.search(r"github\.com/[^/]+/([^/]+)/", sink.text)
-    name = match[1] if match else file_name(sink.text)
-    word = re.match(
-        r"[a-z][a-z0-9]*(?:[-_][a-z][a-z0-9]*)*", re.sub(r"[-_.](?:linux|amd64|x86|v?\d).*$", "", name.lower())
-    )
+    name = (match[1] if match else file_name(sink.text)).lower()
+    for token in amd64_tokens(name)[:1]:
+        name = name[: token.start] or name[token.end :].lstrip("-_.")
+    word = re.match(r"[a-z][a-z0-9]*(?:[-_][a-z][a-z0-9]*)*", re.sub(r"[-_.](?:linux|v?\d).*$", "", name))
     slug = re.sub(r"\W+", "_", word[0]) if word else "target"
     return "target" if slug in {"linux", "arch", ""} or sink.kind not in _FILES else slug
 
@@ -299,11 +299,12 @@ def _replace_digest(draft: Draft, place: Place, user: Sink, digest: Digest, clai
     if digest.variable:
         draft.choose(there, Choice(digest.variable, None, placeholder))
     else:
-        name = f"{slug}_{digest.algorithm}"
-        choice = Choice(name, digest.text, placeholder)
         beginning = there.beginning()
-        if beginning and any(made.name == name for made in beginning.chosen()):
-            raise CannotWrite
+        taken = {made.name for made in beginning.chosen()} if beginning else set()
+        stem = f"{slug}_{digest.algorithm}"
+        names = (stem, *(f"{stem}_{number}" for number in range(2, len(taken) + 3)))
+        name = next(name for name in names if name not in taken)
+        choice = Choice(name, digest.text, placeholder)
         draft.write(there, digest.origin.span, Spelling(digest.text, f"${{{name}}}", choice=choice))
     return Claim(claims[0].url, placeholder, digest.algorithm)
 

@@ -57,7 +57,7 @@ def _names(step: Step) -> list[str]:
 def _told(step: Step, added: dict[int, StageTrace], known: set[str] | None) -> list[list[str]]:
     match step.instruction.keyword:
         case "FROM":
-            return [["FROM", _ARCHITECTURE.sub(" ", step.words[0].text).strip()]]
+            return [["FROM", _ARCHITECTURE.sub("", step.words[0].text)]]
         case "RUN" | "CMD" | "ENTRYPOINT":
             return [
                 [f"{made.name}={made.value.render()}" for made in command.assignments]
