@@ -12,6 +12,7 @@ from crossdock.read.shell_model import FETCHERS, Command, ShellWord
 from crossdock.read.trace import StageTrace, Step
 from crossdock.read.values import Origin
 from crossdock.rules.base import Project
+from crossdock.rules.names import without_names
 from crossdock.rules.sinks import Sink
 
 _DIGEST = re.compile(
@@ -35,12 +36,19 @@ class Digest:
     step: Step
     variable: str
 
+    def has_counterpart(self, project: Project) -> bool:
+        """Whether the author holds the checksum for arm64 in a variable of its own, and so chooses between them."""
+        names = {made.name for _, step in project.trace.steps for made in step.assignments}
+        names |= {word.text for _, step in project.trace.steps for word in step.declared}
+        alike = [name for name in names if without_names(name) == without_names(self.variable)]
+        return self.variable != "" and len(alike) > 1
+
 
 def digest_of(project: Project, sink: Sink) -> Digest | None:
     """The checksum beside which the downloaded file is named, or else the next one before another download."""
     if sink.stage is None or is_signature(sink.text):
         return None
-    names = {name for name in (file_name(sink.text), saved_as(sink)) if name and HOLE not in name}
+    names = _local_names(sink)
     nearest: Digest | None = None
     reached = sink.command is None
     for step, command in _commands(sink):
@@ -56,6 +64,17 @@ def digest_of(project: Project, sink: Sink) -> Digest | None:
                 return digest
             nearest = nearest or (digest if _follows(sink, step, command) else None)
     return nearest
+
+
+def is_checked_with_unknown(sink: Sink) -> bool:
+    """Whether the file is held against a checksum that comes from outside: the user gives it, for one architecture."""
+    names = _local_names(sink)
+    texts = (word.text for _, command in _commands(sink) for word in _words(command))
+    return any(re.search(rf"{HOLE}\s+\*?\S*{re.escape(name)}", text) for text in texts for name in names)
+
+
+def _local_names(sink: Sink) -> set[str]:
+    return {name for name in (file_name(sink.text), saved_as(sink)) if name and HOLE not in name}
 
 
 def _mentions(text: str, name: str) -> bool:

@@ -20,7 +20,7 @@ from crossdock.read.trace import PLATFORM_ARGUMENTS, StageTrace, Step, trace
 from crossdock.read.values import Origin, Value
 from crossdock.rules.assets import preferred, suffixless_arm64
 from crossdock.rules.base import Project
-from crossdock.rules.checksums import Digest, belong_together, digest_of, file_name
+from crossdock.rules.checksums import Digest, belong_together, digest_of, file_name, is_checked_with_unknown
 from crossdock.rules.dependents import dependents
 from crossdock.rules.draft import CannotWrite, Draft, Spelling
 from crossdock.rules.edits import Choice, replacing, run_beginning
@@ -284,7 +284,9 @@ def _use(draft: Draft, place: Place, user: Sink, names: Mapping[str, str], spell
             else:
                 draft.lower(Safety.UNSAFE)
         digest = digest_of(place.project, user)
-        if digest:
+        if is_checked_with_unknown(user):
+            draft.lower(Safety.UNSAFE)
+        if digest and not digest.has_counterpart(place.project):
             claims = (_replace_digest(draft, place, user, digest, claims),)
     draft.claims += claims or ()
 
