@@ -214,8 +214,8 @@ def test_additions_get_small_stages_of_their_own_but_share_them_for_one_file() -
     one, other = (f"ADD https://e.c/{number}/tool_x86_64 /usr/bin/tool\n" for number in (1, 2))
     text = result(f"FROM a\n{one}{one}{other}FROM a\n{one}")
     assert [line for line in text.splitlines() if "${TARGETARCH}" in line or line.startswith("COPY")] == [
-        "FROM tool-3-${TARGETARCH} AS tool-3",
         "FROM tool-${TARGETARCH} AS tool",
+        "FROM tool-3-${TARGETARCH} AS tool-3",
         "COPY --from=tool /tool /usr/bin/tool",
         "COPY --from=tool /tool /usr/bin/tool",
         "COPY --from=tool-3 /tool-3 /usr/bin/tool",
