@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from crossdock.read.context import Context
 from crossdock.rules.check import check_dockerfile
 from crossdock.source import Edit, OverlappingEdits, Source, apply_edits, unified_diff, write_atomically
 
-MOST_ROUNDS = 20
+MOST_ROUNDS = 100
 """A round applies every fix that does not touch the same bytes as another one; the rest waits for the next."""
 
 
@@ -115,16 +116,34 @@ def write_changes(changes: Iterable[Change]) -> None:
 
 
 def _compatible(decisions: list[Decision], current: Mapping[str, Source], context: Context | None) -> list[Decision]:
-    """The decisions, first come first served, whose edits do not touch the same bytes."""
+    """The decisions, first come first served, that do not touch the same bytes. What two of them would insert at one
+    place, or call by one name, each would write otherwise if it saw the other: so the second one waits."""
     chosen: list[Decision] = []
+    inserted: dict[tuple[str, int], bytes] = {}
     for decision in decisions:
+        insertions = _insertions(decision)
+        new = {place: text for place, text in insertions.items() if place not in inserted}
+        if any(inserted.get(place, text) != text for place, text in insertions.items()):
+            continue
+        if _stage_names(new.values()) & _stage_names(inserted.values()):
+            continue
         try:
             for path, edits in _by_path([*chosen, decision]).items():
                 apply_edits(_source(path, current, context), edits)
         except OverlappingEdits:
             continue
         chosen.append(decision)
+        inserted |= insertions
     return chosen
+
+
+def _insertions(decision: Decision) -> dict[tuple[str, int], bytes]:
+    edits = decision.fix.edits if decision.fix else ()
+    return {(e.path, e.span.start): e.replacement for e in edits if e.span.start == e.span.end}
+
+
+def _stage_names(texts: Iterable[bytes]) -> set[bytes]:
+    return {name.lower() for text in texts for name in re.findall(rb"(?im)^FROM .* AS (\S+)", text)}
 
 
 def _by_path(decisions: list[Decision]) -> dict[str, list[Edit]]:

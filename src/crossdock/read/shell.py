@@ -16,6 +16,7 @@ from crossdock.findings import Skipped
 from crossdock.read.model import LogicalText
 from crossdock.read.pieces import HOLE, split
 from crossdock.read.programs import grep, node_status, output
+from crossdock.read.shell_braces import MOST_ROUNDS, braced
 from crossdock.read.shell_grammar import (
     Link,
     Stage,
@@ -152,7 +153,13 @@ class _Walker(WordReader):
             if self.depth > MOST_DEPTH:
                 raise TooMuch
             root = parser().parse(self.source.data).root_node
-            if root.has_error and (mended := separated(self.source.logical)) is not self.source.logical:
+            if root.has_error and (parted := separated(self.source.logical)) is not self.source.logical:
+                self.source = as_shell_text(parted)
+                root = parser().parse(self.source.data).root_node
+            for _ in range(MOST_ROUNDS):
+                mended = braced(self.source, root)
+                if mended is None:
+                    break
                 self.source = as_shell_text(mended)
                 root = parser().parse(self.source.data).root_node
             if root.has_error:
@@ -510,7 +517,13 @@ class _Walker(WordReader):
                     assignments = []
                 target = child.named_children[0] if child.type == "command_name" and child.named_children else child
                 origin = self.origin(child.start_byte, child.end_byte)
-                words += [ShellWord(value, origin) for value in self.fields(target, state)]
+                more = [ShellWord(value, origin) for value in self.fields(target, state)]
+                if words and more and child.start_byte == previous_end:
+                    # The grammar ends a word behind ${NAME} when a backslash follows.
+                    before, rest = words.pop(), more.pop(0)
+                    both = Origin(self.path, Span(before.origin.span.start, rest.origin.span.end))
+                    words.append(ShellWord(before.value + rest.value, both))
+                words += more
             previous_end = child.end_byte
         redirects += tuple(self.redirects(own, state))
         if not words:

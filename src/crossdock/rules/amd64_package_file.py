@@ -28,16 +28,7 @@ class Amd64PackageFile(SinkRule):
         Example("FROM debian\nCOPY tool_1.0_⟦amd64⟧.deb /tmp/\nRUN dpkg -i /tmp/tool_1.0_amd64.deb\n"),
         Example(
             "FROM rockylinux\nRUN dnf install -y https://example.com/tool-1.0.⟦x86_64⟧.rpm\n",
-            fixed=(
-                "FROM rockylinux\n"
-                "ARG TARGETARCH\n"
-                'RUN case "$TARGETARCH" in \\\n'
-                "        amd64) tool_arch=x86_64 ;; \\\n"
-                "        arm64) tool_arch=aarch64 ;; \\\n"
-                '        *) echo "unsupported architecture: $TARGETARCH" >&2; exit 1 ;; \\\n'
-                "    esac \\\n"
-                "    && dnf install -y https://example.com/tool-1.0.${tool_arch}.rpm\n"
-            ),
+            fixed="FROM rockylinux\nRUN dnf install -y https://example.com/tool-1.0.$(uname -m).rpm\n",
         ),
         Example("FROM python\nRUN pip install /wheels/fast-1.0-cp311-cp311-linux_⟦x86_64⟧.whl\n"),
     )

@@ -35,11 +35,11 @@ class Amd64TargetTriple(SinkRule):
                 "FROM mcr.microsoft.com/dotnet/sdk\n"
                 "ARG TARGETARCH\n"
                 'RUN case "$TARGETARCH" in \\\n'
-                "        amd64) target_arch=x64 ;; \\\n"
-                "        arm64) target_arch=arm64 ;; \\\n"
+                "        amd64) arch=x64 ;; \\\n"
+                "        arm64) arch=arm64 ;; \\\n"
                 '        *) echo "unsupported architecture: $TARGETARCH" >&2; exit 1 ;; \\\n'
                 "    esac \\\n"
-                "    && dotnet publish -r linux-${target_arch} -o /app\n"
+                "    && dotnet publish -r linux-${arch} -o /app\n"
             ),
         ),
     )

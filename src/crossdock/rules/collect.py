@@ -57,7 +57,6 @@ from crossdock.rules.vocabulary import (
 )
 from crossdock.source import Span
 
-
 _PLATFORM = re.compile(r"(?:^|[\s,])(?:linux|darwin|freebsd|windows)/$")
 """What stands before the architecture in the name of a platform, which is no path."""
 
@@ -109,12 +108,15 @@ class _Collector:
                 if command.words and names_arm64(made.value.render()) and any(f.origin for f in made.value)
             }
         for sink in (*self._all(), *self._kept()):
-            is_variable = sink.instruction.keyword in {"ARG", "ENV"} and sink.kind is Kind.DOWNLOAD
+            keyword = sink.instruction.keyword
+            is_variable = (keyword in {"ARG", "ENV"} and sink.kind is Kind.DOWNLOAD) or (
+                keyword == "ARG" and sink.kind in {Kind.TRIPLE, Kind.LIBRARY_PATH}
+            )
             if not is_variable or not self._is_expanded(sink):
                 yield sink
 
     def _is_expanded(self, sink: Sink) -> bool:
-        """Whether a variable that holds a URL is used where everyone can see it; if so, that use is the sink."""
+        """Whether a variable that the image does not keep is used where everyone can see it: that use is the sink."""
         return self._is_read_here(sink.detail, sink.origin)
 
     def _is_read_here(self, name: str, origin: Origin) -> bool:

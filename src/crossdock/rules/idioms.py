@@ -1,26 +1,31 @@
 """Fix candidates: the idioms by which a place that is tied to amd64 is made to follow the target architecture.
 
-In this order: ``${TARGETARCH}`` where the names agree; a ``case`` with a failing default in the same RUN; for ADD,
-which has no shell, one small stage for each architecture; ``uname -m`` in scripts, which also run outside BuildKit.
+In this order: a variable in which the author already has the name; ``${TARGETARCH}`` where the names agree;
+``$(uname -m)`` in a shell where they are the kernel's; a ``case`` with a failing default in the same RUN; for ADD,
+which has no shell, one small stage for each architecture.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache
 from itertools import product
 
 from crossdock.findings import Claim, Fix, Safety
-from crossdock.read.model import Instruction
+from crossdock.platforms import AMD64
+from crossdock.read.dockerfile import parse
 from crossdock.read.pieces import HOLE
-from crossdock.read.shell_model import Command, ShellWord
-from crossdock.read.trace import Role, StageTrace, Step
-from crossdock.read.values import Origin
-from crossdock.rules.assets import preferred, suffixless, suffixless_arm64
+from crossdock.read.trace import PLATFORM_ARGUMENTS, StageTrace, Step, trace
+from crossdock.read.values import Origin, Value
+from crossdock.rules.assets import preferred, suffixless_arm64
 from crossdock.rules.base import Project
-from crossdock.rules.edits import Choice, declared, in_single_quotes, replacing, run_prefix, script_prefix
+from crossdock.rules.checksums import Digest, belong_together, digest_of, file_name, is_checked_with_unknown
+from crossdock.rules.dependents import dependents
+from crossdock.rules.draft import CannotWrite, Draft, Spelling
+from crossdock.rules.edits import Choice, replacing, run_beginning
 from crossdock.rules.names import amd64_tokens, arm64_names
+from crossdock.rules.place import Place
 from crossdock.rules.sinks import DefinedBy, Definition, Kind, Mark, Sink
 from crossdock.rules.stages import stage_per_architecture
 from crossdock.rules.vocabulary import APT_ARCH
@@ -29,13 +34,11 @@ from crossdock.source import Edit, Source, Span
 MOST_CANDIDATES = 5
 MOST_COMMANDS = 300
 """Of a RUN that is mended; a longer one was generated, and its generator is what to mend."""
-_DIGEST = re.compile(
-    r"(?<![0-9a-fA-F])(?:[0-9a-f]{32}|[0-9a-f]{40}|[0-9a-f]{64}|[0-9a-f]{96}|[0-9a-f]{128})(?![0-9a-fA-F])"
-)
-_ALGORITHMS = {32: "md5", 40: "sha1", 64: "sha256", 96: "sha384", 128: "sha512"}
-_ASKABLE = frozenset({Kind.LIBRARY_PATH, Kind.TRIPLE, Kind.REPOSITORY})
 _NO_FIX = frozenset({Kind.COMPILER_FLAG, Kind.FOREIGN, Kind.NAMED_PATH})
+_FILES = frozenset({Kind.DOWNLOAD, Kind.PACKAGE_FILE})
 _MULTIARCH = re.compile(rb"x86_64-(?:unknown-)?linux-(?:gnu|musl)")
+_TARGETARCH = Spelling("amd64", "${TARGETARCH}", argument="TARGETARCH")
+_UNAME = Spelling("x86_64", "$(uname -m)")
 
 
 def fixes_for(project: Project, sink: Sink, marks: tuple[Mark, ...]) -> tuple[Fix, ...]:
@@ -46,16 +49,12 @@ def fixes_for(project: Project, sink: Sink, marks: tuple[Mark, ...]) -> tuple[Fi
     if from_context or (sink.kind is Kind.PACKAGE_FILE and "://" not in sink.text):
         # The file for arm64 is the author's to bring.
         return ()
-    definition = marks[0].definition
-    if definition is None or definition.by is DefinedBy.SHELL:
-        place = _Place.of_sink(project, sink, marks, definition)
-    else:
-        place = _Place.of_definition(project, definition, marks)
+    place = Place.of(project, sink, marks)
     if place is None:
         return ()
-    if sink.kind is Kind.IMAGE and definition is None:
+    if sink.kind is Kind.IMAGE and place.definition is None:
         return tuple(_image(place, sink))
-    if sink.kind in _ASKABLE and place.in_shell and not place.builds:
+    if place.shell and not place.builds:
         told = _by_program(place, sink)
         if told:
             return (told,)
@@ -64,97 +63,25 @@ def fixes_for(project: Project, sink: Sink, marks: tuple[Mark, ...]) -> tuple[Fi
         return wildcards
     found: list[Fix] = []
     for names in _candidates(sink, marks):
-        fix = _candidate(place, sink, names)
+        try:
+            fix = _candidate(place, sink, names)
+        except CannotWrite:
+            continue
         if fix and fix not in found:
             found.append(fix)
     return tuple(found)
 
 
-@dataclass(frozen=True)
-class _Place:
-    """Where text is to be changed: a word of an instruction, of a RUN's shell, of a script, or of a definition."""
-
-    project: Project
-    source: Source
-    marks: tuple[Mark, ...]
-    stage: StageTrace | None
-    step: Step
-    in_shell: bool
-    is_script: bool
-    definition: Definition | None
-
-    @staticmethod
-    def of_sink(project: Project, sink: Sink, marks: tuple[Mark, ...], definition: Definition | None) -> _Place | None:
-        step, stage, script = sink.step, sink.stage, sink.script
-        if definition:
-            step, stage, script = definition.step or step, definition.stage or stage, definition.script
-        if script is not None and not script.context_path:
-            return None
-        instruction = step.instruction
-        in_shell = sink.command is not None
-        if in_shell and script is None and (instruction.keyword != "RUN" or instruction.exec_form is not None):
-            return None
-        if script is None and not _writable(instruction, marks):
-            return None
-        source = project.source(marks[0].origin.path)
-        return _Place(project, source, marks, stage, step, in_shell, script is not None, definition)
-
-    @staticmethod
-    def of_definition(project: Project, definition: Definition, marks: tuple[Mark, ...]) -> _Place | None:
-        if definition.step is None or definition.origin.path != project.dockerfile.source.path:
-            return None
-        source = project.dockerfile.source
-        return _Place(project, source, marks, definition.stage, definition.step, False, False, definition)
-
-    @property
-    def instruction(self) -> Instruction:
-        return self.step.instruction
-
-    @property
-    def builds(self) -> bool:
-        """Whether it runs on the platform that builds, which says nothing of the target."""
-        return self.stage is not None and self.stage.role is Role.BUILD
-
-    def variable(self, name: str, origin: Origin) -> str:
-        """``${name}`` written so that it is expanded where it stands."""
-        if not (self.in_shell or self.is_script):
-            return f"${{{name}}}"
-        return self._unquoted(f"${{{name}}}", origin)
-
-    def program(self, command: str, origin: Origin) -> str:
-        return self._unquoted(f"$({command})", origin)
-
-    def _unquoted(self, text: str, origin: Origin) -> str:
-        start = 0 if self.is_script else self.instruction.span.start
-        before = self.source.text(Span(start, origin.span.start))
-        return f"'\"{text}\"'" if in_single_quotes(before, len(before)) else text
-
-    def declares(self, name: str) -> tuple[Edit, ...]:
-        return declared(self.project, self.stage.stage, name, self.instruction) if self.stage else ()
-
-
-def _writable(instruction: Instruction, marks: tuple[Mark, ...]) -> bool:
-    """Whether a variable written there would be expanded: not in heredocs that are files or are quoted."""
-    for heredoc in instruction.heredocs:
-        if any(mark.origin.span in heredoc.body for mark in marks):
-            whole = re.fullmatch(r"\s*<<-?\s*\S+\s*", instruction.arguments.text)
-            if not whole or instruction.keyword != "RUN":
-                return False
-    return True
+# Names
 
 
 def _candidates(sink: Sink, marks: tuple[Mark, ...]) -> Iterator[dict[str, str]]:
     """What each amd64 word may be for arm64, best first."""
-    words = list(dict.fromkeys(mark.token.text for mark in sink.marks)) or [mark.token.text for mark in marks]
-    words = list(dict.fromkeys([*words, *(mark.token.text for mark in marks)]))
-    implicit = suffixless(sink.text) if sink.kind is Kind.DOWNLOAD else None
+    words = list(dict.fromkeys([mark.token.text for mark in (*sink.marks, *marks)]))
     options: list[tuple[str, ...]] = []
     for word in words:
-        if implicit and word == implicit.text:
-            told = suffixless_arm64(sink.text)
-            options.append((told,) if told else ())
-        elif sink.kind in {Kind.DOWNLOAD, Kind.PACKAGE_FILE}:
-            options.append(tuple(dict.fromkeys((*preferred(sink.text, word), *arm64_names(word)))))
+        if sink.kind in _FILES:
+            options.append(_file_names(sink.text, word))
         elif sink.kind is Kind.TRIPLE and "x86_64" in word:
             options.append((word.replace("x86_64", "aarch64"),))
         elif sink.kind is Kind.LIBRARY_PATH:
@@ -168,6 +95,14 @@ def _candidates(sink: Sink, marks: tuple[Mark, ...]) -> Iterator[dict[str, str]]
         yield dict(zip(words, combination, strict=True))
 
 
+def _file_names(url: str, word: str) -> tuple[str, ...]:
+    """What a word of a URL may be for arm64: what the project is known to call it, then what is usual."""
+    if not amd64_tokens(word):
+        told = suffixless_arm64(url)
+        return (told,) if told else ()
+    return tuple(dict.fromkeys((*preferred(url, word), *arm64_names(word))))
+
+
 def _library_name(word: str) -> str:
     for amd64, arm64 in (("ld-linux-x86-64", "ld-linux-aarch64"), ("x86_64", "aarch64"), ("amd64", "arm64")):
         if amd64 in word:
@@ -175,174 +110,9 @@ def _library_name(word: str) -> str:
     return word
 
 
-def _candidate(place: _Place, sink: Sink, names: dict[str, str]) -> Fix | None:
-    words = {mark.token.text for mark in place.marks}
-    agree = all(_target_arch(word, names[word]) is not None for word in words)
-    safety = Safety.UNSAFE if sink.kind in {Kind.OUTPUT, Kind.IMAGE} else Safety.SAFE
-    claims = _claims(sink, names)
-    if claims is None:
-        claims, safety = (), Safety.UNSAFE
-    digest = _digest_near(place, sink)
-    if place.definition and place.definition.by is not DefinedBy.SHELL:
-        return _definition_fix(place, sink, names, claims, safety)
-    if not place.in_shell and not place.is_script:
-        if agree and place.instruction.flag("checksum") is None:
-            return _target_arch_fix(place, sink, names, claims, safety)
-        if place.instruction.keyword == "ADD" and place.stage and "://" in sink.text and HOLE not in sink.text:
-            return _small_stages(place, sink, names, claims)
-        return None
-    if agree and digest is None and not place.is_script:
-        return _target_arch_fix(place, sink, names, claims, safety)
-    return _case_fix(place, sink, names, claims, safety)
-
-
-def _target_arch(amd64: str, arm64: str) -> str | None:
-    """How the word is written with TARGETARCH, where both names follow from it."""
-    match = re.search("amd64", amd64)
-    if match and amd64.replace("amd64", "arm64") == arm64:
-        return amd64[: match.start()] + "${TARGETARCH}" + amd64[match.end() :]
-    return None
-
-
-def _target_arch_fix(
-    place: _Place, sink: Sink, names: dict[str, str], claims: tuple[Claim, ...], safety: Safety
-) -> Fix | None:
-    edits: list[Edit] = []
-    for mark in place.marks:
-        written = place.source.text(mark.origin.span)
-        if "amd64" not in written:
-            return None
-        variable = place.variable("TARGETARCH", mark.origin)
-        edits += replacing(place.source, {mark.origin.span: written.replace("amd64", variable)})
-    edits += place.declares("TARGETARCH")
-    if sink.kind in {Kind.DOWNLOAD, Kind.PACKAGE_FILE}:
-        edits += _dependents(place, sink, dict.fromkeys(names, "TARGETARCH"))
-    return Fix("Use the target architecture's name, TARGETARCH", safety, tuple(dict.fromkeys(edits)), claims)
-
-
-def _case_fix(
-    place: _Place,
-    sink: Sink,
-    names: dict[str, str],
-    claims: tuple[Claim, ...],
-    safety: Safety,
-) -> Fix | None:
-    """A variable for each amd64 word, set by a ``case`` at the beginning of the RUN or script."""
-    slug, digest = _slug(sink), _digest_near(place, sink)
-    words = list(dict.fromkeys(mark.token.text for mark in place.marks))
-    what = "file" if suffixless(sink.text) else "arch"
-    variables = {
-        word: (f"{slug}_{what}" if number == 0 else f"{slug}_{what}{number + 1}") for number, word in enumerate(words)
-    }
-    choices = [Choice(variables[word], word, names[word]) for word in words]
-    edits: list[Edit] = []
-    for mark in place.marks:
-        if place.source.text(mark.origin.span) != mark.token.text:
-            return None
-        variable = place.variable(variables[mark.token.text], mark.origin)
-        edits += replacing(place.source, {mark.origin.span: variable})
-    if digest and claims:
-        placeholder = f"digest-of-{slug}"
-        claims = (Claim(claims[0].url, placeholder, digest.algorithm), *claims[1:])
-        name = digest.variable or f"{slug}_{digest.algorithm}"
-        choices.append(Choice(name, None if digest.variable else digest.text, placeholder))
-        if not digest.variable:
-            edits += replacing(place.source, {digest.origin.span: place.variable(name, digest.origin)})
-    elif digest:
-        safety = Safety.UNSAFE
-    if place.is_script:
-        edits.append(script_prefix(place.source, choices))
-    else:
-        prefix = run_prefix(place.project, place.instruction, choices)
-        if prefix is None:
-            return None
-        edits += [*place.declares("TARGETARCH"), prefix]
-        if sink.kind in {Kind.DOWNLOAD, Kind.PACKAGE_FILE}:
-            edits += _dependents(place, sink, variables, choices)
-    return Fix("Choose the file by architecture", safety, tuple(dict.fromkeys(edits)), claims)
-
-
-def _definition_fix(
-    place: _Place, sink: Sink, names: dict[str, str], claims: tuple[Claim, ...], safety: Safety
-) -> Fix | None:
-    """An ARG or ENV: TARGETARCH in its value, or another value of it in each RUN that uses it."""
-    definition = place.definition
-    if definition is None:
-        return None
-    users = _users(place.project, definition)
-    all_claims = list(claims)
-    for user in users:
-        more = _claims(user, names)
-        all_claims += more or ()
-        if more is None:
-            safety = Safety.UNSAFE
-    unique = tuple(dict.fromkeys(all_claims))
-    words = {mark.token.text for mark in place.marks}
-    digest = next((found for user in users if (found := _digest_near(place, user, anywhere=True))), None)
-    if digest is None and all(_target_arch(word, names[word]) is not None for word in words):
-        edits: list[Edit] = []
-        for mark in place.marks:
-            written = place.source.text(mark.origin.span)
-            if "amd64" not in written:
-                return None
-            edits += replacing(place.source, {mark.origin.span: written.replace("amd64", "${TARGETARCH}")})
-        edits += place.declares("TARGETARCH")
-        for user in users:
-            if user.kind in {Kind.DOWNLOAD, Kind.PACKAGE_FILE} and user.stage is not None:
-                there = replace(place, stage=user.stage, step=user.step, in_shell=True)
-                edits += _dependents(there, user, dict.fromkeys(names, "TARGETARCH"))
-        return Fix(f"Let {definition.name} follow TARGETARCH", safety, tuple(dict.fromkeys(edits)), unique)
-    value = _value_for_arm64(place, names)
-    runs = [user for user in users if user.command is not None and user.script is None]
-    if value is None or not runs or len(runs) != len(users):
-        return None
-    choices = [Choice(definition.name, None, value)]
-    if digest and unique and digest.variable:
-        placeholder = f"digest-of-{_slug(sink)}"
-        unique = (Claim(unique[0].url, placeholder, digest.algorithm), *unique[1:])
-        choices.append(Choice(digest.variable, None, placeholder))
-    edits = []
-    for user in runs:
-        prefix = run_prefix(place.project, user.instruction, choices)
-        if prefix is None or user.stage is None:
-            return None
-        edits.append(prefix)
-        edits += declared(place.project, user.stage.stage, "TARGETARCH", user.instruction)
-    return Fix(f"Give {definition.name} its arm64 value where it is used", safety, tuple(dict.fromkeys(edits)), unique)
-
-
-def _users(project: Project, definition: Definition) -> list[Sink]:
-    """The sinks in which text of the definition arrives."""
-    return [
-        sink
-        for sink in project.sinks
-        if any(mark.definition is not None and mark.definition.origin == definition.origin for mark in sink.marks)
-        and sink.step is not definition.step
-    ]
-
-
-def _value_for_arm64(place: _Place, names: dict[str, str]) -> str | None:
-    """The definition's value as written, the words exchanged; None for quoting that a shell would read otherwise."""
-    definition = place.definition
-    if definition is None:
-        return None
-    written = place.source.text(definition.origin.span)
-    match = re.match(r"[^=\s]+(?:=|\s+)(.*)$", written, re.DOTALL)
-    if not match:
-        return None
-    value = match[1].strip()
-    if len(value) >= 2 and value[0] == value[-1] == '"':
-        value = value[1:-1]
-    if re.search(r"[\"'`\\\n]", value) or "$(" in value:
-        return None
-    for amd64, arm64 in names.items():
-        value = value.replace(amd64, arm64)
-    return value
-
-
-def _claims(sink: Sink, names: dict[str, str]) -> tuple[Claim, ...] | None:
+def _claims(sink: Sink, names: Mapping[str, str]) -> tuple[Claim, ...] | None:
     """The URL that the arm64 build will ask for, complete; None when a part of it cannot be known."""
-    if sink.kind not in {Kind.DOWNLOAD, Kind.PACKAGE_FILE}:
+    if sink.kind not in _FILES:
         return ()
     if "://" not in sink.text or HOLE in sink.text or "$" in sink.text:
         return None
@@ -356,140 +126,298 @@ def _claims(sink: Sink, names: dict[str, str]) -> tuple[Claim, ...] | None:
 def _slug(sink: Sink) -> str:
     """A name for variables and stages after what is downloaded."""
     match = re.search(r"github\.com/[^/]+/([^/]+)/", sink.text)
-    name = match[1] if match else sink.text.split("?")[0].rstrip("/").rsplit("/", 1)[-1]
-    word = re.match(
-        r"[a-z][a-z0-9]*(?:[-_][a-z][a-z0-9]*)*", re.sub(r"[-_.](?:linux|amd64|x86|v?\d).*$", "", name.lower())
-    )
+    name = (match[1] if match else file_name(sink.text)).lower()
+    for token in amd64_tokens(name)[:1]:
+        name = name[: token.start] or name[token.end :].lstrip("-_.")
+    word = re.match(r"[a-z][a-z0-9]*(?:[-_][a-z][a-z0-9]*)*", re.sub(r"[-_.](?:linux|v?\d).*$", "", name))
     slug = re.sub(r"\W+", "_", word[0]) if word else "target"
-    return "target" if slug in {"linux", "arch", ""} or sink.kind not in {Kind.DOWNLOAD, Kind.PACKAGE_FILE} else slug
+    return "target" if slug in {"linux", "arch", ""} or sink.kind not in _FILES else slug
 
 
-@dataclass(frozen=True)
-class _Digest:
-    """A literal checksum beside a download; ``variable`` is the ARG or ENV that holds it."""
-
-    text: str
-    algorithm: str
-    origin: Origin
-    variable: str
+# Candidates
 
 
-def _digest_near(place: _Place, sink: Sink, anywhere: bool = False) -> _Digest | None:
-    """The checksum that belongs to a download: the nearest one after it in the same RUN."""
-    if sink.kind not in {Kind.DOWNLOAD, Kind.PACKAGE_FILE} or sink.command is None:
-        return None
-    commands = sink.script.trace.commands if sink.script else sink.step.commands
-    seen = False
-    for command in commands:
-        if command is sink.command:
-            seen = True
-            continue
-        if not seen:
-            continue
-        if command.name in {"curl", "wget"} and not anywhere:
-            break
-        found = _digest_in(place, command)
-        if found:
-            return found
-    return None
+def _candidate(place: Place, sink: Sink, names: Mapping[str, str]) -> Fix | None:
+    """One fix for all that belongs together: the place itself, everyone who uses what it defines, what depends on their
+    names, their checksums and signatures. Raises CannotWrite."""
+    if place.definition and place.definition.by is not DefinedBy.SHELL:
+        return _definition_fix(place, place.definition, names)
+    add = place.instruction.keyword == "ADD" and not place.shell
+    if add and place.stage and (place.instruction.flag("checksum") or not _agree(place, names)):
+        return _small_stages(place, place.stage, sink, names)
+    try:
+        return _rewritten(place, sink, names, reuse=True)
+    except CannotWrite:
+        return _rewritten(place, sink, names, reuse=False)
 
 
-def _digest_in(place: _Place, command: Command) -> _Digest | None:
-    for word in command.words:
-        text = word.text
-        match = _DIGEST.search(text)
-        if not match:
-            continue
-        origins = word.value.origin_of(match.start(), match.end())
-        if len(origins) != 1:
-            continue
-        fragment = next((f for f in word.value.slice(match.start(), match.end())), None)
-        variable = fragment.variable if fragment else ""
-        own = place.source.path == origins[0].path and origins[0].span in word.origin.span
-        if own or variable:
-            return _Digest(match[0], _ALGORITHMS[len(match[0])], origins[0], "" if own else variable)
-    return None
+def _rewritten(place: Place, sink: Sink, names: Mapping[str, str], *, reuse: bool) -> Fix:
+    draft = Draft()
+    spellings = _spellings(place, sink, names, reuse=reuse)
+    for mark in place.marks:
+        draft.write(place, mark.origin.span, spellings[mark.token.text])
+    if place.definition:
+        users = _users(place.project, place.definition)
+    else:
+        users = [sink]
+        for other in _siblings(place.project, sink):
+            there = Place.of(place.project, other, other.marks)
+            if there is None or there.definition or not {mark.token.text for mark in other.marks} <= spellings.keys():
+                continue
+            for mark in other.marks:
+                draft.write(there, mark.origin.span, spellings[mark.token.text])
+            users.append(other)
+    for user in users or [sink]:
+        _use(draft, place, user, names, spellings)
+    return draft.fix(_title(spellings))
 
 
-def _dependents(
-    place: _Place, sink: Sink, variables: dict[str, str], choices: list[Choice] | None = None
-) -> list[Edit]:
-    """What depends on a downloaded file's name, later in the same stage: the file, and folders named after it.
+def _title(spellings: Mapping[str, Spelling]) -> str:
+    if all(spelling.argument for spelling in spellings.values()):
+        return "Use the target architecture's name, TARGETARCH"
+    if all(spelling.choice is None for spelling in spellings.values()):
+        return "Ask for the architecture"
+    return "Choose by architecture"
 
-    ``choices`` set the variables in a RUN other than the download's own; TARGETARCH needs none."""
-    if place.stage is None or place.is_script:
+
+def _agrees(word: str, arm64: str) -> bool:
+    """Whether the two names differ as TARGETARCH does."""
+    return "amd64" in word and word.replace("amd64", "arm64", 1) == arm64
+
+
+def _agree(place: Place, names: Mapping[str, str]) -> bool:
+    return all(_agrees(mark.token.text, names[mark.token.text]) for mark in place.marks)
+
+
+def _spellings(place: Place, sink: Sink, names: Mapping[str, str], *, reuse: bool = True) -> dict[str, Spelling]:
+    """How each amd64 word of the place is written for both architectures."""
+    beginning = place.beginning() if place.shell or place.script else None
+    made = list(beginning.chosen()) if beginning else []
+    found: dict[str, Spelling] = {}
+    for word in dict.fromkeys(mark.token.text for mark in place.marks):
+        arm64 = names[word]
+        author = _authors_variable(place, sink, word, arm64) if reuse else ""
+        if author:
+            found[word] = Spelling(word, f"${{{author}}}", local=author not in sink.step.scope)
+        elif _agrees(word, arm64) and not place.script:
+            found[word] = _TARGETARCH
+        elif place.shell and not place.builds and "x86_64" in word and word.replace("x86_64", "aarch64", 1) == arm64:
+            found[word] = _UNAME
+        else:
+            known = next((choice for choice in made if (choice.amd64, choice.arm64) == (word, arm64)), None)
+            choice = known or Choice(_free_variable(place, sink, word, made), word, arm64)
+            made.append(choice)
+            found[word] = Spelling(word, f"${{{choice.name}}}", choice=choice)
+    return found
+
+
+def _free_variable(place: Place, sink: Sink, word: str, made: Iterable[Choice]) -> str:
+    """A name for a variable that the RUN or script does not use for something else."""
+    text = place.source.data.decode("utf-8", "replace") if place.script else place.source.text(place.instruction.span)
+    taken = {choice.name for choice in made} | {*re.findall(r"(?:\$\{?|\b(?=\w+=))(\w+)", text)}
+    stem = f"{_slug(sink)}_arch" if amd64_tokens(word) else f"{_slug(sink)}_file"
+    names = [stem, *(f"{stem}{number}" for number in range(2, len(taken) + 3))]
+    if not stem.endswith("_file"):
+        names.insert(0, "arch")
+    return next(name for name in names if name not in taken)
+
+
+def _authors_variable(place: Place, sink: Sink, word: str, arm64: str) -> str:
+    """A variable of the author's that holds the word for amd64, and its counterpart for arm64."""
+    command = sink.command
+    if command is None or place.definition or sink.script:
+        return ""
+    candidates = [
+        name
+        for name, value in command.scope.items()
+        if value.text == arm64 and name not in PLATFORM_ARGUMENTS and re.fullmatch(r"[A-Za-z_]\w*", name)
+    ]
+    if not candidates:
+        return ""
+    there = _scopes_on_amd64(place.project.dockerfile.source).get(command.origin, {})
+    return next((name for name in candidates if name in there and there[name].text == word), "")
+
+
+@lru_cache(maxsize=2)
+def _scopes_on_amd64(source: Source) -> dict[Origin, Mapping[str, Value]]:
+    """The variables that each command of the Dockerfile sees in a build for amd64."""
+    traced = trace(parse(source), target=AMD64)
+    return {command.origin: command.scope for _, step in traced.steps for command in step.commands}
+
+
+def _users(project: Project, definition: Definition) -> list[Sink]:
+    """The sinks in which text of the definition arrives, without the definition's own."""
+    return [
+        sink
+        for sink in project.sinks
+        if sink.origin != definition.origin
+        and any(mark.definition is not None and mark.definition.origin == definition.origin for mark in sink.marks)
+    ]
+
+
+def _siblings(project: Project, sink: Sink) -> list[Sink]:
+    """The download of the signature or checksum file beside a file, or of the file beside it."""
+    if sink.kind not in _FILES:
         return []
-    name = sink.text.split("?")[0].rstrip("/").rsplit("/", 1)[-1]
-    stem = re.sub(r"\.(?:tar\.\w+|tgz|tbz2?|txz|zip|gz|xz|bz2|deb|rpm|apk|whl)$", "", name)
-    edits: list[Edit] = []
-    reached = False
-    for step in place.stage.steps:
-        if step is sink.step and sink.command is None:
-            reached = True
-            continue
-        here: list[Edit] = []
-        for command in step.commands:
-            if command is sink.command:
-                reached = True
-                continue
-            if not reached or not _writable(step.instruction, ()):
-                continue
-            there = replace(place, step=step, in_shell=True)
-            for word in command.words:
-                for origin, token in _dependent_words(place, word, tuple(variables), (name, stem)):
-                    here += replacing(place.source, {origin.span: there.variable(variables[token], origin)})
-        if here and step is not sink.step and choices:
-            prefix = run_prefix(place.project, step.instruction, choices)
-            if prefix is None:
-                continue
-            here.append(prefix)
-        edits += here
-    return edits
+    return [
+        other
+        for other in project.sinks
+        if other.kind in _FILES and other.stage is sink.stage and belong_together(other.text, sink.text)
+    ]
 
 
-def _dependent_words(
-    place: _Place, word: ShellWord, tokens: tuple[str, ...], names: tuple[str, str]
-) -> Iterator[tuple[Origin, str]]:
-    """The amd64 words in a word of a command that belong to a downloaded file or to a folder named like it."""
-    text = word.text
-    if "://" in text:
-        return
-    for token in tokens:
-        for match in re.finditer(re.escape(token), text):
-            start = max(text.rfind(char, 0, match.start()) for char in "/ =*'\"") + 1
-            ends = [at for char in "/ '\";*" if (at := text.find(char, match.end())) >= 0]
-            segment = text[start : min(ends, default=len(text))]
-            related = any(
-                segment in name or name in segment or _first_word(segment) == _first_word(name) for name in names
-            )
-            if segment == token or not related:
-                continue
-            origins = word.value.origin_of(match.start(), match.end())
-            if len(origins) == 1 and origins[0].path == place.source.path and origins[0].span in word.origin.span:
-                yield origins[0], token
+def _use(draft: Draft, place: Place, user: Sink, names: Mapping[str, str], spellings: Mapping[str, Spelling]) -> None:
+    """What one use of the words claims, and what depends on it: names in later steps, the checksum. Raises
+    CannotWrite."""
+    claims = _claims(user, names)
+    if claims is None or user.kind in {Kind.OUTPUT, Kind.IMAGE}:
+        draft.lower(Safety.UNSAFE)
+    if user.kind in _FILES and user.stage is not None:
+        whole = not any(amd64_tokens(word) for word in spellings)
+        for dependent in dependents(place.project, user, tuple(spellings), whole):
+            there = place.at(user.stage, dependent.step, shell=dependent.shell)
+            spelling = spellings[dependent.word]
+            if spelling.local and dependent.step is not user.step:
+                raise CannotWrite
+            if dependent.shell or spelling.argument:
+                draft.write(there, dependent.origin.span, spelling)
+            else:
+                draft.lower(Safety.UNSAFE)
+        digest = digest_of(place.project, user)
+        if is_checked_with_unknown(user):
+            draft.lower(Safety.UNSAFE)
+        if digest and not digest.has_counterpart(place.project):
+            claims = (_replace_digest(draft, place, user, digest, claims),)
+    draft.claims += claims or ()
 
 
-def _first_word(text: str) -> str:
-    match = re.match(r"[a-z]{3,}", text.lower())
-    return match[0] if match else text
+def _replace_digest(draft: Draft, place: Place, user: Sink, digest: Digest, claims: tuple[Claim, ...] | None) -> Claim:
+    """Let the checksum be that of the file for the architecture. Raises CannotWrite where it cannot be known."""
+    if not claims:
+        raise CannotWrite
+    slug = _slug(user)
+    placeholder = f"digest-of-{slug}-{len(draft.claims)}"
+    there = place if user.script else place.at(digest.stage, digest.step, shell=True)
+    if digest.variable:
+        draft.choose(there, Choice(digest.variable, None, placeholder))
+    else:
+        beginning = there.beginning()
+        taken = {made.name for made in beginning.chosen()} if beginning else set()
+        stem = f"{slug}_{digest.algorithm}"
+        names = (stem, *(f"{stem}_{number}" for number in range(2, len(taken) + 3)))
+        name = next(name for name in names if name not in taken)
+        choice = Choice(name, digest.text, placeholder)
+        draft.write(there, digest.origin.span, Spelling(digest.text, f"${{{name}}}", choice=choice))
+    return Claim(claims[0].url, placeholder, digest.algorithm)
 
 
-def _small_stages(place: _Place, sink: Sink, names: dict[str, str], claims: tuple[Claim, ...]) -> Fix | None:
-    """ADD has no shell: one stage for each architecture, and COPY from the one that TARGETARCH names."""
-    if place.stage is None:
+def _definition_fix(place: Place, definition: Definition, names: Mapping[str, str]) -> Fix | None:
+    """An ARG or ENV: TARGETARCH in its value, or another value of it in each RUN that uses it. Raises CannotWrite."""
+    users = _users(place.project, definition)
+    draft = Draft()
+    if _agree(place, names):
+        for mark in place.marks:
+            draft.write(place, mark.origin.span, _TARGETARCH)
+        for user in users:
+            _use(draft, place, user, names, dict.fromkeys(names, _TARGETARCH))
+        return draft.fix(f"Let {definition.name} follow TARGETARCH")
+    value = _value_for_arm64(place, definition, names)
+    if value is None or not users or any(user.command is None or _at_start(user) for user in users):
         return None
-    made = stage_per_architecture(place.project, place.stage, place.step, place.marks, names, slug=_slug(sink))
-    if made is None:
+    derived = _derived(place.project, definition)
+    for stage, step in _runs(place.project, definition, users):
+        there = place.at(stage, step, shell=True)
+        draft.choose(there, Choice(definition.name, None, value))
+        for name, made_of in _needed(step, derived):
+            draft.choose(there, Choice(name, None, made_of))
+    for user in users:
+        there = place.at(user.stage, user.step, shell=True)
+        _use(draft, there, user, names, _spellings(there, user, names))
+    return draft.fix(f"Give {definition.name} its arm64 value where it is used")
+
+
+def _at_start(user: Sink) -> bool:
+    """Whether it is used when the container starts, where no RUN has a say."""
+    return user.instruction.keyword != "RUN" or (user.script is not None and user.script.at_start)
+
+
+def _runs(project: Project, definition: Definition, users: Iterable[Sink]) -> Iterator[tuple[StageTrace, Step]]:
+    """The RUN instructions that use a variable, or say its name."""
+    using = [user.step for user in users]
+    name = re.compile(rf"\$\{{?{definition.name}\b")
+    for stage, step in project.trace.steps:
+        if any(step is each for each in using):
+            yield stage, step
+        elif stage is definition.stage and step.instruction.keyword == "RUN" and not step.instruction.exec_form:
+            later = step.instruction.span.start > definition.origin.span.end
+            text = step.instruction.arguments.text + "".join(heredoc.text for heredoc in step.instruction.heredocs)
+            if later and name.search(text) and run_beginning(project, step.instruction):
+                yield stage, step
+
+
+def _derived(project: Project, definition: Definition) -> list[tuple[str, str]]:
+    """The names and values, as written, of later ARG and ENV that are made of a definition."""
+    found: list[tuple[str, str]] = []
+    steps = [*project.trace.preamble, *(step for _, step in project.trace.steps)]
+    for step in steps:
+        for made in step.assignments if step.instruction.keyword in {"ARG", "ENV"} else ():
+            sources = [fragment.origin for fragment in made.value if fragment.origin]
+            if made.origin == definition.origin or not any(o.span in definition.origin.span for o in sources):
+                continue
+            value = _written_value(project.dockerfile.source.text(made.origin.span))
+            if value is not None:
+                found.append((made.name, value))
+    return found
+
+
+def _needed(step: Step, derived: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Those of the derived variables that a RUN uses, by itself or through another one, in the order of the file."""
+    instruction = step.instruction
+    text = instruction.arguments.text + "".join(heredoc.text for heredoc in instruction.heredocs)
+    needed: list[tuple[str, str]] = []
+    for name, value in reversed(list(derived)):
+        if step.scripts or re.search(rf"\$\{{?{name}\b", text):
+            needed.insert(0, (name, value))
+            text += f" {value}"
+    return needed
+
+
+def _value_for_arm64(place: Place, definition: Definition, names: Mapping[str, str]) -> str | None:
+    """The definition's value as written, the words exchanged."""
+    value = _written_value(place.source.text(definition.origin.span))
+    for amd64, arm64 in names.items():
+        value = value and value.replace(amd64, arm64)
+    return value
+
+
+def _written_value(assignment: str) -> str | None:
+    """What stands behind ``NAME=`` in an ARG or ENV; None where there is nothing, or quoting that a shell would read
+    otherwise."""
+    match = re.match(r"[^=\s]+(?:=|\s+)(.*)$", assignment, re.DOTALL)
+    if not match:
+        return None
+    value = match[1].strip()
+    if len(value) >= 2 and value[0] == value[-1] and value[0] in "\"'" and not (value[0] == "'" and "$" in value):
+        value = value[1:-1]
+    return None if re.search(r"[\"'`\\\n]", value) or "$(" in value else value
+
+
+def _small_stages(place: Place, stage: StageTrace, sink: Sink, names: Mapping[str, str]) -> Fix | None:
+    """ADD has no shell: one stage for each architecture, and COPY from the one that TARGETARCH names."""
+    claims = _claims(sink, names)
+    if "://" not in sink.text or digest_of(place.project, sink):
+        return None
+    made = stage_per_architecture(place.project, stage, place.step, place.marks, names, slug=_slug(sink))
+    if made is None or (made[1] and not claims):
         return None
     edits, digest = made
     if digest and claims:
         claims = (Claim(claims[0].url, digest[0], digest[1]),)
-    elif digest:
-        return None
-    return Fix("Download in one small stage for each architecture", Safety.SAFE, edits, claims)
+    safety = Safety.UNSAFE if claims is None else Safety.SAFE
+    return Fix("Download in one small stage for each architecture", safety, edits, claims or ())
 
 
-def _image(place: _Place, sink: Sink) -> Iterator[Fix]:
+def _image(place: Place, sink: Sink) -> Iterator[Fix]:
     """The multi-platform name of an image."""
     edits = []
     official = re.match(r"(?:docker\.io/)?amd64/[\w.-]+(?:[:@]|$)", sink.text) is not None
@@ -513,30 +441,37 @@ def _image(place: _Place, sink: Sink) -> Iterator[Fix]:
     yield Fix("Use the image's name without an architecture", safety, tuple(edits))
 
 
-def _by_program(place: _Place, sink: Sink) -> Fix | None:
+def _by_program(place: Place, sink: Sink) -> Fix | None:
     """Let the machine say its name: in a shell, for paths, triples and package sources."""
-    edits: list[Edit] = []
+    draft = Draft()
+    if sink.kind is Kind.REPOSITORY and not APT_ARCH.search(sink.text):
+        # What stands in an address must exist there by that name, which nobody has looked up.
+        draft.lower(Safety.UNSAFE)
     for mark in place.marks:
-        written = place.source.text(mark.origin.span)
-        if sink.kind is Kind.REPOSITORY:
-            if written != "amd64":
-                return None
-            text = place.program("dpkg --print-architecture", mark.origin)
-        elif written == "ld-linux-x86-64" and place.source.data[mark.origin.span.end :].startswith(b".so.*"):
-            text = "ld-linux-" + place.program("uname -m | tr _ -", mark.origin)
-        elif re.match(r"x86_64-[\w-]*linux-", written):
-            text = place.program("uname -m", mark.origin) + written[len("x86_64") :]
-        elif sink.kind is Kind.LIBRARY_PATH and written.endswith("amd64"):
-            text = written[: -len("amd64")] + place.program("dpkg --print-architecture", mark.origin)
-        else:
+        span = mark.origin.span
+        text = _asked(sink.kind, place.source.text(span), place.source.data[span.end :])
+        if text is None:
             return None
-        edits += replacing(place.source, {mark.origin.span: text})
-    # What stands in an address must exist there by that name, which nobody has looked up.
-    is_known = sink.kind is not Kind.REPOSITORY or APT_ARCH.search(sink.text) is not None
-    return Fix("Ask the machine for its architecture", Safety.SAFE if is_known else Safety.UNSAFE, tuple(edits))
+        draft.expand(place, span, text)
+    return draft.fix("Ask the machine for its architecture")
 
 
-def _wildcard(place: _Place) -> Iterator[Fix]:
+def _asked(kind: Kind, written: str, behind: bytes) -> str | None:
+    """How the machine itself says what is written; None where no program does."""
+    if kind is Kind.REPOSITORY:
+        return "$(dpkg --print-architecture)" if written == "amd64" else None
+    if kind not in {Kind.LIBRARY_PATH, Kind.TRIPLE}:
+        return None
+    if written == "ld-linux-x86-64" and behind.startswith(b".so.*"):
+        return "ld-linux-$(uname -m | tr _ -)"
+    if re.match(r"x86_64-[\w-]*linux-", written):
+        return "$(uname -m)" + written.removeprefix("x86_64")
+    if kind is Kind.LIBRARY_PATH and written.endswith("amd64"):
+        return written.removesuffix("amd64") + "$(dpkg --print-architecture)"
+    return None
+
+
+def _wildcard(place: Place) -> Iterator[Fix]:
     """COPY can take the multiarch directory by a pattern; there is only one in an image."""
     if place.instruction.keyword != "COPY":
         return
@@ -545,5 +480,5 @@ def _wildcard(place: _Place) -> Iterator[Fix]:
         span = Span(mark.origin.span.start, mark.origin.span.start + len("x86_64"))
         if not _MULTIARCH.match(place.source.data, span.start):
             return
-        edits += replacing(place.source, {span: "*"})
+        edits += replacing(place.source, [span], "*")
     yield Fix("Take the directory by a pattern", Safety.UNSAFE, tuple(edits))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 
 from crossdock.read.trace import StageTrace, Step
 from crossdock.rules.base import Project
@@ -14,7 +15,7 @@ _ALGORITHMS = frozenset({"sha256", "sha384", "sha512"})
 
 
 def stage_per_architecture(
-    project: Project, stage: StageTrace, step: Step, marks: tuple[Mark, ...], names: dict[str, str], *, slug: str
+    project: Project, stage: StageTrace, step: Step, marks: tuple[Mark, ...], names: Mapping[str, str], *, slug: str
 ) -> tuple[tuple[Edit, ...], tuple[str, str] | None] | None:
     """The edits, and the placeholder and algorithm of the checksum where ADD has one. None when the instruction is not
     of the simple form (one URL and a destination)."""

@@ -52,6 +52,34 @@ def test_programs_that_tell_the_architecture(command: str, arm64: str, amd64: st
 
 
 @pytest.mark.parametrize(
+    ("text", "word"),
+    [
+        ("get a/v$V/t-$V-amd64.tgz", "a/v1/t-1-amd64.tgz"),
+        ("get $V-$V-$V-$V/x", "1-1-1-1/x"),
+        ("get 'a$V/b$V/c'", "a$V/b$V/c"),
+        ("get ü$V/ü$V/ü", "ü1/ü1/ü"),
+        ("u=a/$V/b_$V.c; get $u", "a/1/b_1.c"),
+        ("get $(echo a/$V/b_$V.c)", "a/1/b_1.c"),
+        (r"get a_${V}\.c", "a_1.c"),
+    ],
+)
+def test_several_variables_in_one_word(text: str, word: str) -> None:
+    assert last(text, V="1") == ["get", word]
+
+
+def test_braces_that_help_the_parser_move_nothing() -> None:
+    text = "get a/$V/b-$V-amd64.tgz && put x"
+    command, after = run(text, V="1").commands
+    (value,) = (word.value for word in command.arguments)
+    at = text.index("amd64")
+    assert value.origin_of(value.render().index("amd64"), value.render().index(".tgz")) == (
+        Origin("f", Span(at, at + 5)),
+    )
+    assert command.arguments[0].origin.span == Span(4, text.index(" &&"))
+    assert after.origin.span == Span(text.index("put"), len(text))
+
+
+@pytest.mark.parametrize(
     ("text", "value"),
     [
         ("uname -m | sed 's/x86_64/amd64/;s/aarch64/arm64/'", "arm64"),

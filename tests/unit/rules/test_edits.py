@@ -2,7 +2,7 @@
 
 import pytest
 
-from crossdock.rules.edits import in_single_quotes
+from crossdock.rules.edits import single_quote_before
 
 
 @pytest.mark.parametrize(
@@ -16,7 +16,11 @@ from crossdock.rules.edits import in_single_quotes
         ("# Prometheus' exporter\nfile=amd64", False),
         ("echo a#b 'amd64", True),
         ("echo '# no comment\namd64", True),
+        ("echo \"$(jq '.amd64", True),
+        ("echo \"$(jq '.x') it's amd64", False),
+        ("(cd a) && f() { echo 'amd64", True),
+        ("case x in a) echo 'amd64", True),
     ],
 )
 def test_single_quotes_are_seen_as_the_shell_sees_them(text: str, quoted: bool) -> None:
-    assert in_single_quotes(text, len(text)) is quoted
+    assert (single_quote_before(text) is not None) is quoted

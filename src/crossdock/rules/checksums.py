@@ -1,0 +1,174 @@
+"""The checksum that belongs to a download: where its digits are written."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from itertools import pairwise
+
+from crossdock.read.pieces import HOLE
+from crossdock.read.shell_model import FETCHERS, Command, ShellWord
+from crossdock.read.trace import StageTrace, Step
+from crossdock.read.values import Origin
+from crossdock.rules.base import Project
+from crossdock.rules.names import without_names
+from crossdock.rules.sinks import Sink
+
+_DIGEST = re.compile(
+    r"(?<![0-9a-fA-F])(?:[0-9a-f]{32}|[0-9a-f]{40}|[0-9a-f]{64}|[0-9a-f]{96}|[0-9a-f]{128})(?![0-9a-fA-F])"
+)
+_ALGORITHMS = {32: "md5", 40: "sha1", 64: "sha256", 96: "sha384", 128: "sha512"}
+_SIGNATURE = re.compile(r"\.(?:asc|sig|sign|gpg|minisig|pem|crt|cert|sha\d*(?:sums?)?|md5(?:sums?)?|sum|digest)$", re.I)
+"""What is published beside a file to check it."""
+_OUTPUT = re.compile(r"(?:-\w*[oO]|--output|--output-document)$")
+
+
+@dataclass(frozen=True)
+class Digest:
+    """A literal checksum. ``variable`` is the ARG or ENV that holds it; else it is written at ``origin`` in the RUN of
+    ``step``, or in a script."""
+
+    text: str
+    algorithm: str
+    origin: Origin
+    stage: StageTrace
+    step: Step
+    variable: str
+
+    def has_counterpart(self, project: Project) -> bool:
+        """Whether the author holds the checksum for arm64 in a variable of its own, and so chooses between them."""
+        names = {made.name for _, step in project.trace.steps for made in step.assignments}
+        names |= {word.text for _, step in project.trace.steps for word in step.declared}
+        alike = [name for name in names if without_names(name) == without_names(self.variable)]
+        return self.variable != "" and len(alike) > 1
+
+
+def digest_of(project: Project, sink: Sink) -> Digest | None:
+    """The checksum beside which the downloaded file is named, or else the next one before another download."""
+    if sink.stage is None or is_signature(sink.text):
+        return None
+    names = _local_names(sink)
+    nearest: Digest | None = None
+    reached = sink.command is None
+    for step, command in _commands(sink):
+        if command is sink.command:
+            reached = True
+        elif reached and _fetches(command, names):
+            break
+        for word in _words(command):
+            digest = _digest_in(project, sink, step, word)
+            if digest is None:
+                continue
+            if any(_mentions(word.text, name) for name in names) and command is not sink.command:
+                return digest
+            nearest = nearest or (digest if _follows(sink, step, command) else None)
+    return nearest
+
+
+def is_checked_with_unknown(sink: Sink) -> bool:
+    """Whether the file is held against a checksum that comes from outside: the user gives it, for one architecture."""
+    names = _local_names(sink)
+    texts = (word.text for _, command in _commands(sink) for word in _words(command))
+    return any(re.search(rf"{HOLE}\s+\*?\S*{re.escape(name)}", text) for text in texts for name in names)
+
+
+def _local_names(sink: Sink) -> set[str]:
+    return {name for name in (file_name(sink.text), saved_as(sink)) if name and HOLE not in name}
+
+
+def _mentions(text: str, name: str) -> bool:
+    return re.search(rf"(?<![\w.-]){re.escape(name)}(?![\w.-])", text) is not None
+
+
+def _fetches(command: Command, names: set[str]) -> bool:
+    return command.name in FETCHERS and any("://" in w.text and file_name(w.text) in names for w in command.words)
+
+
+def file_name(url: str) -> str:
+    """The last part of a URL: what curl -O, wget and ADD call the file."""
+    return re.split(r"[?#]", url, maxsplit=1)[0].rstrip("/").rsplit("/", 1)[-1]
+
+
+def saved_as(sink: Sink) -> str:
+    """The name of the local file, if the command gives it one."""
+    if sink.command is None:
+        return sink.step.destination.text.rsplit("/", 1)[-1] if sink.step.destination else ""
+    words = sink.command.words
+    for option, word in pairwise(words):
+        takes_name = _OUTPUT.match(option.text) and not (sink.command.name == "curl" and option.text.endswith("O"))
+        if takes_name and "://" not in word.text:
+            return word.text.rsplit("/", 1)[-1]
+    for redirect in sink.command.redirects:
+        if redirect.operator in {">", "1>"}:
+            return redirect.target.render().rsplit("/", 1)[-1]
+    return ""
+
+
+def is_signature(url: str) -> bool:
+    return _SIGNATURE.search(file_name(url)) is not None
+
+
+def belong_together(one: str, other: str) -> bool:
+    """Whether one URL is the signature or checksum file that is published beside the other."""
+    longer, shorter = (one, other) if len(one) > len(other) else (other, one)
+    return longer.startswith(shorter) and _SIGNATURE.fullmatch(longer[len(shorter) :]) is not None
+
+
+def _commands(sink: Sink) -> Iterator[tuple[Step, Command]]:
+    """The commands of the sink's own script, or of its step and the later ones of the stage."""
+    if sink.script:
+        yield from ((sink.step, command) for command in sink.script.trace.commands)
+        return
+    steps = sink.stage.steps if sink.stage else ()
+    for step in steps[next((n for n, step in enumerate(steps) if step is sink.step), len(steps)) :]:
+        yield from ((step, command) for command in step.commands)
+
+
+def _follows(sink: Sink, step: Step, command: Command) -> bool:
+    """Whether a command comes after the download in the same RUN, with no other download in between."""
+    if step is not sink.step or sink.command is None:
+        return False
+    between = False
+    for _, each in _commands(sink):
+        if each is command:
+            return between
+        if each is sink.command:
+            between = True
+        elif between and each.name in FETCHERS:
+            urls = [word.text for word in each.words if "://" in word.text]
+            between = all(belong_together(url, sink.text) for url in urls)
+    return False
+
+
+def _words(command: Command) -> Iterator[ShellWord]:
+    yield from command.words
+    yield from (ShellWord(redirect.target, redirect.origin) for redirect in command.redirects)
+
+
+def _digest_in(project: Project, sink: Sink, step: Step, word: ShellWord) -> Digest | None:
+    match = _DIGEST.search(word.text)
+    if not match or sink.stage is None or "://" in word.text:
+        return None
+    origins = word.value.origin_of(match.start(), match.end())
+    if len(origins) != 1:
+        return None
+    origin = origins[0]
+    found = Digest(match[0], _ALGORITHMS[len(match[0])], origin, sink.stage, step, "")
+    if sink.script and origin.path == sink.script.source.path:
+        return found
+    if origin.path != project.dockerfile.source.path:
+        return None
+    if origin.span in step.instruction.span:
+        return found
+    variable = _variable(project, sink.stage, origin)
+    return replace(found, variable=variable) if variable else None
+
+
+def _variable(project: Project, stage: StageTrace, origin: Origin) -> str:
+    """The ARG or ENV in which the digits are written."""
+    for step in (*project.trace.preamble, *stage.steps):
+        for made in step.assignments:
+            if step.instruction.keyword in {"ARG", "ENV"} and origin.span in made.origin.span:
+                return made.name
+    return ""
