@@ -216,7 +216,7 @@ def test_additions_get_small_stages_of_their_own_but_share_them_for_one_file() -
     assert [line for line in text.splitlines() if line.startswith("COPY")] == [
         "COPY --from=tool /tool /usr/bin/tool",
         "COPY --from=tool /tool /usr/bin/tool",
-        "COPY --from=tool-3 /tool-3 /usr/bin/tool",
         "COPY --from=tool-2 /tool-2 /usr/bin/tool",
+        "COPY --from=tool-3 /tool-3 /usr/bin/tool",
     ]
     assert [text.count(f"FROM {name}-${{TARGETARCH}} AS {name}\n") for name in ("tool", "tool-2", "tool-3")] == [1] * 3
