@@ -99,7 +99,7 @@ def _file_names(url: str, word: str) -> tuple[str, ...]:
     """What a word of a URL may be for arm64: what the project is known to call it, then what is usual."""
     if not amd64_tokens(word):
         told = suffixless_arm64(url)
-        return (told,) if told else ()
+        return (told,) if told else arm64_names(word)
     return tuple(dict.fromkeys((*preferred(url, word), *arm64_names(word))))
 
 
