@@ -1,0 +1,190 @@
+"""What is known of the files that upstream projects publish: catalogue/upstream, one file a project.
+
+docs/catalogue.md describes the format. What it says of a URL comes before the general vocabulary (rules/names); that
+a file exists is still looked up before a fix relies on it.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache, lru_cache
+from pathlib import Path
+from typing import Any
+
+from crossdock.rules.names import Token
+from crossdock.rules.url_pattern import Change, Match, UrlPattern, changes, keys_of
+
+FOLDER = Path(__file__).parents[1] / "catalogue/upstream"
+_URL = re.compile(r'^url = "([^"]+)"', re.MULTILINE)
+_UNKNOWN = re.compile(r"[^\w.+~%:-]")
+"""Characters that stand in a version only where a part of it is not known."""
+
+
+@dataclass(frozen=True)
+class Files:
+    """One ``[[files]]``: the files of a project that fit one URL."""
+
+    project: str
+    source: str
+    pattern: UrlPattern
+    arm64: UrlPattern
+    words: tuple[tuple[str, str], ...]
+    """Each name of amd64 with its counterpart; empty where there never was a file for arm64."""
+    since: str
+    until: str
+    arm64_since: str
+    arm64_after: str
+    instead: str
+    instead_url: str
+    checksum: str
+    examples: tuple[str, ...]
+
+    @property
+    def never(self) -> bool:
+        return not self.words
+
+    def covers(self, version: str) -> bool:
+        """Whether these are the files of this version; an unknown one is taken for the newest."""
+        if not version:
+            return not self.until
+        numbers = _numbers(version)
+        return (not self.since or numbers >= _numbers(self.since)) and (
+            not self.until or numbers <= _numbers(self.until)
+        )
+
+    def is_before_arm64(self, version: str) -> bool:
+        if not version:
+            return False
+        numbers = _numbers(version)
+        return bool(
+            (self.arm64_since and numbers < _numbers(self.arm64_since))
+            or (self.arm64_after and numbers <= _numbers(self.arm64_after))
+        )
+
+
+@dataclass(frozen=True)
+class UpstreamFile:
+    """A URL of an amd64 file that the catalogue knows."""
+
+    url: str
+    files: Files
+    version: str
+    match: Match
+    changes: tuple[Change, ...]
+    """What is different in the URL of the file for arm64; where there is none, ``text`` of each is empty."""
+
+    @property
+    def missing(self) -> str:
+        """Why there is no file for arm64 and what to do, a clause; empty where there is one."""
+        files = self.files
+        instead = f"; instead: {files.instead}" if files.instead else ""
+        if files.instead and files.instead_url:
+            instead += f" ({files.instead_url})"
+        if files.never:
+            return f"{files.project} has none for arm64{instead}"
+        if not files.is_before_arm64(self.version):
+            return ""
+        when = f"from version {files.arm64_since} on" if files.arm64_since else f"after version {files.arm64_after}"
+        return f"{files.project} has one for arm64 only {when}{instead}"
+
+    @property
+    def tokens(self) -> tuple[Token, ...]:
+        """What ties the URL to amd64, also where the words do not say it."""
+        return tuple(Token(self.url[c.start : c.end], c.start, c.end) for c in self.changes)
+
+    def arm64_name(self, token: str) -> str | None:
+        """What stands in the place of a token; None where it is none of the URL's, or there is no arm64."""
+        if self.missing:
+            return None
+        return next((c.text for c in self.changes if self.url[c.start : c.end] == token), None)
+
+    @property
+    def arm64_url(self) -> str | None:
+        """The URL of the file for arm64; None where there is none."""
+        return None if self.missing else self._arm64(self.match.url)
+
+    @property
+    def checksum_url(self) -> str | None:
+        """Where the checksum of the file for arm64 is published; None where that is not known."""
+        if self.missing or not self.files.checksum:
+            return None
+        file = self._arm64(self.url[: self.match.end])
+        folder, _, name = file.rpartition("/")
+        return f"{folder}/{self.files.checksum.format(file=name, version=self.version)}"
+
+    def _arm64(self, url: str) -> str:
+        for change in sorted(self.changes, key=lambda change: -change.start):
+            url = url[: change.start] + change.text + url[change.end :]
+        return url
+
+
+@lru_cache(maxsize=4096)
+def upstream_file(url: str) -> UpstreamFile | None:
+    """What the catalogue knows of the amd64 file at a URL; None where it is not listed."""
+    if "/" not in url:
+        return None
+    for path in dict.fromkeys(path for key in keys_of(url) for path in _index().get(key, ())):
+        for files in read_project(path):
+            match = files.pattern.match(url)
+            if match is None:
+                continue
+            version = "" if _UNKNOWN.search(match.version) else match.version
+            if files.covers(version):
+                return UpstreamFile(url, files, version, match, tuple(_changes(files, match)))
+    return None
+
+
+def _changes(files: Files, match: Match) -> Iterator[Change]:
+    words = dict(files.words) or dict.fromkeys(files.pattern.words, "")
+    return changes(match, files.pattern, files.arm64, words)
+
+
+@cache
+def read_project(path: Path) -> tuple[Files, ...]:
+    """The files of one project, in the order in which they are written: the first that fits is meant."""
+    data = tomllib.loads(path.read_text("utf-8"))
+    return tuple(_files(data, entry) for entry in data["files"])
+
+
+def _files(data: dict[str, Any], entry: dict[str, Any]) -> Files:
+    words = {amd64.lower(): arm64 for amd64, arm64 in entry["arch"].items()}
+    names = tuple(words)
+    return Files(
+        project=data["name"],
+        source=entry.get("source", data["source"]),
+        pattern=UrlPattern(entry["url"], names),
+        arm64=UrlPattern(entry.get("arm64_url", entry["url"]), names),
+        words=tuple((amd64, arm64) for amd64, arm64 in words.items() if arm64 is not False),
+        since=entry.get("since", ""),
+        until=entry.get("until", ""),
+        arm64_since=entry.get("arm64_since", ""),
+        arm64_after=entry.get("arm64_after", ""),
+        instead=entry.get("instead", ""),
+        instead_url=entry.get("instead_url", ""),
+        checksum=entry.get("checksum", ""),
+        examples=tuple(entry["example"]),
+    )
+
+
+@cache
+def _index() -> dict[str, tuple[Path, ...]]:
+    """The projects by the keys of their URLs. The lines that hold a URL are read here, and a project's file only as a
+    whole when one of its keys is met: few of the catalogue's projects are in any one Dockerfile."""
+    found: dict[str, list[Path]] = {}
+    for path in sorted(FOLDER.glob("*.toml")):
+        for url in _URL.findall(path.read_text("utf-8")):
+            for key in UrlPattern(url, ()).keys():
+                if path not in found.setdefault(key, []):
+                    found[key].append(path)
+    return {key: tuple(paths) for key, paths in found.items()}
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    """A version's numbers, for comparing; zeros at its end do not count."""
+    numbers = [int(digits) for digits in re.findall(r"\d+", version)]
+    while numbers and numbers[-1] == 0:
+        numbers.pop()
+    return tuple(numbers)
