@@ -10,7 +10,6 @@ from crossdock.read.pieces import alternatives
 from crossdock.read.shell_model import FETCHERS, Assignment, Command, ShellWord, comes_from_network
 from crossdock.read.trace import PLATFORM_ARGUMENTS, Role, ScriptRun, StageTrace, Step, Trace
 from crossdock.read.values import Origin, Value, literal
-from crossdock.rules.assets import suffixless
 from crossdock.rules.names import (
     LIBRARY_PATH,
     TRIPLE,
@@ -22,6 +21,7 @@ from crossdock.rules.names import (
     without_names,
 )
 from crossdock.rules.sinks import DefinedBy, Definition, Kind, Mark, Sink
+from crossdock.rules.upstream import upstream_file
 from crossdock.rules.vocabulary import (
     APT_ARCH,
     ARCH_OPTION,
@@ -373,9 +373,9 @@ def _tokens(kind: Kind, text: str) -> Iterable[Token]:
     if kind is Kind.VARIABLE:
         return amd64_tokens(text) if is_bare(text) else ()
     found = amd64_tokens(text)
-    if kind is Kind.DOWNLOAD and not found:
-        token = suffixless(text)
-        return (token,) if token else ()
+    if kind in {Kind.DOWNLOAD, Kind.PACKAGE_FILE} and (file := upstream_file(text)):
+        others = (t for t in found if not any(t.start < own.end and own.start < t.end for own in file.tokens))
+        return tuple(sorted((*file.tokens, *others), key=lambda token: token.start))
     return found
 
 

@@ -17,12 +17,12 @@ from crossdock.read.pieces import HOLE
 from crossdock.read.shell_model import Command, ShellWord
 from crossdock.read.trace import Role, StageTrace, Step
 from crossdock.read.values import Origin
-from crossdock.rules.assets import preferred, suffixless, suffixless_arm64
 from crossdock.rules.base import Project
 from crossdock.rules.edits import Choice, declared, in_single_quotes, replacing, run_prefix, script_prefix
-from crossdock.rules.names import arm64_names
+from crossdock.rules.names import amd64_tokens, arm64_names
 from crossdock.rules.sinks import DefinedBy, Definition, Kind, Mark, Sink
 from crossdock.rules.stages import stage_per_architecture
+from crossdock.rules.upstream import upstream_file
 from crossdock.source import Edit, Source, Span
 
 MOST_CANDIDATES = 5
@@ -146,14 +146,10 @@ def _candidates(sink: Sink, marks: tuple[Mark, ...]) -> Iterator[dict[str, str]]
     """What each amd64 word may be for arm64, best first."""
     words = list(dict.fromkeys(mark.token.text for mark in sink.marks)) or [mark.token.text for mark in marks]
     words = list(dict.fromkeys([*words, *(mark.token.text for mark in marks)]))
-    implicit = suffixless(sink.text) if sink.kind is Kind.DOWNLOAD else None
     options: list[tuple[str, ...]] = []
     for word in words:
-        if implicit and word == implicit.text:
-            told = suffixless_arm64(sink.text)
-            options.append((told,) if told else ())
-        elif sink.kind in {Kind.DOWNLOAD, Kind.PACKAGE_FILE}:
-            options.append(tuple(dict.fromkeys((*preferred(sink.text, word), *arm64_names(word)))))
+        if sink.kind in {Kind.DOWNLOAD, Kind.PACKAGE_FILE}:
+            options.append(_file_names(sink.text, word))
         elif sink.kind is Kind.TRIPLE and "x86_64" in word:
             options.append((word.replace("x86_64", "aarch64"),))
         elif sink.kind is Kind.LIBRARY_PATH:
@@ -164,6 +160,17 @@ def _candidates(sink: Sink, marks: tuple[Mark, ...]) -> Iterator[dict[str, str]]
         if number >= MOST_CANDIDATES:
             return
         yield dict(zip(words, combination, strict=True))
+
+
+def _file_names(url: str, word: str) -> tuple[str, ...]:
+    """What a word of a URL may be for arm64: what the project is known to call it, then what is usual. Nothing for a
+    project that has no such file for arm64."""
+    known = upstream_file(url)
+    if known and known.missing:
+        return ()
+    name = known.arm64_name(word) if known else None
+    usual = arm64_names(word) if amd64_tokens(word) else ()
+    return tuple(dict.fromkeys((name, *usual))) if name is not None else usual
 
 
 def _library_name(word: str) -> str:
@@ -228,7 +235,7 @@ def _case_fix(
     """A variable for each amd64 word, set by a ``case`` at the beginning of the RUN or script."""
     slug, digest = _slug(sink), _digest_near(place, sink)
     words = list(dict.fromkeys(mark.token.text for mark in place.marks))
-    what = "file" if suffixless(sink.text) else "arch"
+    what = "arch" if all(amd64_tokens(word) for word in words) else "file"
     variables = {
         word: (f"{slug}_{what}" if number == 0 else f"{slug}_{what}{number + 1}") for number, word in enumerate(words)
     }

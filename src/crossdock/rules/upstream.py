@@ -84,7 +84,8 @@ class UpstreamFile:
         if files.instead and files.instead_url:
             instead += f" ({files.instead_url})"
         if files.never:
-            return f"{files.project} has none for arm64{instead}"
+            until = f" up to version {files.until}" if files.until else ""
+            return f"{files.project} has none for arm64{until}{instead}"
         if not files.is_before_arm64(self.version):
             return ""
         when = f"from version {files.arm64_since} on" if files.arm64_since else f"after version {files.arm64_after}"

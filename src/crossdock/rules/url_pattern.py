@@ -26,6 +26,12 @@ _PLACEHOLDER = re.compile(r"\{[^{}]*\}|\*")
 _SCHEME = re.compile(r"https?://")
 _ENDING = r"(?:\.(?:sha\d*(?:sums?)?|md5(?:sum)?|asc|sig|minisig|pem|sbom))?(?:[?#].*)?$"
 """What may follow the file's own name: the checksum or signature beside it, a query."""
+_OTHERS = re.compile(
+    r"(?<![a-z])(?:arm|aarch|i[3-6]86|x86(?![-_]64)|ppc|s390|riscv|mips|loong|darwin|macos|osx|apple|windows|win(?:32|64))"
+    r"|freebsd",
+    re.IGNORECASE,
+)
+"""Another architecture or system: no version, and nothing that a ``*`` stands for."""
 _RELEASES = "/releases/"
 _HOSTS_OF_MANY = frozenset({"github.com"})
 """Hosts where owner and repository say more than the host."""
@@ -112,6 +118,9 @@ class UrlPattern:
         for number in range(1, len(self.pieces) + 1):
             end = spans[-1][1] if spans else found.start()
             spans.append(found.span(number) if found[number] is not None else (end, end))
+        wild = (found[n] or "" for n, piece in enumerate(self.pieces, start=1) if piece in {ANY, VERSION})
+        if any(_OTHERS.search(text) for text in wild):
+            return None
         versions = (found[n] or "" for n, piece in enumerate(self.pieces, start=1) if piece == VERSION)
         return Match(url, tuple(spans), next((text for text in versions if re.search(r"\d", text)), ""))
 
