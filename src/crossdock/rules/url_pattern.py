@@ -204,7 +204,7 @@ def _tag(address: str) -> tuple[int, int] | tuple[()]:
 
 def _first_word(path: str) -> str:
     """The word with which a file's name begins, marked so that it is no host and no folder."""
-    name = re.match(r"[a-z0-9]*", path.rsplit("/", 1)[-1].lower())
+    name = re.match(r"[a-z]*", path.rsplit("/", 1)[-1].lower())
     return f"/{name[0] if name else ''}"
 
 
