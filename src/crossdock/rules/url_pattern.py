@@ -126,10 +126,10 @@ class UrlPattern:
 
     def keys(self) -> Iterator[str]:
         """What a URL has to hold to fit this pattern, as ``keys_of`` says it: a host, or a whole part of its path."""
-        if self.text.startswith(ANYWHERE):
-            yield _first_word(self.text)
-            return
         for address in _spelled_out(self.text):
+            if address.startswith(ANYWHERE):
+                yield _first_word(address)
+                continue
             parts = _SCHEME.sub("", address).lower().split("/")
             many = parts[0] in _HOSTS_OF_MANY
             yield "/".join(parts[:3]) if many else next(part for part in parts if not _PLACEHOLDER.search(part))
@@ -171,6 +171,9 @@ def _around(match: Match, pattern: UrlPattern, number: int) -> tuple[int, int]:
     start, end = match.spans[number]
     left = match.url[match.spans[low][0] : start].rpartition("/")[2]
     right = match.url[end : match.spans[high][1]].partition("/")[0]
+    if not left and not right and number:
+        # Nothing fixed is beside it: then what a placeholder stands for.
+        left = match.url[match.spans[number - 1][0] : start]
     return start - len(left), end + len(right)
 
 
