@@ -103,7 +103,7 @@ class UrlPattern:
 
     def _of(self, piece: str) -> str:
         if piece in {ANY, VERSION}:
-            return "[^/?#]*?"
+            return "[^/?#&]*?"
         if piece == ARCH:
             options = sorted(self.words, key=len, reverse=True)
         else:
