@@ -96,6 +96,10 @@ class Amd64Download(SinkRule):
             ),
             note="the asset without a suffix is the amd64 one",
         ),
+        Example(
+            "FROM debian\nRUN curl -LO https://github.com/jqlang/jq/releases/download/jq-1.6/jq-⟦linux64⟧\n",
+            note="this version has no file for arm64, and the message says from which one on there is one",
+        ),
     )
 
     def message(self, at: Arrival) -> str:

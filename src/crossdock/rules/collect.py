@@ -21,7 +21,7 @@ from crossdock.rules.names import (
     without_names,
 )
 from crossdock.rules.sinks import DefinedBy, Definition, Kind, Mark, Sink
-from crossdock.rules.upstream import upstream_file
+from crossdock.rules.upstream import amd64_file_tokens
 from crossdock.rules.vocabulary import (
     APT_ARCH,
     ARCH_OPTION,
@@ -373,9 +373,8 @@ def _tokens(kind: Kind, text: str) -> Iterable[Token]:
     if kind is Kind.VARIABLE:
         return amd64_tokens(text) if is_bare(text) else ()
     found = amd64_tokens(text)
-    if kind in {Kind.DOWNLOAD, Kind.PACKAGE_FILE} and (file := upstream_file(text)):
-        others = (t for t in found if not any(t.start < own.end and own.start < t.end for own in file.tokens))
-        return tuple(sorted((*file.tokens, *others), key=lambda token: token.start))
+    if kind in {Kind.DOWNLOAD, Kind.PACKAGE_FILE}:
+        return amd64_file_tokens(text, found)
     return found
 
 

@@ -22,7 +22,7 @@ from crossdock.rules.edits import Choice, declared, in_single_quotes, replacing,
 from crossdock.rules.names import amd64_tokens, arm64_names
 from crossdock.rules.sinks import DefinedBy, Definition, Kind, Mark, Sink
 from crossdock.rules.stages import stage_per_architecture
-from crossdock.rules.upstream import upstream_file
+from crossdock.rules.upstream import arm64_file_names
 from crossdock.source import Edit, Source, Span
 
 MOST_CANDIDATES = 5
@@ -149,7 +149,7 @@ def _candidates(sink: Sink, marks: tuple[Mark, ...]) -> Iterator[dict[str, str]]
     options: list[tuple[str, ...]] = []
     for word in words:
         if sink.kind in {Kind.DOWNLOAD, Kind.PACKAGE_FILE}:
-            options.append(_file_names(sink.text, word))
+            options.append(arm64_file_names(sink.text, word))
         elif sink.kind is Kind.TRIPLE and "x86_64" in word:
             options.append((word.replace("x86_64", "aarch64"),))
         elif sink.kind is Kind.LIBRARY_PATH:
@@ -160,17 +160,6 @@ def _candidates(sink: Sink, marks: tuple[Mark, ...]) -> Iterator[dict[str, str]]
         if number >= MOST_CANDIDATES:
             return
         yield dict(zip(words, combination, strict=True))
-
-
-def _file_names(url: str, word: str) -> tuple[str, ...]:
-    """What a word of a URL may be for arm64: what the project is known to call it, then what is usual. Nothing for a
-    project that has no such file for arm64."""
-    known = upstream_file(url)
-    if known and known.missing:
-        return ()
-    name = known.arm64_name(word) if known else None
-    usual = arm64_names(word) if amd64_tokens(word) else ()
-    return tuple(dict.fromkeys((name, *usual))) if name is not None else usual
 
 
 def _library_name(word: str) -> str:

@@ -11,7 +11,7 @@ from crossdock.findings import Confidence, Finding, Severity
 from crossdock.rules.base import Project, Rule
 from crossdock.rules.idioms import fixes_for
 from crossdock.rules.sinks import Kind, Mark, Sink
-from crossdock.rules.upstream import upstream_file
+from crossdock.rules.upstream import missing_for_arm64
 from crossdock.source import Span
 
 
@@ -66,8 +66,8 @@ class SinkRule(Rule):
 
 def _missing(sink: Sink) -> str:
     """What is known of a downloaded file that has no counterpart for arm64, to be added to a message."""
-    known = upstream_file(sink.text) if sink.kind in {Kind.DOWNLOAD, Kind.PACKAGE_FILE} else None
-    return f"; {known.missing}" if known and known.missing else ""
+    clause = missing_for_arm64(sink.text) if sink.kind in {Kind.DOWNLOAD, Kind.PACKAGE_FILE} else ""
+    return f"; {clause}" if clause else ""
 
 
 def places(sink: Sink) -> list[tuple[Mark, ...]]:

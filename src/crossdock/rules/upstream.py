@@ -11,10 +11,11 @@ import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache, lru_cache
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
-from crossdock.rules.names import Token
+from crossdock.rules.names import Token, amd64_tokens, arm64_names
 from crossdock.rules.url_pattern import Change, Match, UrlPattern, changes, keys_of
 
 FOLDER = Path(__file__).parents[1] / "catalogue/upstream"
@@ -80,16 +81,18 @@ class UpstreamFile:
     def missing(self) -> str:
         """Why there is no file for arm64 and what to do, a clause; empty where there is one."""
         files = self.files
-        instead = f"; instead: {files.instead}" if files.instead else ""
-        if files.instead and files.instead_url:
-            instead += f" ({files.instead_url})"
-        if files.never:
-            until = f" up to version {files.until}" if files.until else ""
-            return f"{files.project} has none for arm64{until}{instead}"
-        if not files.is_before_arm64(self.version):
+        if not (files.never or files.is_before_arm64(self.version)):
             return ""
-        when = f"from version {files.arm64_since} on" if files.arm64_since else f"after version {files.arm64_after}"
-        return f"{files.project} has one for arm64 only {when}{instead}"
+        when = ""
+        if files.never and files.until:
+            when = f" up to version {files.until}"
+        elif files.arm64_since:
+            when = f" before version {files.arm64_since}"
+        elif files.arm64_after:
+            when = f" up to version {files.arm64_after}"
+        page = f" ({files.instead_url})" if files.instead_url else ""
+        instead = f"; instead: {files.instead}{page}" if files.instead else ""
+        return f"{files.project} has no such file for arm64{when}{instead}"
 
     @property
     def tokens(self) -> tuple[Token, ...]:
@@ -114,7 +117,8 @@ class UpstreamFile:
             return None
         file = self._arm64(self.url[: self.match.end])
         folder, _, name = file.rpartition("/")
-        return f"{folder}/{self.files.checksum.format(file=name, version=self.version)}"
+        version = next(reversed(self.match.versions), "")
+        return f"{folder}/{self.files.checksum.format(file=name, version=version)}"
 
     def _arm64(self, url: str) -> str:
         for change in sorted(self.changes, key=lambda change: -change.start):
@@ -132,10 +136,42 @@ def upstream_file(url: str) -> UpstreamFile | None:
             match = files.pattern.match(url)
             if match is None:
                 continue
-            version = "" if _UNKNOWN.search(match.version) else match.version
+            version = _known_version(match)
             if files.covers(version):
                 return UpstreamFile(url, files, version, match, tuple(_changes(files, match)))
     return None
+
+
+def _known_version(match: Match) -> str:
+    """The version that a URL names; empty where it is a variable's, or latest."""
+    version = next((text for text in match.versions if re.search(r"\d", text)), "")
+    return "" if _UNKNOWN.search(version) else version
+
+
+def amd64_file_tokens(url: str, found: tuple[Token, ...]) -> tuple[Token, ...]:
+    """What ties a URL to amd64: what the catalogue knows, and the words that were found in it otherwise."""
+    known = upstream_file(url)
+    if known is None:
+        return found
+    others = (t for t in found if not any(t.start < own.end and own.start < t.end for own in known.tokens))
+    return tuple(sorted((*known.tokens, *others), key=lambda token: token.start))
+
+
+def arm64_file_names(url: str, token: str) -> tuple[str, ...]:
+    """What a token of a URL may be for arm64, best first: what the project is known to call it, then what is usual.
+    Nothing where the project has no such file for arm64."""
+    known = upstream_file(url)
+    if known and known.missing:
+        return ()
+    told = known.arm64_name(token) if known else None
+    usual = arm64_names(token) if amd64_tokens(token) else ()
+    return usual if told is None else tuple(dict.fromkeys((told, *usual)))
+
+
+def missing_for_arm64(url: str) -> str:
+    """Why there is no such file for arm64 and what to do, a clause; empty where nothing like that is known."""
+    known = upstream_file(url)
+    return known.missing if known else ""
 
 
 def _changes(files: Files, match: Match) -> Iterator[Change]:
@@ -175,9 +211,9 @@ def _index() -> dict[str, tuple[Path, ...]]:
     """The projects by the keys of their URLs. The lines that hold a URL are read here, and a project's file only as a
     whole when one of its keys is met: few of the catalogue's projects are in any one Dockerfile."""
     found: dict[str, list[Path]] = {}
-    for path in sorted(FOLDER.glob("*.toml")):
+    for path in sorted(FOLDER.iterdir(), key=attrgetter("name")):
         for url in _URL.findall(path.read_text("utf-8")):
-            for key in UrlPattern(url, ()).keys():
+            for key in UrlPattern(url, ()).index_keys():
                 if path not in found.setdefault(key, []):
                     found[key].append(path)
     return {key: tuple(paths) for key, paths in found.items()}
@@ -185,7 +221,7 @@ def _index() -> dict[str, tuple[Path, ...]]:
 
 def _numbers(version: str) -> tuple[int, ...]:
     """A version's numbers, for comparing; zeros at its end do not count."""
-    numbers = [int(digits) for digits in re.findall(r"\d+", version)]
+    numbers = [int(digits) for digits in re.findall(r"\d+", version.replace("%2B", "+"))]
     while numbers and numbers[-1] == 0:
         numbers.pop()
     return tuple(numbers)

@@ -18,7 +18,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import product
+from itertools import pairwise, product
 
 ANYWHERE = "**/"
 VERSION, ARCH, ANY = "{version}", "{arch}", "*"
@@ -33,6 +33,8 @@ _OTHERS = re.compile(
 )
 """Another architecture or system: no version, and nothing that a ``*`` stands for."""
 _RELEASES = "/releases/"
+_HEAD = re.compile(r"(?:\*\*/|https?://)(?:(?:\{[^{}]*\}|[^{}/])+/){0,2}(?:\{[^{}]*\}|[^{}/])*")
+"""A pattern's host and the first two parts of its path, where an alternative counts as one part."""
 _HOSTS_OF_MANY = frozenset({"github.com"})
 """Hosts where owner and repository say more than the host."""
 
@@ -52,8 +54,8 @@ class Match:
 
     url: str
     spans: tuple[tuple[int, int], ...]
-    version: str
-    """What stood for the version; empty where the pattern has none or no digits were written."""
+    versions: tuple[str, ...]
+    """What stood for each ``{version}``, also where it has no digits (latest, a variable)."""
 
     @property
     def start(self) -> int:
@@ -84,7 +86,7 @@ class UrlPattern:
         for part in _PLACEHOLDER.finditer(address):
             borders |= {part.start(), part.end()}
         ordered = sorted(borders)
-        return tuple(address[low:high] for low, high in zip(ordered, ordered[1:], strict=False))
+        return tuple(address[low:high] for low, high in pairwise(ordered))
 
     @cached_property
     def placeholders(self) -> tuple[str, ...]:
@@ -121,10 +123,10 @@ class UrlPattern:
         wild = (found[n] or "" for n, piece in enumerate(self.pieces, start=1) if piece in {ANY, VERSION})
         if any(_OTHERS.search(text) for text in wild):
             return None
-        versions = (found[n] or "" for n, piece in enumerate(self.pieces, start=1) if piece == VERSION)
-        return Match(url, tuple(spans), next((text for text in versions if re.search(r"\d", text)), ""))
+        versions = tuple(found[n] or "" for n, piece in enumerate(self.pieces, start=1) if piece == VERSION)
+        return Match(url, tuple(spans), versions)
 
-    def keys(self) -> Iterator[str]:
+    def index_keys(self) -> Iterator[str]:
         """What a URL has to hold to fit this pattern, as ``keys_of`` says it: a host, or a whole part of its path."""
         for address in _spelled_out(self.text):
             if address.startswith(ANYWHERE):
@@ -212,8 +214,9 @@ def _first_word(path: str) -> str:
 
 
 def _spelled_out(text: str) -> Iterator[str]:
-    """The pattern, once for each combination of its alternatives."""
-    parts = re.split(r"(\{[^{}]*,[^{}]*\})", text)
+    """The beginning of the pattern, as far as keys are made of it, once for each combination of its alternatives."""
+    head = _HEAD.match(text)
+    parts = re.split(r"(\{[^{}]*,[^{}]*\})", head[0] if head else text)
     options = [part[1:-1].split(",") if number % 2 else [part] for number, part in enumerate(parts)]
     for combination in product(*options):
         yield "".join(combination)

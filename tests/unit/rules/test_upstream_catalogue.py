@@ -73,7 +73,7 @@ def test_an_entry_makes_sense(path: Path, number: int) -> None:
     for bound in (files.since, files.until, files.arm64_since, files.arm64_after):
         assert bound == "" or re.search(r"\d", bound)
     if files.never:
-        assert not (files.arm64_since or files.arm64_after or files.checksum)
+        assert files.arm64_since == files.arm64_after == files.checksum == ""
         assert files.until or files.instead, "where there is nothing for arm64, the entry says what to use"
     assert not files.instead.endswith(".")
     assert files.instead_url == "" or re.match(r"https://\S+$", files.instead_url)
