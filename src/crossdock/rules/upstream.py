@@ -110,16 +110,6 @@ class UpstreamFile:
         """The URL of the file for arm64; None where there is none."""
         return None if self.missing else self._arm64(self.match.url)
 
-    @property
-    def checksum_url(self) -> str | None:
-        """Where the checksum of the file for arm64 is published; None where that is not known."""
-        if self.missing or not self.files.checksum:
-            return None
-        file = self._arm64(self.url[: self.match.end])
-        folder, _, name = file.rpartition("/")
-        version = next(reversed(self.match.versions), "")
-        return f"{folder}/{self.files.checksum.format(file=name, version=version)}"
-
     def _arm64(self, url: str) -> str:
         for change in sorted(self.changes, key=lambda change: -change.start):
             url = url[: change.start] + change.text + url[change.end :]
@@ -129,17 +119,31 @@ class UpstreamFile:
 @lru_cache(maxsize=4096)
 def upstream_file(url: str) -> UpstreamFile | None:
     """What the catalogue knows of the amd64 file at a URL; None where it is not listed."""
-    if "/" not in url:
-        return None
-    for path in dict.fromkeys(path for key in keys_of(url) for path in _index().get(key, ())):
-        for files in read_project(path):
-            match = files.pattern.match(url)
-            if match is None:
-                continue
-            version = _known_version(match)
-            if files.covers(version):
-                return UpstreamFile(url, files, version, match, tuple(_changes(files, match)))
+    for files in _candidates(url):
+        match = files.pattern.match(url)
+        version = _known_version(match) if match else ""
+        if match and files.covers(version):
+            return UpstreamFile(url, files, version, match, tuple(_changes(files, match)))
     return None
+
+
+def published_checksums(arm64_url: str) -> str | None:
+    """Where the project publishes the checksum of its file for arm64 at a URL; None where that is not known."""
+    for files in _candidates(arm64_url):
+        match = files.arm64.match(arm64_url) if files.checksum else None
+        if match and files.covers(_known_version(match)):
+            folder, _, name = arm64_url[: match.end].rpartition("/")
+            # The last version is the one in the file's own name, if that has one.
+            version = next(reversed(match.versions), "")
+            return f"{folder}/{files.checksum.format(file=name, version=version)}"
+    return None
+
+
+def _candidates(url: str) -> Iterator[Files]:
+    """The files of every project that may be meant by a URL."""
+    if "/" in url:
+        for path in dict.fromkeys(path for key in keys_of(url) for path in _index().get(key, ())):
+            yield from read_project(path)
 
 
 def _known_version(match: Match) -> str:
@@ -188,13 +192,13 @@ def read_project(path: Path) -> tuple[Files, ...]:
 
 def _files(data: dict[str, Any], entry: dict[str, Any]) -> Files:
     words = {amd64.lower(): arm64 for amd64, arm64 in entry["arch"].items()}
-    names = tuple(words)
+    counterparts = tuple((amd64, arm64) for amd64, arm64 in words.items() if arm64 is not False)
     return Files(
         project=data["name"],
         source=entry.get("source", data["source"]),
-        pattern=UrlPattern(entry["url"], names),
-        arm64=UrlPattern(entry.get("arm64_url", entry["url"]), names),
-        words=tuple((amd64, arm64) for amd64, arm64 in words.items() if arm64 is not False),
+        pattern=UrlPattern(entry["url"], tuple(words)),
+        arm64=UrlPattern(entry.get("arm64_url", entry["url"]), tuple(arm64.lower() for _, arm64 in counterparts)),
+        words=counterparts,
         since=entry.get("since", ""),
         until=entry.get("until", ""),
         arm64_since=entry.get("arm64_since", ""),

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from crossdock.rules.upstream import FOLDER, Files, read_project, upstream_file
+from crossdock.rules.upstream import FOLDER, Files, published_checksums, read_project, upstream_file
 
 PATHS = sorted(FOLDER.glob("*.toml"))
 PROJECT_KEYS = {"name", "source", "files"}
@@ -78,6 +78,9 @@ def test_an_entry_makes_sense(path: Path, number: int) -> None:
     assert not files.instead.endswith(".")
     assert files.instead_url == "" or re.match(r"https://\S+$", files.instead_url)
     assert set(re.findall(r"\{(\w+)\}", files.checksum)) <= {"file", "version"}
+    assert not files.checksum.endswith((".sig", ".minisig", "{file}.asc")), "a signature has no checksum in it"
+    if files.checksum:
+        assert published_checksums(files.examples[1])
 
 
 @pytest.mark.parametrize(("path", "number"), EXAMPLES)

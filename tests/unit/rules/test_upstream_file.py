@@ -10,7 +10,14 @@ from hypothesis import strategies as st
 
 from crossdock.read.pieces import HOLE
 from crossdock.rules.check import check_dockerfile
-from crossdock.rules.upstream import FOLDER, amd64_file_tokens, arm64_file_names, read_project, upstream_file
+from crossdock.rules.upstream import (
+    FOLDER,
+    amd64_file_tokens,
+    arm64_file_names,
+    published_checksums,
+    read_project,
+    upstream_file,
+)
 from crossdock.rules.url_pattern import UrlPattern
 from crossdock.source import Source
 
@@ -108,13 +115,27 @@ def test_a_version_in_part_unknown_is_not_compared() -> None:
     assert arm64_url(f"{GITHUB}/stedolan/jq/releases/download/jq-1.{HOLE}/jq-linux64")
 
 
-def test_where_the_checksum_is_published() -> None:
-    known = upstream_file("https://releases.hashicorp.com/vault/1.17.2/vault_1.17.2_linux_amd64.zip")
-    assert known
-    assert known.checksum_url == "https://releases.hashicorp.com/vault/1.17.2/vault_1.17.2_SHA256SUMS"
-    known = upstream_file("https://dl.k8s.io/release/v1.30.3/bin/linux/amd64/kubectl")
-    assert known
-    assert known.checksum_url == "https://dl.k8s.io/release/v1.30.3/bin/linux/arm64/kubectl.sha256"
+@pytest.mark.parametrize(
+    ("url", "place"),
+    [
+        (
+            "https://releases.hashicorp.com/vault/1.17.2/vault_1.17.2_linux_arm64.zip",
+            "https://releases.hashicorp.com/vault/1.17.2/vault_1.17.2_SHA256SUMS",
+        ),
+        (
+            "https://dl.k8s.io/release/v1.30.3/bin/linux/arm64/kubectl",
+            "https://dl.k8s.io/release/v1.30.3/bin/linux/arm64/kubectl.sha256",
+        ),
+        (
+            f"{GITHUB}/gohugoio/hugo/releases/download/v0.130.0/hugo_0.130.0_linux-arm64.tar.gz",
+            f"{GITHUB}/gohugoio/hugo/releases/download/v0.130.0/hugo_0.130.0_checksums.txt",
+        ),
+        ("https://example.com/tool-arm64", None),
+        ("https://releases.hashicorp.com/vault/1.17.2/vault_1.17.2_linux_amd64.zip", None),
+    ],
+)
+def test_where_the_checksum_for_arm64_is_published(url: str, place: str | None) -> None:
+    assert published_checksums(url) == place
 
 
 def test_words_that_the_catalogue_does_not_explain_are_kept() -> None:
