@@ -179,7 +179,7 @@ def test_a_file_without_an_architecture_in_its_name_is_found() -> None:
     message, fixes = only(
         f"FROM debian\nRUN curl -LO {GITHUB}/ninja-build/ninja/releases/download/v1.12.1/ninja-linux.zip\n"
     )
-    assert message == "ninja-linux.zip selects the amd64 file ninja-linux.zip"
+    assert message == "ninja-linux.zip is the amd64 file, which its name does not say"
     assert fixes == 1
 
 
