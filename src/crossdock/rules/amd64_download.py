@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from crossdock.rules.base import Example
-from crossdock.rules.names import amd64_tokens
 from crossdock.rules.reach import Arrival, SinkRule, shortened
 from crossdock.rules.sinks import Kind
 
@@ -105,6 +104,6 @@ class Amd64Download(SinkRule):
 
     def message(self, at: Arrival) -> str:
         name = at.sink.text.split("?")[0].rstrip("/").rsplit("/", 1)[-1]
-        if not any(amd64_tokens(mark.token.text) for mark in at.marks):
+        if not any("64" in mark.token.text for mark in at.marks):
             return f"{shortened(name)} is the amd64 file, which its name does not say"
         return f"{at.words} selects the amd64 file {shortened(name)}"

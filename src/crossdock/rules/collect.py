@@ -21,7 +21,7 @@ from crossdock.rules.names import (
     without_names,
 )
 from crossdock.rules.sinks import DefinedBy, Definition, Kind, Mark, Sink
-from crossdock.rules.upstream import amd64_file_tokens
+from crossdock.rules.upstream import amd64_file_tokens, upstream_file
 from crossdock.rules.vocabulary import (
     APT_ARCH,
     ARCH_OPTION,
@@ -308,7 +308,7 @@ class _Collector:
         texts = [option.render() for option in options]
         if without_names(texts[0].strip()) in self.siblings.get(stage.stage.index, ()):
             return
-        if kind is Kind.DOWNLOAD and KEY.search(texts[0].split("?")[0]):
+        if kind is Kind.DOWNLOAD and KEY.search(texts[0].split("?")[0]) and upstream_file(texts[0]) is None:
             return
         if len(texts) > 1 and any(names_arm64(text) and not _tokens(kind, text) for text in texts):
             return
