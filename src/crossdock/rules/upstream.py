@@ -47,6 +47,11 @@ class Files:
     def never(self) -> bool:
         return not self.words
 
+    @property
+    def neutral(self) -> bool:
+        """Whether it is one file for every architecture, in spite of its name."""
+        return bool(self.words) and all(amd64 == arm64.lower() for amd64, arm64 in self.words)
+
     def covers(self, version: str) -> bool:
         """Whether these are the files of this version; an unknown one is taken for the newest."""
         if not version:
@@ -123,7 +128,8 @@ def upstream_file(url: str) -> UpstreamFile | None:
         match = files.pattern.match(url)
         version = _known_version(match) if match else ""
         if match and files.covers(version):
-            return UpstreamFile(url, files, version, match, tuple(_changes(files, match)))
+            changed = () if files.neutral else tuple(_changes(files, match))
+            return UpstreamFile(url, files, version, match, changed)
     return None
 
 
@@ -157,6 +163,8 @@ def amd64_file_tokens(url: str, found: tuple[Token, ...]) -> tuple[Token, ...]:
     known = upstream_file(url)
     if known is None:
         return found
+    if known.files.neutral:
+        return ()
     others = (t for t in found if not any(t.start < own.end and own.start < t.end for own in known.tokens))
     return tuple(sorted((*known.tokens, *others), key=lambda token: token.start))
 
