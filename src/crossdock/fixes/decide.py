@@ -9,7 +9,9 @@ from typing import Protocol
 
 from crossdock.errors import CrossdockError
 from crossdock.findings import Claim, Finding, Fix, Safety
+from crossdock.fixes.checksum_list import digest_in
 from crossdock.http.evidence import Evidence, EvidenceStatus
+from crossdock.rules.upstream import published_checksums
 from crossdock.source import Edit
 
 CONCURRENT_PROBES = 8
@@ -27,6 +29,10 @@ class Prober(Protocol):
 
     def fetch_digest(self, url: str, algorithm: str = "sha256") -> str:
         """The hex digest of what the URL serves. Raises CrossdockError."""
+        ...
+
+    def fetch_text(self, url: str) -> str | None:
+        """What a small file says; None where it cannot be had. Never raises for network trouble."""
         ...
 
 
@@ -101,8 +107,17 @@ def _fill_in_digests(fix: Fix, prober: Prober) -> Fix:
     edits = fix.edits
     for claim in fix.claims:
         if claim.digest_of:
-            edits = _with_digest(edits, claim, prober.fetch_digest(claim.url, claim.digest_algorithm))
+            edits = _with_digest(edits, claim, _digest(claim, prober))
     return replace(fix, edits=edits)
+
+
+def _digest(claim: Claim, prober: Prober) -> str:
+    """The digest that the project publishes, where the catalogue knows the place; else that of the file itself."""
+    place = published_checksums(claim.url)
+    text = prober.fetch_text(place) if place else None
+    name = claim.url.partition("?")[0].rpartition("/")[2]
+    published = digest_in(text, name, claim.digest_algorithm) if text else None
+    return published or prober.fetch_digest(claim.url, claim.digest_algorithm)
 
 
 def _with_digest(edits: tuple[Edit, ...], claim: Claim, digest: str) -> tuple[Edit, ...]:

@@ -64,6 +64,16 @@ class WebProber:
             return Evidence(shown, EvidenceStatus.UNKNOWN, error.what)
         return _judge(shown, answer)
 
+    def fetch_text(self, url: str) -> str | None:
+        """What a small file says, such as a list of checksums; None where it cannot be had, whatever the reason."""
+        if self._http.offline:
+            return None
+        try:
+            answer = self._http.run(self._http.fetch("GET", url, limit=_PAGE_LIMIT, attempts=2))
+        except RegistryError:
+            return None
+        return answer.body.decode("utf-8", "replace") if answer.status == 200 else None
+
     def fetch_digest(self, url: str, algorithm: str = "sha256", limit: int = 2 << 30) -> str:
         """The hex digest of what ``url`` serves, streamed. ``algorithm`` is one of hashlib's. Raises RegistryError
         when it cannot be read whole, is a web page's error, or has more than ``limit`` bytes."""

@@ -333,7 +333,7 @@ class WordReader(ABC):
         return either(elements.values())
 
     def _indirect(self, name_node: Node, origin: Origin, state: State) -> Value:
-        """``${!x}``. Where the name was made of an architecture's name, that is what chose the value: it is to blame."""
+        """``${!x}``. Where the name was made of an architecture's name, that chose the value, and is to blame."""
         named = self._named(name_node, origin, state)
         name = named.text
         if not name or not re.fullmatch(r"[A-Za-z_]\w*", name):

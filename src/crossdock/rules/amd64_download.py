@@ -90,11 +90,11 @@ class Amd64Download(SinkRule):
                 "FROM debian\n"
                 "ARG TARGETARCH\n"
                 'RUN case "$TARGETARCH" in \\\n'
-                "        amd64) scanner_arch=linux ;; \\\n"
-                "        arm64) scanner_arch=linux-arm64 ;; \\\n"
+                "        amd64) scanner_file=linux ;; \\\n"
+                "        arm64) scanner_file=linux-arm64 ;; \\\n"
                 '        *) echo "unsupported architecture: $TARGETARCH" >&2; exit 1 ;; \\\n'
                 "    esac \\\n"
-                "    && curl -LO https://example.com/v2/scanner-${scanner_arch}.zip\n"
+                "    && curl -LO https://example.com/v2/scanner-${scanner_file}.zip\n"
             ),
             note="a compiled file for Linux that names no architecture is for amd64",
         ),
@@ -114,8 +114,14 @@ class Amd64Download(SinkRule):
             ),
             note="the asset without a suffix is the amd64 one",
         ),
+        Example(
+            "FROM debian\nRUN curl -LO https://github.com/jqlang/jq/releases/download/jq-1.6/jq-⟦linux64⟧\n",
+            note="this version has no file for arm64, and the message says from which one on there is one",
+        ),
     )
 
     def message(self, at: Arrival) -> str:
         name = at.sink.text.split("?")[0].rstrip("/").rsplit("/", 1)[-1]
+        if not any("64" in mark.token.text for mark in at.marks):
+            return f"{shortened(name)} is the amd64 file, which its name does not say"
         return f"{at.words} selects the amd64 file {shortened(name)}"

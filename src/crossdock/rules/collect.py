@@ -10,7 +10,6 @@ from crossdock.read.pieces import HOLE, alternatives
 from crossdock.read.shell_model import FETCHERS, Assignment, Command, ShellWord, comes_from_network
 from crossdock.read.trace import PLATFORM_ARGUMENTS, Role, ScriptRun, StageTrace, Step, Trace
 from crossdock.read.values import Origin, Value, literal
-from crossdock.rules.assets import suffixless
 from crossdock.rules.names import (
     LIBRARY_PATH,
     TRIPLE,
@@ -24,6 +23,7 @@ from crossdock.rules.names import (
     x86_tokens,
 )
 from crossdock.rules.sinks import DefinedBy, Definition, Kind, Mark, Sink
+from crossdock.rules.upstream import amd64_file_tokens, upstream_file
 from crossdock.rules.vocabulary import (
     APT_ARCH,
     ARCH_OPTION,
@@ -421,7 +421,11 @@ class _Collector:
         if without_names(texts[0].strip()) in self.siblings.get(stage.stage.index, ()):
             return
         path = texts[0].split("?")[0]
-        if kind in {Kind.DOWNLOAD, Kind.PACKAGE_FILE} and (KEY.search(path) or NOARCH.search(path)):
+        if (
+            kind in {Kind.DOWNLOAD, Kind.PACKAGE_FILE}
+            and (KEY.search(path) or NOARCH.search(path))
+            and (upstream_file(texts[0]) is None)
+        ):
             return
         if _is_guess(kind, texts[0]) and _builds(site.step):
             # What is compiled here came as source.
@@ -491,10 +495,12 @@ def _tokens(kind: Kind, text: str) -> Iterable[Token]:
     found = (
         x86_tokens(text) if kind in {Kind.DOWNLOAD, Kind.IMAGE, Kind.PACKAGE_FILE, Kind.GOARCH} else amd64_tokens(text)
     )
-    if kind is Kind.DOWNLOAD and not found:
-        token = suffixless(text) or unnamed(text)
-        return (token,) if token else ()
-    return found
+    if kind not in {Kind.DOWNLOAD, Kind.PACKAGE_FILE}:
+        return found
+    if found or upstream_file(text):
+        return amd64_file_tokens(text, found)
+    token = unnamed(text) if kind is Kind.DOWNLOAD else None
+    return (token,) if token else ()
 
 
 def _builds(step: Step) -> bool:
@@ -504,7 +510,7 @@ def _builds(step: Step) -> bool:
 
 def _is_guess(kind: Kind, text: str) -> bool:
     """Whether no word of the text names amd64, and nobody has written down that it means amd64."""
-    return kind is Kind.DOWNLOAD and not x86_tokens(text) and suffixless(text) is None
+    return kind is Kind.DOWNLOAD and not x86_tokens(text) and upstream_file(text) is None
 
 
 def _texts(stage: StageTrace) -> Iterator[str]:

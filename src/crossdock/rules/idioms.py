@@ -18,7 +18,6 @@ from crossdock.read.dockerfile import parse
 from crossdock.read.pieces import HOLE
 from crossdock.read.trace import PLATFORM_ARGUMENTS, StageTrace, Step, trace
 from crossdock.read.values import Origin, Value
-from crossdock.rules.assets import preferred, suffixless_arm64
 from crossdock.rules.base import Project
 from crossdock.rules.checksums import Digest, belong_together, digest_of, file_name, is_checked_with_unknown
 from crossdock.rules.dependents import dependents
@@ -28,6 +27,7 @@ from crossdock.rules.names import amd64_tokens, arm64_names
 from crossdock.rules.place import Place
 from crossdock.rules.sinks import DefinedBy, Definition, Kind, Mark, Sink
 from crossdock.rules.stages import stage_per_architecture
+from crossdock.rules.upstream import arm64_file_names
 from crossdock.rules.vocabulary import APT_ARCH
 from crossdock.source import Edit, Source, Span
 
@@ -81,7 +81,7 @@ def _candidates(sink: Sink, marks: tuple[Mark, ...]) -> Iterator[dict[str, str]]
     options: list[tuple[str, ...]] = []
     for word in words:
         if sink.kind in _FILES:
-            options.append(_file_names(sink.text, word))
+            options.append(arm64_file_names(sink.text, word))
         elif sink.kind is Kind.TRIPLE and "x86_64" in word:
             options.append((word.replace("x86_64", "aarch64"),))
         elif sink.kind is Kind.LIBRARY_PATH:
@@ -93,14 +93,6 @@ def _candidates(sink: Sink, marks: tuple[Mark, ...]) -> Iterator[dict[str, str]]
         if number >= MOST_CANDIDATES:
             return
         yield dict(zip(words, combination, strict=True))
-
-
-def _file_names(url: str, word: str) -> tuple[str, ...]:
-    """What a word of a URL may be for arm64: what the project is known to call it, then what is usual."""
-    if not amd64_tokens(word):
-        told = suffixless_arm64(url)
-        return (told,) if told else arm64_names(word)
-    return tuple(dict.fromkeys((*preferred(url, word), *arm64_names(word))))
 
 
 def _library_name(word: str) -> str:

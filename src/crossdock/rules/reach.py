@@ -11,6 +11,7 @@ from crossdock.findings import Confidence, Finding, Severity
 from crossdock.rules.base import Project, Rule
 from crossdock.rules.idioms import fixes_for
 from crossdock.rules.sinks import Kind, Mark, Sink
+from crossdock.rules.upstream import missing_for_arm64
 from crossdock.source import Span
 
 
@@ -56,11 +57,17 @@ class SinkRule(Rule):
         return self.finding(
             source,
             span,
-            self.message(Arrival(sink, marks)),
+            self.message(Arrival(sink, marks)) + _missing(sink),
             severity=Severity.ERROR if sink.certain else Severity.WARNING,
             confidence=Confidence.HIGH if sink.certain else Confidence.MEDIUM,
             fixes=fixes_for(project, sink, marks),
         )
+
+
+def _missing(sink: Sink) -> str:
+    """What is known of a downloaded file that has no counterpart for arm64, to be added to a message."""
+    clause = missing_for_arm64(sink.text) if sink.kind in {Kind.DOWNLOAD, Kind.PACKAGE_FILE} else ""
+    return f"; {clause}" if clause else ""
 
 
 def places(sink: Sink) -> list[tuple[Mark, ...]]:

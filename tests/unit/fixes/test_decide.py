@@ -23,6 +23,9 @@ class Web:
         found = url in self.urls
         return Evidence(url, EvidenceStatus.FOUND if found else EvidenceStatus.MISSING, "HTTP")
 
+    def fetch_text(self, url: str) -> str | None:
+        return None
+
     def fetch_digest(self, url: str, algorithm: str = "sha256") -> str:
         if url in self.down:
             raise RegistryError("broken connection", where=url)

@@ -32,6 +32,9 @@ class Web:
         found = "arm64" in url and not any(part in url for part in self.missing)
         return Evidence(url, EvidenceStatus.FOUND if found else EvidenceStatus.MISSING, "scripted")
 
+    def fetch_text(self, url: str) -> str | None:
+        return None
+
     def fetch_digest(self, url: str, algorithm: str = "sha256") -> str:
         raise AssertionError("no digest is asked for")
 

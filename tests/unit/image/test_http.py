@@ -234,6 +234,21 @@ class TestExists:
         assert server.seen == []
 
 
+class TestText:
+    def test_what_a_small_file_says(self, server: Server, http: Http) -> None:
+        server.on("GET", "/sums", Answer(200, "é  tool\n".encode()))
+        assert WebProber(http).fetch_text(f"{server.url}/sums") == "é  tool\n"
+
+    def test_nothing_where_there_is_none(self, server: Server, http: Http) -> None:
+        assert WebProber(http).fetch_text(f"{server.url}/sums") is None
+        assert WebProber(http).fetch_text(f"http://127.0.0.1:{closed_port()}/sums") is None
+
+    def test_offline_asks_nobody(self, server: Server) -> None:
+        with Http(offline=True) as http:
+            assert WebProber(http).fetch_text(f"{server.url}/sums") is None
+        assert server.seen == []
+
+
 class TestDigest:
     def test_of_what_is_served(self, server: Server, http: Http) -> None:
         content = bytes(range(256)) * 5000
