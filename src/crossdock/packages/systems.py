@@ -26,8 +26,11 @@ _NAMES = {
     "leap": "opensuse",
 }
 """What images of distributions are called, and the distribution's ID in os-release."""
-_TAG_WORD = re.compile(r"(alpine|ubuntu|fedora|rockylinux|rocky|almalinux|centos|ubi|el)-?(\d+(?:\.\d+)?)?$")
-_RED_HAT = {"ubi": "rhel", "el": "rhel", "rockylinux": "rocky"}
+_ON_DEBIAN = frozenset("buildpack-deps gcc golang haskell julia node openjdk perl php python ruby rust".split())
+"""Official images that are Debian where their tag names no other distribution (docker-library/official-images)."""
+_TAG_WORD = re.compile(r"(alpine|ubuntu|fedora|rockylinux|rocky|almalinux|centos|stream|ubi|el)-?(\d+(?:\.\d+)?)?$")
+_SAME = {"ubi": "rhel", "el": "rhel", "rockylinux": "rocky", "stream": "centos"}
+_OTHER = re.compile("nano|windows|oracle|alpine")
 _VERSION = re.compile(r"(\d+(?:\.\d+)?)(?![\w])")
 
 
@@ -46,17 +49,18 @@ def system_of(image: str) -> System:
         name, tag = image.partition("@")[0], ""
     base = name.rsplit("/", 1)[-1]
     python = _VERSION.match(tag) if base == "python" else None
-    found = _distribution(base, tag)
+    found = _distribution(name, tag)
     version = python[1] if python and "." in python[1] else ""
     return System(found.distribution, found.release, found.codename, version)
 
 
-def _distribution(base: str, tag: str) -> System:
+def _distribution(name: str, tag: str) -> System:
+    base = name.rsplit("/", 1)[-1]
     number = _VERSION.match(tag)
     first = tag.split("-")[0]
-    if base in _NAMES and (first in _codenames() or number or not tag or first in {"latest", "edge", "rolling"}):
+    if base in _NAMES and (first in _codenames() or number):
         return _released(_NAMES[base], number[1] if number else "", first)
-    if (match := re.fullmatch(r"ubi(\d+)(?:-\w+)?", base)) is not None:
+    if match := re.search(r"(?:^|/)ubi(\d+)(?:[-/]|$)", name):
         return System("rhel", match[1])
     for word in (*tag.split("-"), *base.split("-")):
         if word in _codenames():
@@ -65,7 +69,9 @@ def _distribution(base: str, tag: str) -> System:
     for part in tag.split("-"):
         match = _TAG_WORD.fullmatch(part)
         if match and (match[2] or match[1] == "alpine"):
-            return _released(_RED_HAT.get(match[1], match[1]), match[2] or "", "")
+            return _released(_SAME.get(match[1], match[1]), match[2] or "", "")
+    if base in _NAMES or (name in _ON_DEBIAN and not _OTHER.search(tag)):
+        return System(_NAMES.get(base, "debian"))
     return System()
 
 
