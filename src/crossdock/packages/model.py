@@ -63,8 +63,8 @@ class Answer:
     """Whether a package exists for arm64.
 
     ``detail`` is a clause for people (``PyPI has wheels of 2.3.0 for x86_64 only``), ``nearest`` the version to take
-    instead, ``instead`` what else to do, as a sentence without a full stop, ``source`` where it was seen. ``certain`` is
-    false where the answer is about a likely but not an exact match.
+    instead, ``instead`` what else to do, as a sentence without a full stop, ``source`` where it was seen. ``certain``
+    is false where the answer is about a likely but not an exact match.
     """
 
     status: Status
@@ -79,10 +79,10 @@ class Answer:
 class PackageRequest:
     """A package that a command installs on the target platform.
 
-    ``version`` is the constraint as written with its operator (``==2.3.0``, ``=1.2-3``, ``^4.1``), empty for the newest.
-    ``origin`` is the word that names it; with ``certain`` false the command may not be reached. ``repositories`` were
-    added in the image before; ``opaque`` says that there are others, which could not be read. ``stated`` is the answer
-    that a lock file itself gives. Maven: ``name`` is ``group:artifact``, ``classifier`` is set. ``system`` is the image.
+    ``version`` is the constraint as written with its operator (``==2.3.0``, ``=1.2-3``, ``^4.1``), empty for the
+    newest. ``origin`` is the word that names it; with ``certain`` false the command may not be reached. ``system`` is
+    the image. ``repositories`` were added in it before; ``opaque`` says that there are others, which could not be read.
+    ``stated`` is the answer that a lock file itself gives. Maven: ``name`` is ``group:artifact``, and ``classifier``.
     """
 
     ecosystem: Ecosystem

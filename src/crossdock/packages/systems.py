@@ -57,7 +57,7 @@ def system_of(image: str) -> System:
 def _distribution(name: str, tag: str) -> System:
     base = name.rsplit("/", 1)[-1]
     number = _VERSION.match(tag)
-    first = tag.split("-")[0]
+    first = tag.partition("-")[0]
     if base in _NAMES and (first in _codenames() or number):
         return _released(_NAMES[base], number[1] if number else "", first)
     if match := re.search(r"(?:^|/)ubi(\d+)(?:[-/]|$)", name):
@@ -80,7 +80,7 @@ def _released(distribution: str, number: str, codename: str) -> System:
     if codename in known and known[codename][0] == distribution:
         return System(distribution, known[codename][1], codename)
     if distribution == "debian":
-        number = number.split(".")[0]
+        number = number.partition(".")[0]
     for name, pair in known.items():
         if pair == (distribution, number):
             return System(distribution, number, name)
