@@ -94,6 +94,8 @@ class PackageRequest:
     repositories: tuple[Repository, ...] = ()
     opaque: bool = False
     classifier: str = ""
+    environment: frozenset[str] = frozenset()
+    """The environment variables that are set when the command runs."""
     direct: bool = True
     """Named by a command or as a dependency of the project itself, not only somewhere in a lock file."""
     stated: Answer | None = None

@@ -54,6 +54,7 @@ class _Place:
     repositories: tuple[Repository, ...]
     opaque: bool
     certain: bool
+    environment: frozenset[str]
 
 
 class _Collector:
@@ -78,7 +79,8 @@ class _Collector:
                 repositories, opaque = (*repositories, *further), opaque or unread
                 install = install_of(command) if command.words else None
                 if install and stage.role is Role.TARGET and not stage.amd64_only:
-                    place = _Place(system, step.copies, repositories, opaque, command.certain)
+                    names = command.exported.union(made.name for made in command.assignments)
+                    place = _Place(system, step.copies, repositories, opaque, command.certain, names)
                     yield from self._install(install, place)
         self.added[stage.stage.index] = repositories, opaque
 
@@ -148,6 +150,7 @@ class _Collector:
             place.certain,
             place.repositories,
             place.opaque,
+            environment=place.environment,
         )
 
     def _read(self, path: str, place: _Place) -> Source | None:
