@@ -128,7 +128,7 @@ def known(request: PackageRequest) -> Answer | None:
     elif entry.compiles:
         detail = "it is compiled there, which needs a compiler and takes long"
     else:
-        detail = "it has no arm64"
+        detail = ""
     return Answer(
         Status.SOURCE if entry.compiles else Status.MISSING,
         detail,

@@ -1,0 +1,58 @@
+"""Answers for all packages of a Dockerfile: what the indexes say, else what the catalogue does."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+
+from crossdock.findings import Skipped
+from crossdock.packages.catalogue import debian_names, known
+from crossdock.packages.model import Answer, Ask, Ecosystem, PackageFact, PackageRequest, Status
+
+_NAMED = 3
+"""So many packages are named in a note on what was not looked up."""
+
+
+def offline(requests: Sequence[PackageRequest]) -> Mapping[PackageRequest, Answer]:
+    """An ``Ask`` that asks nobody, and says so."""
+    return dict.fromkeys(requests, Answer(Status.UNKNOWN, "not looked up: --offline"))
+
+
+def answer_all(
+    requests: Iterable[PackageRequest], ask: Ask | None = None
+) -> tuple[tuple[PackageFact, ...], tuple[Skipped, ...]]:
+    """What is known of each package, and which could not be looked up. Without ``ask`` only the catalogue is asked, and
+    nothing is said of what it does not know.
+
+    An index is more recent than the catalogue, so its word counts; what to do instead is the catalogue's.
+    """
+    said = {request: known(request) for request in requests}
+    asked = ask([request for request, answer in said.items() if _is_open(request, answer)]) if ask else {}
+    facts: list[PackageFact] = []
+    unknown: dict[tuple[Ecosystem, str], list[str]] = defaultdict(list)
+    for request, answer in said.items():
+        found = asked.get(request)
+        if found and found.status is Status.UNKNOWN:
+            if answer is None:
+                unknown[request.ecosystem, found.detail].append(request.name)
+        elif found:
+            answer = replace(found, instead=found.instead or (answer.instead if answer else ""))
+        if answer:
+            facts.append(PackageFact(request, answer))
+    return tuple(facts), tuple(_note(ecosystem, why, names) for (ecosystem, why), names in unknown.items())
+
+
+def _is_open(request: PackageRequest, answer: Answer | None) -> bool:
+    """Whether an index could say more. Debian's own packages are in the catalogue, all of those that it has for amd64
+    alone, so that nobody has to load its indexes."""
+    if request.stated or not request.direct:
+        return False
+    decided = request.system.distribution == "debian" and request.system.codename in debian_names().releases
+    return not (request.ecosystem is Ecosystem.APT and decided and (answer is not None or not request.repositories))
+
+
+def _note(ecosystem: Ecosystem, why: str, names: Sequence[str]) -> Skipped:
+    names = list(dict.fromkeys(names))
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return Skipped(f"{ecosystem} packages {', '.join(names[:_NAMED])}{more}", why)
