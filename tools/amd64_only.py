@@ -65,7 +65,7 @@ def update(folder: Path, archive: str) -> None:
     (folder / "status").touch()
     sources = folder / "sources.list"
     key = "/usr/share/keyrings/debian-archive-keyring.gpg"
-    components = {release: COMPONENTS for release in RELEASES} | {"bullseye": "main contrib non-free"}
+    components = dict.fromkeys(RELEASES, COMPONENTS) | {"bullseye": "main contrib non-free"}
     sources.write_text("".join(f"deb [signed-by={key}] {archive} {r} {c}\n" for r, c in components.items()))
     options = {
         "Dir::State": folder,

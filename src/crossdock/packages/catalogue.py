@@ -118,9 +118,8 @@ def known(request: PackageRequest) -> Answer | None:
     if request.stated:
         return request.stated
     entry = next((entry for entry in _entries_for(request) if entry.covers(request)), None)
-    decided = _debian(request, entry) if request.ecosystem is Ecosystem.APT else None
-    if decided:
-        return decided
+    if request.ecosystem is Ecosystem.APT and any(request.name in names for names in debian_names().releases.values()):
+        return _debian(request, entry)
     if entry is None:
         return None
     if entry.since:
@@ -135,16 +134,14 @@ def known(request: PackageRequest) -> Answer | None:
         nearest=entry.since,
         instead=entry.instead,
         source=entry.source,
-        certain=entry.certain and not request.opaque,
+        certain=entry.certain,
     )
 
 
 def _debian(request: PackageRequest, entry: Entry | None) -> Answer | None:
-    """What Debian's own indexes say, for a package of Debian's."""
+    """What Debian's own indexes say, for a package that one of its releases has for amd64 alone."""
     names = debian_names()
     having = [release for release, packages in names.releases.items() if request.name in packages]
-    if not having:
-        return None
     system = request.system
     instead, source = (entry.instead, entry.source) if entry else ("", "catalogue/debian.toml")
     own = not (request.opaque or request.repositories)

@@ -7,7 +7,7 @@ pnpm add; gem install, bundle install. Shell words only: no file is read here.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from crossdock.packages.model import Ecosystem, Repository
@@ -78,7 +78,7 @@ def _read(words: Sequence[ShellWord], with_value: str) -> _Arguments:
 
 def install_of(command: Command) -> Install | None:
     """What a command installs; None for one that installs nothing that could be understood."""
-    name = re.sub(r"(?<=\D)\d+(?:\.\d+)*$", "", command.name)
+    name = command.name.rstrip("0123456789.")
     words: Sequence[ShellWord] = command.arguments
     if name == "python" and len(words) > 1 and words[0].text == "-m":
         name, words = words[1].text, words[2:]
@@ -303,25 +303,33 @@ _SOURCES = re.compile(r"sources\.list|yum\.repos\.d|/etc/apk/repositories|pip\.c
 
 def added_repositories(command: Command) -> tuple[tuple[Repository, ...], bool]:
     """The package sources that a command adds, and whether it adds one that cannot be read from its words."""
-    texts = [word.text for word in command.arguments] + [
-        r.target.render() for r in command.redirects if r.operator[:2] == "<<"
-    ]
+    name = command.name
+    if name in _ADDERS:
+        found = tuple(_deb_lines(word.text for word in command.arguments))
+        return found, not found
+    if not command.redirects and name not in _WRITERS | _INSTALLERS | _SHELLS:
+        return (), False
+    texts = [word.text for word in command.arguments]
+    texts += [r.target.render() for r in command.redirects if r.operator.startswith("<<")]
     if command.stdin is not None:
         texts.append(command.stdin.render())
-    found = tuple(
-        Repository(match[1], match[2], tuple(match[3].split()))
-        for text in texts
-        for match in _DEB_LINE.finditer(text)
-        if HOLE not in match[1]
-    )
+    found = tuple(_deb_lines(texts))
     if found:
         return found, False
-    opaque = command.name in {"add-apt-repository", "apt-add-repository", "yum-config-manager"}
-    opaque = opaque or any(_SOURCES.search(r.target.render()) for r in command.redirects if r.operator.endswith(">"))
-    opaque = opaque or (command.name in _WRITERS and any(_SOURCES.search(text) for text in texts))
-    opaque = opaque or (command.name == "dpkg" and any(word.text in {"-i", "--install"} for word in command.arguments))
-    opaque = opaque or (command.name in {"bash", "sh"} and command.stdin is not None and HOLE in command.stdin.render())
-    return (), opaque or (command.name in {"rpm", "dnf", "yum"} and any(t.endswith(".rpm") for t in texts))
+    opaque = any(_SOURCES.search(r.target.render()) for r in command.redirects if r.operator.endswith(">"))
+    opaque = opaque or (name in _WRITERS and any(_SOURCES.search(text) for text in texts))
+    opaque = opaque or (name in _INSTALLERS and any(re.search(r"\.(?:deb|rpm)$", text) for text in texts))
+    return (), opaque or (name in _SHELLS and command.stdin is not None and HOLE in command.stdin.render())
 
 
-_WRITERS = frozenset("curl wget tee cp mv install ln".split())
+def _deb_lines(texts: Iterable[str]) -> Iterator[Repository]:
+    for text in texts:
+        for match in _DEB_LINE.finditer(text) if "deb" in text else ():
+            if HOLE not in match[1]:
+                yield Repository(match[1], match[2], tuple(match[3].split()))
+
+
+_ADDERS = frozenset("add-apt-repository apt-add-repository yum-config-manager".split())
+_WRITERS = frozenset("echo printf cat tee curl wget cp mv install ln".split())
+_INSTALLERS = frozenset("dpkg apt apt-get rpm dnf yum".split())
+_SHELLS = frozenset("sh bash".split())
