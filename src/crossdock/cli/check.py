@@ -17,6 +17,7 @@ from crossdock.cli.options import (
     format_option,
     near,
     offline_option,
+    package_indexes,
     prober,
     read_source,
 )
@@ -98,19 +99,20 @@ def _check(
     sources: dict[str, Source] = {}
     failures: list[CrossdockError] = []
     files: list[str] = []
-    for path, folder in projects:
-        try:
-            source = read_source(path)
-            report = check_dockerfile(source, context=load_context(folder, path), build_args=build_args)
-        except CrossdockError as error:
-            failures.append(error)
-            left_out.append(Skipped(str(path), error.what))
-            continue
-        files.append(source.path)
-        sources[source.path] = source
-        findings += report.findings
-        left_out += report.skipped
-        _add_sources(sources, report.findings)
+    with package_indexes(offline) as ask, waiting_for("Looking packages up"):
+        for path, folder in projects:
+            try:
+                source = read_source(path)
+                report = check_dockerfile(source, context=load_context(folder, path), build_args=build_args, ask=ask)
+            except CrossdockError as error:
+                failures.append(error)
+                left_out.append(Skipped(str(path), error.what))
+                continue
+            files.append(source.path)
+            sources[source.path] = source
+            findings += report.findings
+            left_out += report.skipped
+            _add_sources(sources, report.findings)
     with prober(offline) as http, waiting_for(f"Looking for fixes of {len(findings)} findings"):
         decisions = decide(findings, http)
     return Checked(tuple(files), decisions, tuple(left_out), sources), failures

@@ -130,7 +130,7 @@ def read_package_lock(data: bytes, *, production: bool = False) -> tuple[Listed,
 def _stated(entry: Mapping[str, Any], packages: Mapping[str, Any]) -> Answer | None:
     """What an entry of a lock says: that it must not be installed on arm64, or that its arm64 part is not locked."""
     optional = bool(entry.get("optional") or entry.get("devOptional") or entry.get("peer"))
-    if not optional and _allows(entry, "os", "linux") and not _allows(entry, "cpu", "arm64"):
+    if not optional and allows(entry, "os", "linux") and not allows(entry, "cpu", "arm64"):
         return Answer(
             Status.MISSING,
             f"the lock file has it for {', '.join(map(str, entry['cpu']))} only, so npm ends with EBADPLATFORM",
@@ -150,8 +150,8 @@ def _stated(entry: Mapping[str, Any], packages: Mapping[str, Any]) -> Answer | N
     return None
 
 
-def _allows(entry: Mapping[str, Any], field: str, value: str) -> bool:
-    """``os`` and ``cpu`` are lists of names that are wanted, or, with ``!``, unwanted."""
+def allows(entry: Mapping[str, Any], field: str, value: str) -> bool:
+    """Whether npm's ``os`` or ``cpu`` admits a value: lists of names that are wanted, or, with ``!``, unwanted."""
     names = entry.get(field)
     if not isinstance(names, list) or not names:
         return True
