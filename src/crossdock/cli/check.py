@@ -45,7 +45,8 @@ def command(
 
     PATH is a Dockerfile or a folder (default: the current one). In a folder every Dockerfile, Dockerfile.*,
     *.Dockerfile and Containerfile is checked that no .gitignore leaves out. Each finding says why it breaks on arm64,
-    what to do, and which fix `crossdock port` has for it; whether the fix's arm64 file exists is looked up.
+    what to do, and which fix `crossdock port` has for it. Whether the fix's arm64 file exists is looked up, and so are
+    packages that are installed (apt, apk, pip, npm, Maven, RubyGems), where this machine is configured to get them.
 
     Exit code: 0 nothing found, 1 errors or warnings found, 3 a file could not be read.
 

@@ -66,7 +66,8 @@ def port(
     """Mend what is tied to amd64, in memory.
 
     ``unsafe`` also applies fixes that are not argued safe; ``wanted`` limits which findings are mended; ``ask`` looks
-    packages up. Raises CrossdockError when a fix does not remove its own finding: that is a bug in crossdock, never in the project.
+    packages up. Raises CrossdockError when a fix does not remove its own finding: that is a bug in crossdock, never in
+    the project.
     """
     original = {dockerfile.path: dockerfile}
     current = dict(original)

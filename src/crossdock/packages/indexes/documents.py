@@ -15,7 +15,8 @@ from typing import Any
 
 from crossdock.errors import RegistryError
 from crossdock.http.client import Http
-from crossdock.http.urls import public_url
+from crossdock.http.model import WHOLE_HOST, Document, Unreachable
+from crossdock.http.urls import host_of, public_url
 
 FRESH = 3600.0
 """Seconds for which a document is taken from the disk without asking: a survey of many projects is one sitting."""
@@ -90,6 +91,7 @@ class Documents:
         self._cache = cache
         self._fresh = fresh
         self._tasks: dict[str, asyncio.Task[Any]] = {}
+        self._down: dict[str, Unreachable] = {}
 
     async def get(
         self, url: str, reduce: Reduce, *, accept: str = "", name: str = "", limit: int = LARGEST
@@ -112,12 +114,24 @@ class Documents:
         return await self._tasks[address]
 
     async def _exists(self, url: str) -> bool:
-        answer = await self.http.fetch("HEAD", url, limit=1 << 20, attempts=2)
+        answer = await self._fetch("HEAD", url, {}, 1 << 20)
         if answer.status in _GONE:
             return False
         if answer.status != 200:
             raise _refused(url, answer.status)
         return True
+
+    async def _fetch(self, method: str, url: str, headers: Mapping[str, str], limit: int) -> Document:
+        """A host that cannot be reached is not tried again for every package."""
+        host = host_of(url)
+        if host in self._down:
+            raise self._down[host]
+        try:
+            return await self.http.fetch(method, url, headers=headers, limit=limit)
+        except Unreachable as error:
+            if error.reason in WHOLE_HOST:
+                self._down[host] = error
+            raise
 
     async def _get(self, url: str, address: str, reduce: Reduce, accept: str, limit: int) -> bytes | None:
         kept = await asyncio.to_thread(self._cache.read, address) if self._cache else None
@@ -128,7 +142,7 @@ class Documents:
             headers["If-None-Match"] = kept.etag
         elif kept and kept.modified:
             headers["If-Modified-Since"] = kept.modified
-        answer = await self.http.fetch("GET", url, headers=headers, limit=limit)
+        answer = await self._fetch("GET", url, headers, limit)
         if answer.status == 304 and kept:
             now = Kept(kept.etag, kept.modified, time.time(), kept.body)
         elif answer.status in _GONE:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import configparser
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -29,7 +29,7 @@ class Places:
     maven: str = "https://repo.maven.apache.org/maven2"
     rubygems: str = "https://rubygems.org"
     alpine: str = "https://dl-cdn.alpinelinux.org/alpine"
-    mirrors: Mirrors = Mirrors()
+    mirrors: Mirrors = field(default_factory=Mirrors)
 
 
 def read_places(environ: Mapping[str, str], root: Path = Path("/")) -> Places:
