@@ -127,8 +127,8 @@ def _rpm(_: Command, words: Sequence[ShellWord]) -> Install | None:
 
 
 def _rpm_name(text: str) -> tuple[str, str] | None:
-    """The version cannot be told from the name with certainty: it begins at the first hyphen before a digit."""
-    match = re.fullmatch(r"([A-Za-z][\w.+]*(?:-[A-Za-z_][\w.+]*)*)(?:-(\d[\w.:~^-]*))?", text)
+    """A version can only be guessed at: it is at the end, begins with a digit and has a point."""
+    match = re.fullmatch(r"([A-Za-z][\w.+-]*?)(?:-(\d+(?:[.:][\w~^]+)+(?:-\d[\w.]*)?))?", text)
     return (match[1], f"={match[2]}" if match[2] else "") if match else None
 
 

@@ -457,9 +457,9 @@ class _Tracer:
         for path, content in other.files.items():
             if path == source:
                 state.files[place] = content
-        relative = self._context_path(source, other)
-        if relative:
-            state.copied.append(Copied(relative, into, place))
+        # What is no file of the context is not found there later; a folder's files are.
+        found = [Copied(path, into, place) for path in context_paths(source, other.copied)]
+        state.copied += reversed(found)
 
     def _run(self, instruction: Instruction, state: _StageState) -> Step:
         scope = state.scope
