@@ -90,7 +90,7 @@ def read_package_json(data: bytes, *, production: bool = False) -> tuple[Listed,
     groups = ("dependencies",) if production else ("dependencies", "devDependencies")
     found: list[Listed] = []
     for group in groups:
-        for name, version in _mapping(document, group).items():
+        for name, version in mapping(document, group).items():
             parsed = npm_name(name) if isinstance(version, str) else None
             span = _key_span(data, name)
             if parsed and span and re.match(r"[\d^~<>=*v]", version):
@@ -102,9 +102,9 @@ def read_package_lock(data: bytes, *, production: bool = False) -> tuple[Listed,
     """The packages of a package-lock.json (versions 2 and 3), each with what its ``os`` and ``cpu`` say of arm64; of
     a lock of version 1, which has neither, only names and versions."""
     document = _object(data)
-    packages = _mapping(document, "packages")
-    root = _mapping(packages, "")
-    direct = set(_mapping(root, "dependencies")) | set(_mapping(root, "devDependencies"))
+    packages = mapping(document, "packages")
+    root = mapping(packages, "")
+    direct = set(mapping(root, "dependencies")) | set(mapping(root, "devDependencies"))
     found: list[Listed] = []
     for path, entry in packages.items():
         if "node_modules/" not in path or not isinstance(entry, dict) or entry.get("link"):
@@ -119,7 +119,7 @@ def read_package_lock(data: bytes, *, production: bool = False) -> tuple[Listed,
             if span:
                 inner = Span(span.end - len(name.encode()), span.end)
                 found.append(Listed(name, f"={version}" if version else "", inner, name in direct, stated=stated))
-    for name, entry in _mapping(document, "dependencies").items() if not packages else ():
+    for name, entry in mapping(document, "dependencies").items() if not packages else ():
         span = _key_span(data, name)
         if span and isinstance(entry, dict) and not entry.get("optional") and not (production and entry.get("dev")):
             version = str(entry.get("version", ""))
@@ -136,7 +136,7 @@ def _stated(entry: Mapping[str, Any], packages: Mapping[str, Any]) -> Answer | N
             f"the lock file has it for {', '.join(map(str, entry['cpu']))} only, so npm ends with EBADPLATFORM",
             instead="Move it to optionalDependencies, beside its counterpart for arm64",
         )
-    parts = [name for name in _mapping(entry, "optionalDependencies") if "linux" in name]
+    parts = [name for name in mapping(entry, "optionalDependencies") if "linux" in name]
     mine = [name for name in parts if re.search(r"arm64|aarch64", name)]
     its = [name for name in parts if re.search(r"x64|x86_64|amd64", name)]
     locked = {path.rpartition("node_modules/")[2] for path in packages}
@@ -169,7 +169,8 @@ def _object(data: bytes) -> Mapping[str, Any]:
     return document if isinstance(document, dict) else {}
 
 
-def _mapping(document: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+def mapping(document: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    """The object below a key of a JSON object; an empty one where there is none."""
     value = document.get(key)
     return value if isinstance(value, dict) else {}
 
@@ -182,30 +183,35 @@ def _key_span(data: bytes, key: str) -> Span | None:
 # --- RubyGems --------------------------------------------------------------------------------------------------------
 
 
-def read_gemfile_lock(data: bytes, *, frozen: bool) -> tuple[Listed, ...]:
-    """What a Gemfile.lock says of arm64: with ``frozen`` it must name the platform, and have each gem for it.
+_GEM = re.compile(r"^    ([A-Za-z0-9][\w.-]*) \((\d[\w.]*)\)$", re.MULTILINE)
 
-    The finding stands at the x86_64 line of PLATFORMS. Source: Bundler's "Your bundle only supports platforms …"
-    (Bundler::Definition#validate_platforms!).
+
+def read_gemfile_lock(data: bytes, *, frozen: bool) -> tuple[Listed, ...]:
+    """The gems of a Gemfile.lock that are locked for any platform; and, where it is ``frozen`` and names x86-64 but
+    not arm64 below PLATFORMS, that line.
+
+    Source: Bundler's "Your bundle only supports platforms …" (Bundler::Definition#validate_platforms!).
     """
-    text = data.decode("utf-8", "surrogateescape")
+    text = data.decode("latin-1")  # a character is a byte, so positions are spans
+    wanted = set(re.findall(r"^  ([\w.-]+)", text.partition("\nDEPENDENCIES\n")[2], re.MULTILINE))
+    found = [
+        Listed(match[1], f"={match[2]}", Span(*match.span(1)), direct=match[1] in wanted)
+        for match in _GEM.finditer(text)
+    ]
     platforms = re.search(r"^PLATFORMS\n((?:  \S.*\n?)+)", text, re.MULTILINE)
-    if not platforms or not frozen:
-        return ()
-    names = platforms[1].split()
-    if any(name == "ruby" or name.startswith(("aarch64-linux", "arm64-linux")) for name in names):
-        return ()
-    x86 = re.search(r"^  (x86_64-linux\S*)", text[platforms.start() :], re.MULTILINE)
-    if not x86:
-        return ()
-    start = len(text[: platforms.start() + x86.start(1)].encode("utf-8", "surrogateescape"))
-    answer = Answer(
-        Status.MISSING,
-        "the lock file is for this platform only, and Bundler refuses to change it in a frozen install",
-        instead="Run `bundle lock --add-platform aarch64-linux` and commit the lock file",
-        source="https://bundler.io/man/bundle-lock.1.html",
-    )
-    return (Listed(x86[1], "", Span(start, start + len(x86[1])), stated=answer),)
+    names = platforms[1].split() if platforms else []
+    if not frozen or any(name.startswith(("ruby", "aarch64-linux", "arm64-linux")) for name in names):
+        return tuple(found)
+    x86 = re.compile(r"^  (x86_64-linux\S*)", re.MULTILINE).search(text, platforms.start()) if platforms else None
+    if x86:
+        answer = Answer(
+            Status.MISSING,
+            "the lock file is for this platform only, and Bundler refuses to change it in a frozen install",
+            instead="Run `bundle lock --add-platform aarch64-linux` and commit the lock file",
+            source="https://bundler.io/man/bundle-lock.1.html",
+        )
+        found.append(Listed(x86[1], "", Span(*x86.span(1)), stated=answer))
+    return tuple(found)
 
 
 # --- Maven -----------------------------------------------------------------------------------------------------------
@@ -215,9 +221,15 @@ _COMMENT = re.compile(rb"<!--.*?-->", re.DOTALL)
 _X86 = re.compile(r"linux[-_](?:x86_64|amd64|x64)|(?:x86_64|amd64|x64)[-_]linux|natives-linux$")
 
 
+_PROGRAM = re.compile(rb"<(?:protocArtifact|pluginArtifact)>\s*([^<\s]+)\s*</")
+_PROPERTY = re.compile(rb"<([\w.-]+)>\s*([^<$\s]+)\s*</\1>")
+
+
 def read_pom(data: bytes) -> tuple[Listed, ...]:
-    """The dependencies whose classifier is Linux on x86-64, where none of the same artifact is for arm64."""
+    """The dependencies whose classifier is Linux on x86-64, where none of the same artifact is for arm64; and the
+    programs that protobuf's plugin fetches by classifier."""
     blank = _COMMENT.sub(lambda match: b" " * len(match[0]), data)
+    properties = dict(_PROPERTY.findall(blank))
     found: list[Listed] = []
     others: set[str] = set()
     for match in _DEPENDENCY.finditer(blank):
@@ -228,9 +240,24 @@ def read_pom(data: bytes) -> tuple[Listed, ...]:
         elif _X86.search(classifier):
             version, _ = _element(match[0], b"version")
             start = match.start() + at
-            known = "" if "$" in version else version
-            found.append(Listed(name, known, Span(start, start + len(classifier.encode())), classifier=classifier))
-    return tuple(listed for listed in found if listed.name not in others)
+            span = Span(start, start + len(classifier.encode()))
+            found.append(Listed(name, _filled(version, properties), span, classifier=classifier))
+    found = [listed for listed in found if listed.name not in others]
+    for match in _PROGRAM.finditer(blank):
+        parts = match[1].decode("utf-8", "replace").split(":")
+        if len(parts) == 5 and parts[3] == "exe":
+            group, artifact, version, _, classifier = parts
+            version = _filled(version, properties)
+            found.append(Listed(f"{group}:{artifact}", version, Span(*match.span(1)), classifier=classifier))
+    return tuple(found)
+
+
+def _filled(version: str, properties: Mapping[bytes, bytes]) -> str:
+    """A version with ``${name}`` replaced by the file's own property; empty where it comes from elsewhere."""
+    text = re.sub(
+        r"\$\{([\w.-]+)\}", lambda m: properties.get(m[1].encode(), m[0].encode()).decode("utf-8", "replace"), version
+    )
+    return "" if "$" in text else text
 
 
 def _element(data: bytes, tag: bytes) -> tuple[str, int]:

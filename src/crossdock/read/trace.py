@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from fnmatch import fnmatchcase
+from itertools import islice
 from posixpath import normpath
 
 from crossdock.findings import Skipped
@@ -41,6 +42,8 @@ PLATFORM_ARGUMENTS = frozenset(
 """The variables BuildKit sets by itself."""
 _SEARCH_PATH = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin")
 _MOST_NESTED_SCRIPTS = 4
+_MOST_WAYS = 4
+"""Places in the context that a path in another stage may be from, the last COPY's first."""
 MOST_INSTRUCTIONS = 10_000
 """Evaluated in one Dockerfile; a longer one was generated, and what follows is reported as skipped."""
 _WRAPPERS = frozenset(
@@ -458,8 +461,8 @@ class _Tracer:
             if path == source:
                 state.files[place] = content
         # What is no file of the context is not found there later; a folder's files are.
-        found = [Copied(path, into, place) for path in context_paths(source, other.copied)]
-        state.copied += reversed(found)
+        paths = dict.fromkeys(islice(context_paths(source, other.copied), _MOST_WAYS))
+        state.copied += [Copied(path, into, place) for path in reversed(paths)]
 
     def _run(self, instruction: Instruction, state: _StageState) -> Step:
         scope = state.scope

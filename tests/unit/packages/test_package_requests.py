@@ -203,10 +203,16 @@ DEPENDENCIES
 
 def test_a_frozen_gemfile_lock_needs_the_platform() -> None:
     text = "FROM ruby:3.2\nENV BUNDLE_DEPLOYMENT=1\nCOPY Gemfile Gemfile.lock ./\nRUN bundle install\n"
-    assert words(text, {"Gemfile.lock": GEMFILE_LOCK}) == ["x86_64-linux"]
-    assert words(text.replace("ENV BUNDLE_DEPLOYMENT=1\n", ""), {"Gemfile.lock": GEMFILE_LOCK}) == []
+    assert stated({"Gemfile.lock": GEMFILE_LOCK}, text) == [
+        (
+            "x86_64-linux",
+            "the lock file is for this platform only, and Bundler refuses to change it in a frozen install",
+        )
+    ]
+    assert "x86_64-linux" in words(text, {"Gemfile.lock": GEMFILE_LOCK})
+    assert stated({"Gemfile.lock": GEMFILE_LOCK}, text.replace("ENV BUNDLE_DEPLOYMENT=1\n", "")) == []
     for platform in (b"ruby", b"aarch64-linux", b"aarch64-linux-gnu"):
-        assert words(text, {"Gemfile.lock": GEMFILE_LOCK.replace(b"x86_64-darwin-21", platform)}) == []
+        assert stated({"Gemfile.lock": GEMFILE_LOCK.replace(b"x86_64-darwin-21", platform)}, text) == []
 
 
 POM = b"""<project>
@@ -227,9 +233,37 @@ def test_a_classifier_in_a_pom() -> None:
     (request,) = found.requests
     assert (request.name, request.exact, request.classifier) == ("io.netty:netty-tcnative", "2.0.1", "linux-x86_64")
     assert words(text, {"pom.xml": POM}) == ["linux-x86_64"]
-    both = POM.replace(b"</dependencies>", POM[POM.index(b"    <dependency>") : POM.index(b"  </dependencies>")].replace(
-        b"linux-x86_64", b"linux-aarch_64") + b"</dependencies>")  # fmt: skip
+    dependency = POM[POM.index(b"    <dependency>") : POM.index(b"  </dependencies>")]
+    both = POM.replace(dependency, dependency + dependency.replace(b"linux-x86_64", b"linux-aarch_64"))
     assert words(text, {"pom.xml": both}) == []
+
+
+PROTOC = b"""<project><properties><protobuf.version>3.4.0</protobuf.version></properties><build><plugins><plugin>
+<artifactId>protobuf-maven-plugin</artifactId><configuration>
+<protocArtifact>com.google.protobuf:protoc:${protobuf.version}:exe:${os.detected.classifier}</protocArtifact>
+<pluginArtifact>io.grpc:protoc-gen-grpc-java:1.20.0:exe:linux-x86_64</pluginArtifact>
+</configuration></plugin></plugins></build></project>
+"""
+
+
+def test_programs_that_a_pom_fetches() -> None:
+    text = "FROM maven:3\nCOPY pom.xml .\nRUN mvn -B package\n"
+    found, _ = requests_of(text, {"pom.xml": PROTOC})
+    assert [(r.name, r.version, r.classifier) for r in found.requests] == [
+        ("com.google.protobuf:protoc", "3.4.0", "${os.detected.classifier}"),
+        ("io.grpc:protoc-gen-grpc-java", "1.20.0", "linux-x86_64"),
+    ]
+    assert words(text, {"pom.xml": PROTOC})[0].startswith("com.google.protobuf:protoc:")
+
+
+def test_the_gems_of_a_lock_file() -> None:
+    text = "FROM ruby:3.2\nCOPY . .\nRUN bundle install\n"
+    plain = GEMFILE_LOCK.replace(b"(1.15.4-x86_64-linux)", b"(1.15.4)\n      racc (~> 1.4)\n    racc (1.7.1)")
+    found, _ = requests_of(text, {"Gemfile.lock": plain})
+    assert [(r.name, r.version, r.direct) for r in found.requests] == [
+        ("nokogiri", "=1.15.4", True),
+        ("racc", "=1.7.1", False),
+    ]
 
 
 # --- where from ------------------------------------------------------------------------------------------------------

@@ -37,7 +37,7 @@ async def ask(request: PackageRequest, documents: Documents, repository: str) ->
 
     async def there(classifier: str) -> bool:
         name = f"{folder}/{quote(f'{artifact}-{version}-{classifier}')}"
-        return await documents.exists(f"{name}.exe" if detected else f"{name}.jar")
+        return await documents.exists(f"{name}.exe") or (not detected and await documents.exists(f"{name}.jar"))
 
     if not await there("linux-x86_64" if detected else request.classifier):
         return Answer(Status.UNKNOWN, f"{host} has no such artifact")

@@ -13,7 +13,7 @@ from typing import Any
 from urllib.parse import quote, urlsplit
 
 from crossdock.packages.indexes.documents import Documents
-from crossdock.packages.manifests import allows
+from crossdock.packages.manifests import allows, mapping
 from crossdock.packages.model import Answer, PackageRequest, Status
 from crossdock.packages.versions import fits, is_prerelease, key
 
@@ -31,13 +31,13 @@ def reduce_metadata(data: bytes) -> bytes:
         version: {
             "os": entry.get("os"),
             "cpu": entry.get("cpu"),
-            "parts": [name for name in entry.get("optionalDependencies") or () if _PART.search(name)],
+            "parts": [name for name in mapping(entry, "optionalDependencies") if _PART.search(name)],
         }
         for version, entry in versions.items()
         if isinstance(entry, dict)
     }
-    latest = document.get("dist-tags") or {}
-    return json.dumps({"latest": latest.get("latest", ""), "versions": kept}).encode()
+    latest = mapping(document, "dist-tags").get("latest")
+    return json.dumps({"latest": latest if isinstance(latest, str) else "", "versions": kept}).encode()
 
 
 def judge(request: PackageRequest, metadata: Mapping[str, Any], index: str) -> Answer:
