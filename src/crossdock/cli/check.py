@@ -116,7 +116,7 @@ def _check(
             _add_sources(sources, report.findings)
     with prober(offline) as http, waiting_for(f"Looking for fixes of {len(findings)} findings"):
         decisions = decide(findings, http)
-    return Checked(tuple(files), decisions, tuple(left_out), sources), failures
+    return Checked(tuple(files), decisions, tuple(dict.fromkeys(left_out)), sources), failures
 
 
 def _add_sources(sources: dict[str, Source], findings: Sequence[Finding]) -> None:

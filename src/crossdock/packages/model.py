@@ -111,6 +111,9 @@ class PackageRequest:
         return text if text[:1].isdigit() and not any(c in text for c in "*,<>~^| xX") else ""
 
 
+NOT_ASKED = "not looked up"
+"""How the detail of an UNKNOWN answer begins when the index itself was not asked, whatever the package is."""
+
 Ask = Callable[[Sequence[PackageRequest]], Mapping[PackageRequest, Answer]]
 """Looks packages up. Never raises for trouble on the network: that is an UNKNOWN answer with its reason."""
 

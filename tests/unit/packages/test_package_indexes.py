@@ -321,8 +321,10 @@ def test_what_is_not_looked_up_is_said_once() -> None:
     asked = [request(Ecosystem.PIP, name) for name in ("mkl", "a", "b", "c", "d")]
     facts, skipped = answer_all(asked, offline)
     assert [fact.request.name for fact in facts] == ["mkl"]
-    assert skipped == (Skipped("pip packages a, b, c and 1 more", "not looked up: --offline"),)
+    assert skipped == (Skipped("pip packages that the catalogue does not know", "not looked up: --offline"),)
     assert answer_all(asked)[1] == ()
+    _, skipped = answer_all(asked, lambda rs: dict.fromkeys(rs, Answer(Status.UNKNOWN, "nobody has it")))
+    assert skipped == (Skipped("pip packages a, b, c and 1 more in Dockerfile", "nobody has it"),)
 
 
 def test_debians_own_packages_need_no_look_up() -> None:
@@ -331,8 +333,9 @@ def test_debians_own_packages_need_no_look_up() -> None:
     further = request(
         Ecosystem.APT, "tool", system=bookworm, repositories=(Repository("https://e.com", "x", ("main",)),)
     )
+    some = [request(Ecosystem.APT, name, system=System("debian")) for name in ("git", "memtest86+")]
     seen: list[str] = []
-    answer_all([*own, further], lambda rs: (seen.extend(r.name for r in rs), {})[1])
+    answer_all([*own, *some, further], lambda rs: (seen.extend(r.name for r in rs), {})[1])
     assert seen == ["tool"]
 
 

@@ -12,7 +12,7 @@ from crossdock.http.urls import host_of
 from crossdock.packages.indexes import alpine, apt, maven, npm, pypi, rubygems
 from crossdock.packages.indexes.documents import Documents, IndexCache
 from crossdock.packages.indexes.places import Places
-from crossdock.packages.model import Answer, Ecosystem, PackageRequest, Status
+from crossdock.packages.model import NOT_ASKED, Answer, Ecosystem, PackageRequest, Status
 
 
 class Indexes:
@@ -36,7 +36,7 @@ class Indexes:
             return await self._asked(request)
         except RegistryError as error:
             where = f"{_host(error.where)}: " if error.where else ""
-            return Answer(Status.UNKNOWN, f"not looked up: {where}{error.what}")
+            return Answer(Status.UNKNOWN, f"{NOT_ASKED}: {where}{error.what}")
 
     def _asked(self, request: PackageRequest) -> Coroutine[Any, Any, Answer]:
         places, documents = self._places, self._documents
@@ -58,7 +58,7 @@ class Indexes:
 
 
 async def _rpm() -> Answer:
-    return Answer(Status.UNKNOWN, "the indexes of RPM repositories are not read yet")
+    return Answer(Status.UNKNOWN, f"{NOT_ASKED}: the indexes of RPM repositories are not read")
 
 
 def _host(where: str) -> str:
