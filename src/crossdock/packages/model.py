@@ -74,7 +74,7 @@ class Answer:
     source: str = ""
     certain: bool = True
     dispensable: bool = False
-    """Nothing is lost on arm64 without it: it is for x86 machines."""
+    """Nothing is lost on arm64 without it, and nothing is built with it: a driver or tool for x86 machines."""
 
 
 @dataclass(frozen=True)

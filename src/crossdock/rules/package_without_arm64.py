@@ -116,17 +116,18 @@ def _on_amd64_alone(project: Project, fact: PackageFact) -> Iterator[Fix]:
 
 def _by_variable(project: Project, stage: StageTrace, step: Step) -> tuple[Edit, ...]:
     """The edits that put all such packages of a RUN into variables, which are empty on arm64; none where one of them
-    is not a word by itself."""
+    is not a word by itself, or is needed."""
     source = project.dockerfile.source
-    places = sorted(
-        {
-            fact.request.origin.span
-            for fact in project.packages
-            if fact.answer.dispensable
-            and fact.request.origin.path == source.path
-            and fact.request.origin.span in step.instruction.span
-        }
-    )
+    here = [
+        fact
+        for fact in project.packages
+        if fact.answer.status is Status.MISSING
+        and fact.request.origin.path == source.path
+        and fact.request.origin.span in step.instruction.span
+    ]
+    if not all(fact.answer.dispensable for fact in here):
+        return ()  # half of it would not build either
+    places = sorted({fact.request.origin.span for fact in here})
     edits: list[Edit] = []
     choices: list[Choice] = []
     for number, span in enumerate(places, 1):
