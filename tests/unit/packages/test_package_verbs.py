@@ -29,8 +29,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def found(capsys: pytest.CaptureFixture[str]) -> tuple[list[tuple[str, int, str]], list[dict[str, str]]]:
     document = json.loads(capsys.readouterr().out)
-    findings = document.get("findings") or [decision["finding"] for decision in document.get("left", [])]
-    return [(f["path"], f["line"], f["message"]) for f in findings], document["skipped"]
+    return [(f["path"], f["line"], f["message"]) for f in document["findings"]], document["skipped"]
 
 
 def test_check_asks_the_configured_index(
