@@ -5,6 +5,7 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from functools import cache
 from pathlib import Path
 
@@ -64,16 +65,16 @@ def entries() -> tuple[Entry, ...]:
 
 @cache
 def _by_name() -> tuple[Mapping[tuple[Ecosystem, str], tuple[Entry, ...]], tuple[tuple[str, Entry], ...]]:
-    """The entries by name, and those whose names end with ``*`` with what stands before it."""
+    """The entries by name, and those whose names have a ``*`` with their names."""
     exact: dict[tuple[Ecosystem, str], tuple[Entry, ...]] = {}
-    prefixes: list[tuple[str, Entry]] = []
+    patterns: list[tuple[str, Entry]] = []
     for entry in entries():
         for name in entry.names:
-            if name.endswith("*"):
-                prefixes.append((name[:-1], entry))
+            if "*" in name:
+                patterns.append((name, entry))
             else:
                 exact[entry.ecosystem, name] = (*exact.get((entry.ecosystem, name), ()), entry)
-    return exact, tuple(prefixes)
+    return exact, tuple(patterns)
 
 
 def plain_name(request: PackageRequest) -> str:
@@ -84,10 +85,14 @@ def plain_name(request: PackageRequest) -> str:
 
 
 def _entries_for(request: PackageRequest) -> Iterator[Entry]:
-    exact, prefixes = _by_name()
+    exact, patterns = _by_name()
     name = plain_name(request)
     yield from exact.get((request.ecosystem, name), ())
-    yield from (entry for prefix, entry in prefixes if entry.ecosystem is request.ecosystem and name.startswith(prefix))
+    for pattern, entry in patterns:
+        # The prefix is compared first, because that is much quicker.
+        same = entry.ecosystem is request.ecosystem and name.startswith(pattern.partition("*")[0])
+        if same and fnmatchcase(name, pattern):
+            yield entry
 
 
 @dataclass(frozen=True)

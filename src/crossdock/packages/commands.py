@@ -113,7 +113,7 @@ def _apk(_: Command, words: Sequence[ShellWord]) -> Install | None:
 
 def _apk_name(text: str) -> tuple[str, str] | None:
     match = re.fullmatch(r"([A-Za-z0-9][\w.+:-]*?)(?:@\w+)?([=~<>]+\S+)?", text)
-    return (match[1], match[2] or "") if match and "/" not in text else None
+    return (match[1], match[2] or "") if match and not text.endswith(".apk") else None
 
 
 def _rpm(_: Command, words: Sequence[ShellWord]) -> Install | None:

@@ -49,7 +49,7 @@ def test_every_entry_is_whole() -> None:
         assert not entry["instead"].endswith("."), entry
         assert not ("since" in entry and "before" in entry), entry
         assert all(re.fullmatch(r"[a-z0-9@][\w@/:.+*-]*", name) for name in entry["names"]), entry
-        assert all("*" not in name[:-1] for name in entry["names"]), entry
+        assert all(re.match(r"[^*]{4}", name) for name in entry["names"] if "*" in name), entry
         if entry["ecosystem"] == "pip":
             assert all(name == name.lower().replace("_", "-") for name in entry["names"]), entry
     keys = [(e.ecosystem, name) for e in entries() for name in e.names]
@@ -106,6 +106,8 @@ def test_only_in_the_distributions_that_an_entry_names() -> None:
     assert says(ask("apt", "dotnet-sdk-8.0", system=BOOKWORM)) == (Status.MISSING, True)
     assert ask("apt", "dotnet-sdk-8.0", system=JAMMY) is None
     assert ask("apt", "dotnet-sdk-10.0", system=BOOKWORM) is None
+    assert says(ask("rpm", "cuda-libraries-dev-10-1")) == (Status.MISSING, False)
+    assert ask("rpm", "cuda-libraries-dev-11-8") is None
 
 
 @pytest.mark.parametrize(

@@ -47,7 +47,7 @@ def words(text: str, files: dict[str, bytes] | None = None) -> list[str]:
         ("apt-get install -y libc6:i386", []),
         ("sudo DEBIAN_FRONTEND=noninteractive apt-get install -y curl", [("curl", "")]),
         ("apt-get install -y $PACKAGES_FROM_OUTSIDE", []),
-        ("apk add --no-cache --virtual .build gcc=12.2.1-r0 'musl-dev>1' bash@edge !openssl",
+        ("apk add --no-cache --virtual .build gcc=12.2.1-r0 'musl-dev>1' bash@edge !openssl tool_amd64.apk",
          [("gcc", "=12.2.1-r0"), ("musl-dev", ">1"), ("bash", "")]),
         ("yum install -y git-2.39.1 java-11-openjdk @development epel-release",
          [("git", "=2.39.1"), ("java-11-openjdk", ""), ("epel-release", "")]),

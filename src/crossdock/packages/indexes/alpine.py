@@ -56,7 +56,7 @@ async def ask(request: PackageRequest, documents: Documents, mirror: str) -> Ans
         return Answer(Status.UNKNOWN, "it may come from a further repository")
     if request.system.distribution != "alpine":
         return Answer(Status.UNKNOWN, "which release of Alpine the image is cannot be told from its name")
-    branch = f"v{request.system.release}" if request.system.release else "latest-stable"
+    branch = f"v{request.system.release}" if "." in request.system.release else "latest-stable"
 
     async def has(architecture: str) -> bool:
         known = False
