@@ -17,6 +17,7 @@ from crossdock.cli.options import (
     format_option,
     near,
     offline_option,
+    package_indexes,
     prober,
     read_source,
 )
@@ -44,7 +45,8 @@ def command(
 
     PATH is a Dockerfile or a folder (default: the current one). In a folder every Dockerfile, Dockerfile.*,
     *.Dockerfile and Containerfile is checked that no .gitignore leaves out. Each finding says why it breaks on arm64,
-    what to do, and which fix `crossdock port` has for it; whether the fix's arm64 file exists is looked up.
+    what to do, and which fix `crossdock port` has for it. Whether the fix's arm64 file exists is looked up, and so are
+    packages that are installed (apt, apk, pip, npm, Maven, RubyGems), where this machine is configured to get them.
 
     Exit code: 0 nothing found, 1 errors or warnings found, 3 a file could not be read.
 
@@ -98,22 +100,23 @@ def _check(
     sources: dict[str, Source] = {}
     failures: list[CrossdockError] = []
     files: list[str] = []
-    for path, folder in projects:
-        try:
-            source = read_source(path)
-            report = check_dockerfile(source, context=load_context(folder, path), build_args=build_args)
-        except CrossdockError as error:
-            failures.append(error)
-            left_out.append(Skipped(str(path), error.what))
-            continue
-        files.append(source.path)
-        sources[source.path] = source
-        findings += report.findings
-        left_out += report.skipped
-        _add_sources(sources, report.findings)
+    with package_indexes(offline) as ask, waiting_for("Looking packages up"):
+        for path, folder in projects:
+            try:
+                source = read_source(path)
+                report = check_dockerfile(source, context=load_context(folder, path), build_args=build_args, ask=ask)
+            except CrossdockError as error:
+                failures.append(error)
+                left_out.append(Skipped(str(path), error.what))
+                continue
+            files.append(source.path)
+            sources[source.path] = source
+            findings += report.findings
+            left_out += report.skipped
+            _add_sources(sources, report.findings)
     with prober(offline) as http, waiting_for(f"Looking for fixes of {len(findings)} findings"):
         decisions = decide(findings, http)
-    return Checked(tuple(files), decisions, tuple(left_out), sources), failures
+    return Checked(tuple(files), decisions, tuple(dict.fromkeys(left_out)), sources), failures
 
 
 def _add_sources(sources: dict[str, Source], findings: Sequence[Finding]) -> None:

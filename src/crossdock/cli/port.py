@@ -14,6 +14,7 @@ from crossdock.cli.options import (
     format_option,
     locate_dockerfile,
     offline_option,
+    package_indexes,
     prober,
     read_source,
 )
@@ -67,13 +68,14 @@ def command(
         if name not in known:
             raise UsageError(f"there is no rule {name!r}", hint=f"The rules: {', '.join(sorted(known))}.")
     dockerfile, folder = locate_dockerfile(path, file)
-    with prober(offline) as http, waiting_for("Looking for fixes"):
+    with prober(offline) as http, package_indexes(offline) as ask, waiting_for("Looking for fixes"):
         result = port(
             read_source(dockerfile),
             context=load_context(folder, dockerfile),
             build_args=build_arguments(build_args),
             prober=http,
             unsafe=unsafe,
+            ask=ask,
             wanted=(lambda finding: finding.rule in rules) if rules else _everything,
         )
     if write_files:

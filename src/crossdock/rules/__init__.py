@@ -16,6 +16,7 @@ from crossdock.rules.base import Rule
 from crossdock.rules.build_platform_in_final_stage import BuildPlatformInFinalStage
 from crossdock.rules.foreign_architecture import ForeignArchitecture
 from crossdock.rules.frozen_architecture_variable import FrozenArchitectureVariable
+from crossdock.rules.package_without_arm64 import PackageWithoutArm64
 from crossdock.rules.pinned_platform import PinnedPlatform
 from crossdock.rules.shadowed_platform_argument import ShadowedPlatformArgument
 from crossdock.rules.undeclared_platform_argument import UndeclaredPlatformArgument
@@ -30,6 +31,7 @@ RULES: tuple[type[Rule], ...] = (
     Amd64Download,
     Amd64PackageFile,
     Amd64Repository,
+    PackageWithoutArm64,
     ForeignArchitecture,
     Amd64Goarch,
     Amd64TargetTriple,

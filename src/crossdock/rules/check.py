@@ -9,6 +9,9 @@ from dataclasses import dataclass
 from crossdock.errors import InputError
 from crossdock.findings import Finding, Skipped
 from crossdock.image.binary import HEAD_BYTES, Binary, identify
+from crossdock.packages.answers import answer_all
+from crossdock.packages.model import Ask
+from crossdock.packages.requests import collect_requests
 from crossdock.platforms import ARM64, Platform
 from crossdock.read.context import Context
 from crossdock.read.dockerfile import parse
@@ -34,9 +37,15 @@ class CheckReport:
 
 
 def check_dockerfile(
-    source: Source, *, context: Context | None, build_args: Mapping[str, str], target: Platform = ARM64
+    source: Source,
+    *,
+    context: Context | None,
+    build_args: Mapping[str, str],
+    target: Platform = ARM64,
+    ask: Ask | None = None,
 ) -> CheckReport:
-    """Every finding of every rule. Raises InputError when the Dockerfile cannot be parsed or the context not read."""
+    """Every finding of every rule; ``ask`` looks packages up. Raises InputError when the Dockerfile cannot be parsed or
+    the context not read."""
     dockerfile = parse(source)
     traced = trace(dockerfile, context=context, build_args=build_args, target=target)
     skipped = list(traced.skipped)
@@ -45,7 +54,11 @@ def check_dockerfile(
     sources = {source.path: source}
     for _, step in traced.steps:
         sources |= {run.source.path: run.source for run in step.scripts}
-    project = Project(dockerfile, traced, collect(traced), binaries, sources, target, dict(build_args))
+    requested = collect_requests(traced, context)
+    packages, not_looked_up = answer_all(requested.requests, ask)
+    skipped += (*requested.skipped, *not_looked_up)
+    sources |= {read.path: read for read in requested.sources}
+    project = Project(dockerfile, traced, collect(traced), binaries, sources, packages, target, dict(build_args))
     ignores, complaints = _ignores(dockerfile)
     skipped += complaints
     findings: dict[tuple[str, str, Span], Finding] = {}
