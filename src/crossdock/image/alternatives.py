@@ -165,6 +165,7 @@ class Entry:
     use: tuple[str, ...]
     reason: str
     source: str
+    lacks: bool
 
     def rest(self, name: str) -> str | None:
         """What the name's ``*`` stands for; None where the entry is about another image."""
@@ -209,6 +210,7 @@ def catalogue() -> tuple[Entry, ...]:
             use=tuple(entry.get("use", ())),
             reason=entry["reason"],
             source=entry["source"],
+            lacks=entry.get("lacks", "before" in entry or "since" in entry),
         )
         for entry in tomllib.loads(text)["image"]
     )
@@ -234,9 +236,23 @@ def successors(reference: Reference) -> tuple[Successor, ...]:
     return tuple(found.values())
 
 
+def known_without_arm64(reference: Reference) -> Entry | None:
+    """What the catalogue says of an image that never got arm64, for when no registry can be asked; None where it says
+    nothing certain, also of an image that is known by its digest only."""
+    if reference.tag is None:
+        return None
+    return next((entry for _, entry in _entries(reference) if entry.lacks), None)
+
+
 def _in_catalogue(reference: Reference) -> Iterator[Successor]:
+    for name, entry in _entries(reference):
+        for text in entry.replacements(name, reference.tag):
+            yield Successor(text, entry.reason, entry.source)
+
+
+def _entries(reference: Reference) -> Iterator[tuple[str, Entry]]:
+    """What the catalogue has about an image, with the name as people write it."""
     name = replace(reference, tag=None, digest=None).familiar
     for entry in catalogue():
         if entry.rest(name) is not None and entry.means(reference.tag):
-            for text in entry.replacements(name, reference.tag):
-                yield Successor(text, entry.reason, entry.source)
+            yield name, entry

@@ -19,7 +19,7 @@ if TYPE_CHECKING:  # a verb needs the types of its own results only
     from crossdock.host.registry import Place
     from crossdock.image.binary import Binary
     from crossdock.image.inspect import Inspection
-    from crossdock.image.lookup import ImagePlatforms
+    from crossdock.image.availability import ImagePlatforms
     from crossdock.plan.model import BuildPlan
     from crossdock.report.checked import Checked
     from crossdock.report.looked import Looked

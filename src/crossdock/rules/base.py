@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import inspect
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar
 
 from crossdock.findings import Confidence, Finding, Fix, Severity, locate
+from crossdock.image.availability import ImagePlatforms
 from crossdock.image.binary import Binary
 from crossdock.platforms import ARM64, Platform
 from crossdock.read.model import Dockerfile
 from crossdock.read.trace import Trace
+from crossdock.rules.images import UsedImage
 from crossdock.rules.sinks import Sink
 from crossdock.source import Source, Span
+
+ImagesLookUp = Callable[[Sequence[str]], Mapping[str, ImagePlatforms]]
+"""Asks registries for images by reference. ``image.lookup.ImageFinder`` is the real one."""
 
 
 @dataclass(frozen=True)
@@ -22,13 +27,15 @@ class Example:
     """A Dockerfile and what the rule says of it; a test, a part of the docs page, and the specification.
 
     In ``text``, what the finding must cover is marked ``⟦…⟧`` (the marks are removed before reading). ``fixed`` is the
-    whole file after the first candidate fix, or None where there is no fix. ``files`` are further files of the context.
+    whole file after the first candidate fix, or None where there is no fix. ``files`` are further files of the context,
+    ``registry`` what registries say of images.
     """
 
     text: str
     fixed: str | None = None
     files: Mapping[str, bytes] = field(default_factory=dict)
     note: str = ""
+    registry: Mapping[str, ImagePlatforms] = field(default_factory=dict)
 
 
 class Rule(ABC):
@@ -80,6 +87,10 @@ class Project:
     """The Dockerfile and the scripts that were followed, by the path that origins name."""
     target: Platform = ARM64
     build_args: Mapping[str, str] = field(default_factory=dict)
+    images: tuple[UsedImage, ...] = ()
+    """The images that a build for the target takes."""
+    registry: Mapping[str, ImagePlatforms] = field(default_factory=dict)
+    """What registries say of them, by reference. What is not in it was not looked up."""
 
     def source(self, path: str) -> Source:
         return self.sources.get(path, self.dockerfile.source)

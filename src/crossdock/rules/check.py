@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from crossdock.errors import InputError
 from crossdock.findings import Finding, Skipped
+from crossdock.image.availability import ImagePlatforms
 from crossdock.image.binary import HEAD_BYTES, Binary, identify
 from crossdock.platforms import ARM64, Platform
 from crossdock.read.context import Context
@@ -16,8 +17,9 @@ from crossdock.read.model import Dockerfile, Instruction
 from crossdock.read.pieces import HOLE
 from crossdock.read.trace import Trace, trace
 from crossdock.rules import RULES
-from crossdock.rules.base import Project
+from crossdock.rules.base import ImagesLookUp, Project
 from crossdock.rules.collect import collect
+from crossdock.rules.images import UsedImage, references, used_images
 from crossdock.source import Source, Span
 
 MOST_FILES = 20_000
@@ -34,9 +36,15 @@ class CheckReport:
 
 
 def check_dockerfile(
-    source: Source, *, context: Context | None, build_args: Mapping[str, str], target: Platform = ARM64
+    source: Source,
+    *,
+    context: Context | None,
+    build_args: Mapping[str, str],
+    target: Platform = ARM64,
+    look_up: ImagesLookUp | None = None,
 ) -> CheckReport:
-    """Every finding of every rule. Raises InputError when the Dockerfile cannot be parsed or the context not read."""
+    """Every finding of every rule. ``look_up`` asks registries for the images that are used; without it, what is known
+    of them counts. Raises InputError when the Dockerfile cannot be parsed or the context not read."""
     dockerfile = parse(source)
     traced = trace(dockerfile, context=context, build_args=build_args, target=target)
     skipped = list(traced.skipped)
@@ -45,7 +53,12 @@ def check_dockerfile(
     sources = {source.path: source}
     for _, step in traced.steps:
         sources |= {run.source.path: run.source for run in step.scripts}
-    project = Project(dockerfile, traced, collect(traced), binaries, sources, target, dict(build_args))
+    images = used_images(traced)
+    registry = look_up(references(images)) if look_up and images else {}
+    skipped += _not_looked_up(images, registry, source) if look_up else ()
+    project = Project(
+        dockerfile, traced, collect(traced), binaries, sources, target, dict(build_args), images, registry
+    )
     ignores, complaints = _ignores(dockerfile)
     skipped += complaints
     findings: dict[tuple[str, str, Span], Finding] = {}
@@ -60,6 +73,20 @@ def check_dockerfile(
         findings.values(), key=lambda f: (f.location.path != source.path, f.location.path, f.location.span)
     )
     return CheckReport(tuple(ordered), tuple(dict.fromkeys(skipped)))
+
+
+def _not_looked_up(
+    images: tuple[UsedImage, ...], registry: Mapping[str, ImagePlatforms], source: Source
+) -> Iterator[Skipped]:
+    """The images of which nothing can be said, and why."""
+    for image in images:
+        if image.text is None:
+            where = f"{source.path}:{source.position(image.span.start).line}"
+            name = image.unknown
+            why = f"{name} has no value; give it one with --build-arg {name}=…" if name else "its name is not known"
+            yield Skipped(f"image {source.text(image.span)} in {where}", why)
+        elif image.text in registry and (error := registry[image.text].error):
+            yield Skipped(f"image {image.text}", error.what)
 
 
 def _binaries(traced: Trace, context: Context | None) -> tuple[dict[str, Binary], list[Skipped]]:

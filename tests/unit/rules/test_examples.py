@@ -23,7 +23,12 @@ INVALID = [pytest.param(rule, example, id=f"{rule.id}-{n}") for rule in RULES fo
 
 def report_of(text: str, example: Example, tmp_path: Path) -> CheckReport:
     context = Context(tmp_path, b"").with_files(example.files) if example.files else None
-    return check_dockerfile(Source("Dockerfile", text.encode()), context=context, build_args={})
+    return check_dockerfile(
+        Source("Dockerfile", text.encode()),
+        context=context,
+        build_args={},
+        look_up=(lambda _: example.registry) if example.registry else None,
+    )
 
 
 def of_rule(report: CheckReport, rule: type[Rule]) -> list[Finding]:
