@@ -21,9 +21,9 @@ from crossdock.cli.options import (
     format_option,
     locate_dockerfile,
     offline_option,
+    outside,
     plain_http_option,
     platform_option,
-    prober,
     read_source,
     smoke_timeout_option,
 )
@@ -146,8 +146,8 @@ def command(
     check_outputs(destinations, flags["tags"])
     with _workspace() as work:
         prepared = _prepare(
-            path, file, ports=ports, unsafe=unsafe, offline=offline, platforms=platform or DEFAULT_TARGETS,
-            flags=flags, work=work,
+            path, file, ports=ports, unsafe=unsafe, offline=offline, plain_http=plain_http,
+            platforms=platform or DEFAULT_TARGETS, flags=flags, work=work,
         )  # fmt: skip
         ported, plan, request = prepared.ported, prepared.plan, prepared.request
         talk.ported(ported, wanted=ports)
@@ -194,8 +194,8 @@ def _workspace() -> Iterator[Path]:
 
 
 def _prepare(
-    path: Path, file: Path | None, *, ports: bool, unsafe: bool, offline: bool, platforms: tuple[Platform, ...],
-    flags: dict[str, Any], work: Path,
+    path: Path, file: Path | None, *, ports: bool, unsafe: bool, offline: bool, plain_http: bool,
+    platforms: tuple[Platform, ...], flags: dict[str, Any], work: Path,
 ) -> Prepared:  # fmt: skip
     """Read, check, port and plan. Nothing runs and nothing is written outside ``work``."""
     from crossdock.engines.model import BuildRequest
@@ -208,12 +208,13 @@ def _prepare(
     dockerfile, folder = locate_dockerfile(path, file)
     build_args = build_arguments(flags["build_args"])
     context = load_context(folder, dockerfile)
-    with prober(offline or not ports) as http:
+    with outside(offline or not ports, plain_http) as world:
         ported = port(
             read_source(dockerfile),
             context=context,
             build_args=build_args,
-            prober=http,
+            prober=world.prober,
+            look_up=world.look_up,
             unsafe=unsafe,
             wanted=lambda _: ports,
         )

@@ -17,17 +17,20 @@ from crossdock.cli.options import (
     format_option,
     near,
     offline_option,
-    prober,
+    outside,
     read_source,
 )
 from crossdock.cli.output import style_of, waiting_for, write
 from crossdock.errors import CrossdockError, ExitCode, InputError, UsageError
 from crossdock.findings import Finding, Skipped
 from crossdock.fixes.decide import decide
+from crossdock.image.availability import ImagePlatforms
 from crossdock.read.context import load_context
 from crossdock.read.discover import find_dockerfiles
 from crossdock.report.checked import Checked
-from crossdock.rules.check import check_dockerfile
+from crossdock.rules.base import ImagesLookUp, Project
+from crossdock.rules.check import check_project, read_project
+from crossdock.rules.images import references
 from crossdock.source import Source
 
 
@@ -90,30 +93,43 @@ def _projects(paths: Sequence[Path], file: Path | None) -> tuple[list[tuple[Path
 
 
 def _check(
-    projects: Sequence[tuple[Path, Path]], skipped: tuple[Skipped, ...], build_args: Mapping[str, str], offline: bool
+    files: Sequence[tuple[Path, Path]], skipped: tuple[Skipped, ...], build_args: Mapping[str, str], offline: bool
 ) -> tuple[Checked, list[CrossdockError]]:
-    """Check every project; one that cannot be read does not keep the others from being checked."""
+    """Check every Dockerfile; one that cannot be read does not keep the others from being checked."""
     findings: list[Finding] = []
     left_out = list(skipped)
-    sources: dict[str, Source] = {}
     failures: list[CrossdockError] = []
-    files: list[str] = []
-    for path, folder in projects:
+    projects: list[Project] = []
+    for path, folder in files:
         try:
-            source = read_source(path)
-            report = check_dockerfile(source, context=load_context(folder, path), build_args=build_args)
+            context = load_context(folder, path)
+            projects.append(read_project(read_source(path), context=context, build_args=build_args))
         except CrossdockError as error:
             failures.append(error)
             left_out.append(Skipped(str(path), error.what))
-            continue
-        files.append(source.path)
-        sources[source.path] = source
-        findings += report.findings
-        left_out += report.skipped
-        _add_sources(sources, report.findings)
-    with prober(offline) as http, waiting_for(f"Looking for fixes of {len(findings)} findings"):
-        decisions = decide(findings, http)
-    return Checked(tuple(files), decisions, tuple(left_out), sources), failures
+    if offline and any(project.images for project in projects):
+        left_out.append(Skipped("the platforms of images", "not looked up: --offline"))
+    with outside(offline) as world:
+        registry = _look_up_images(projects, world.look_up)
+        for project in projects:
+            report = check_project(project, registry)
+            findings += report.findings
+            left_out += report.skipped
+        with waiting_for(f"Looking for fixes of {len(findings)} findings"):
+            decisions = decide(findings, world.prober)
+    sources = {project.dockerfile.source.path: project.dockerfile.source for project in projects}
+    checked = tuple(sources)
+    _add_sources(sources, findings)
+    return Checked(checked, decisions, tuple(dict.fromkeys(left_out)), sources), failures
+
+
+def _look_up_images(projects: Sequence[Project], look_up: ImagesLookUp | None) -> Mapping[str, ImagePlatforms] | None:
+    """What registries say of the images of all projects, each asked for once; None when offline."""
+    if look_up is None:
+        return None
+    asked = references(image for project in projects for image in project.images)
+    with waiting_for(f"Looking up {len(asked)} images"):
+        return look_up(asked)
 
 
 def _add_sources(sources: dict[str, Source], findings: Sequence[Finding]) -> None:

@@ -18,6 +18,7 @@ from crossdock.platforms import Platform, parse_platforms
 
 if TYPE_CHECKING:
     from crossdock.http.evidence import WebProber
+    from crossdock.image.lookup import ImageFinder
     from crossdock.image.registries import Registries
     from crossdock.source import Source
 
@@ -144,17 +145,26 @@ def locate_dockerfile(path: Path, file: Path | None) -> tuple[Path, Path]:
     raise InputError("no Dockerfile or Containerfile here", where=str(path), hint="Name it with -f FILE.")
 
 
-@contextlib.contextmanager
-def prober(offline: bool) -> Iterator[WebProber | None]:
-    """What looks up whether files exist upstream; None when nothing may be looked up."""
-    if offline:
-        yield None
-        return
-    from crossdock.http.client import Http
-    from crossdock.http.evidence import WebProber
+@dataclass(frozen=True)
+class Outside:
+    """What asks the outside world: whether files exist upstream, and registries for images. Both None when nothing may
+    be looked up."""
 
-    with Http() as http:
-        yield WebProber(http)
+    prober: WebProber | None = None
+    look_up: ImageFinder | None = None
+
+
+@contextlib.contextmanager
+def outside(offline: bool, plain_http: bool = False) -> Iterator[Outside]:
+    """What asks the outside world, for as long as the block runs."""
+    if offline:
+        yield Outside()
+        return
+    from crossdock.http.evidence import WebProber
+    from crossdock.image.lookup import ImageFinder
+
+    with registries(plain_http) as reached:
+        yield Outside(WebProber(reached.http), ImageFinder(reached))
 
 
 @dataclass(frozen=True)

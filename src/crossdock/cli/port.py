@@ -14,7 +14,7 @@ from crossdock.cli.options import (
     format_option,
     locate_dockerfile,
     offline_option,
-    prober,
+    outside,
     read_source,
 )
 from crossdock.cli.output import style_of, waiting_for, write, write_exact
@@ -67,12 +67,13 @@ def command(
         if name not in known:
             raise UsageError(f"there is no rule {name!r}", hint=f"The rules: {', '.join(sorted(known))}.")
     dockerfile, folder = locate_dockerfile(path, file)
-    with prober(offline) as http, waiting_for("Looking for fixes"):
+    with outside(offline) as world, waiting_for("Looking for fixes"):
         result = port(
             read_source(dockerfile),
             context=load_context(folder, dockerfile),
             build_args=build_arguments(build_args),
-            prober=http,
+            prober=world.prober,
+            look_up=world.look_up,
             unsafe=unsafe,
             wanted=(lambda finding: finding.rule in rules) if rules else _everything,
         )

@@ -11,6 +11,7 @@ from crossdock.errors import CrossdockError
 from crossdock.findings import Finding, Safety, Skipped
 from crossdock.fixes.decide import Decision, Prober, decide
 from crossdock.read.context import Context
+from crossdock.rules.base import ImagesLookUp
 from crossdock.rules.check import check_dockerfile
 from crossdock.source import Edit, OverlappingEdits, Source, apply_edits, unified_diff, write_atomically
 
@@ -58,10 +59,11 @@ def port(
     context: Context | None,
     build_args: Mapping[str, str],
     prober: Prober | None,
+    look_up: ImagesLookUp | None = None,
     unsafe: bool = False,
     wanted: Callable[[Finding], bool] = lambda _: True,
 ) -> PortResult:
-    """Mend what is tied to amd64, in memory.
+    """Mend what is tied to amd64, in memory. ``prober`` and ``look_up`` ask the outside world, None when offline.
 
     ``unsafe`` also applies fixes that are not argued safe; ``wanted`` limits which findings are mended. Raises
     CrossdockError when a fix does not remove its own finding: that is a bug in crossdock, never in the project.
@@ -69,7 +71,7 @@ def port(
     original = {dockerfile.path: dockerfile}
     current = dict(original)
     applied: list[Decision] = []
-    report = check_dockerfile(dockerfile, context=context, build_args=build_args)
+    report = check_dockerfile(dockerfile, context=context, build_args=build_args, look_up=look_up)
     found = report.findings
     for _ in range(MOST_ROUNDS):
         decisions = decide(report.findings, prober)
@@ -87,7 +89,7 @@ def port(
         context = _overlay(context, current, dockerfile.path)
         applied += chosen
         before_count = Counter(finding.rule for finding in report.findings)
-        report = check_dockerfile(current[dockerfile.path], context=context, build_args=build_args)
+        report = check_dockerfile(current[dockerfile.path], context=context, build_args=build_args, look_up=look_up)
         _assert_progress(chosen, before_count, Counter(finding.rule for finding in report.findings))
     changes = [Change(before, current[path]) for path, before in original.items() if before.data != current[path].data]
     return PortResult(

@@ -17,9 +17,9 @@ if TYPE_CHECKING:  # a verb needs the types of its own results only
     from crossdock.fixes.decide import Decision
     from crossdock.fixes.port import PortResult
     from crossdock.host.registry import Place
+    from crossdock.image.availability import ImagePlatforms
     from crossdock.image.binary import Binary
     from crossdock.image.inspect import Inspection
-    from crossdock.image.availability import ImagePlatforms
     from crossdock.plan.model import BuildPlan
     from crossdock.report.checked import Checked
     from crossdock.report.looked import Looked

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-from crossdock.findings import Confidence, Finding, Fix, Severity, locate
+from crossdock.findings import Confidence, Finding, Fix, Severity, Skipped, locate
 from crossdock.image.availability import ImagePlatforms
 from crossdock.image.binary import Binary
 from crossdock.platforms import ARM64, Platform
@@ -91,6 +91,8 @@ class Project:
     """The images that a build for the target takes."""
     registry: Mapping[str, ImagePlatforms] = field(default_factory=dict)
     """What registries say of them, by reference. What is not in it was not looked up."""
+    skipped: tuple[Skipped, ...] = ()
+    """What could not be read or followed."""
 
     def source(self, path: str) -> Source:
         return self.sources.get(path, self.dockerfile.source)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from crossdock.errors import InputError
 from crossdock.findings import Finding, Skipped
@@ -45,21 +45,41 @@ def check_dockerfile(
 ) -> CheckReport:
     """Every finding of every rule. ``look_up`` asks registries for the images that are used; without it, what is known
     of them counts. Raises InputError when the Dockerfile cannot be parsed or the context not read."""
+    project = read_project(source, context=context, build_args=build_args, target=target)
+    return check_project(project, look_up(references(project.images)) if look_up else None)
+
+
+def read_project(
+    source: Source, *, context: Context | None, build_args: Mapping[str, str], target: Platform = ARM64
+) -> Project:
+    """What the rules look at, but for what registries say. Raises InputError as ``check_dockerfile``."""
     dockerfile = parse(source)
     traced = trace(dockerfile, context=context, build_args=build_args, target=target)
-    skipped = list(traced.skipped)
     binaries, left_out = _binaries(traced, context)
-    skipped += left_out
     sources = {source.path: source}
     for _, step in traced.steps:
         sources |= {run.source.path: run.source for run in step.scripts}
-    images = used_images(traced)
-    registry = look_up(references(images)) if look_up and images else {}
-    skipped += _not_looked_up(images, registry, source) if look_up else ()
-    project = Project(
-        dockerfile, traced, collect(traced), binaries, sources, target, dict(build_args), images, registry
+    return Project(
+        dockerfile,
+        traced,
+        collect(traced),
+        binaries,
+        sources,
+        target,
+        dict(build_args),
+        used_images(traced),
+        skipped=(*traced.skipped, *left_out),
     )
-    ignores, complaints = _ignores(dockerfile)
+
+
+def check_project(project: Project, registry: Mapping[str, ImagePlatforms] | None = None) -> CheckReport:
+    """Every finding of every rule. ``registry`` is what registries say of the images; None if none was asked."""
+    source = project.dockerfile.source
+    skipped = list(project.skipped)
+    if registry is not None:
+        skipped += _not_looked_up(project.images, registry, source)
+        project = replace(project, registry=registry)
+    ignores, complaints = _ignores(project.dockerfile)
     skipped += complaints
     findings: dict[tuple[str, str, Span], Finding] = {}
     for rule in RULES:

@@ -8,7 +8,7 @@ from crossdock.findings import Finding, Fix, Safety
 from crossdock.image.availability import ImagePlatforms, PlatformImage
 from crossdock.platforms import AMD64, ARM64
 from crossdock.rules.base import Example, Project, Rule
-from crossdock.rules.images import UsedImage, is_pinned_to_one, without_digest
+from crossdock.rules.images import is_pinned_to_one, without_digest
 from crossdock.source import Edit, Span
 
 _AMD64 = f"sha256:{'a' * 64}"
@@ -43,7 +43,7 @@ class SingleArchDigest(Rule):
         Example(
             f"FROM debian:12@⟦{_AMD64}⟧\n",
             fixed=f"FROM debian:12@{_INDEX}\n",
-            note="safe as long as the tag's amd64 image is the pinned one; when the tag has moved on, the fix is unsafe",
+            note="safe, since the tag's amd64 image is the pinned one; when the tag has moved on, the fix is unsafe",
             registry={
                 f"debian:12@{_AMD64}": ImagePlatforms(f"debian:12@{_AMD64}", _AMD64, (_BOTH[0],)),
                 f"debian:12@{_INDEX}": ImagePlatforms(f"debian:12@{_INDEX}", _INDEX, _BOTH),
@@ -61,10 +61,11 @@ class SingleArchDigest(Rule):
             start = len(image.text or "") - len(reference.digest)
             span = image.written(start, start + len(reference.digest), project.dockerfile.source.path)
             fix = _index_of(project, span, now, reference.digest) if span and now and not now.error else None
+            name = reference.familiar.partition("@")[0]
             yield self.finding(
                 project.dockerfile.source,
                 span or image.span,
-                f"the digest is that of {reference.familiar.partition('@')[0]} for amd64 alone{_why_no_fix(image, now)}",
+                f"the digest is that of {name} for amd64 alone{_why_no_fix(now)}",
                 fixes=(fix,) if fix else (),
             )
 
@@ -81,7 +82,7 @@ def _index_of(project: Project, span: Span, now: ImagePlatforms, pinned: str) ->
     )
 
 
-def _why_no_fix(image: UsedImage, now: ImagePlatforms | None) -> str:
+def _why_no_fix(now: ImagePlatforms | None) -> str:
     if now is None:
-        return ", and without a tag beside it nothing says which index it is from" if "@" in (image.text or "") else ""
+        return ", and without a tag beside it nothing says which index it is from"
     return f"; what the tag is now could not be looked up: {now.error.what}" if now.error else ""
