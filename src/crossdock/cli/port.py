@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from crossdock.cli.explain import find_rule
 from crossdock.cli.options import (
     build_arg_option,
     build_arguments,
@@ -18,11 +19,10 @@ from crossdock.cli.options import (
     read_source,
 )
 from crossdock.cli.output import style_of, waiting_for, write, write_exact
-from crossdock.errors import ExitCode, UsageError
+from crossdock.errors import ExitCode
 from crossdock.findings import Finding, Severity
 from crossdock.fixes.port import PortResult, port, write_changes
 from crossdock.read.context import load_context
-from crossdock.rules import RULES
 
 
 @click.command("port")
@@ -62,10 +62,8 @@ def command(
       crossdock port --rule amd64-download --rule pinned-platform .
       crossdock port --unsafe -f docker/Dockerfile .
     """
-    known = {rule.id for rule in RULES}
     for name in rules:
-        if name not in known:
-            raise UsageError(f"there is no rule {name!r}", hint=f"The rules: {', '.join(sorted(known))}.")
+        find_rule(name)
     dockerfile, folder = locate_dockerfile(path, file)
     with outside(offline) as world, waiting_for("Looking for fixes"):
         result = port(

@@ -71,7 +71,11 @@ def _finding(decision: Decision, source: Source | None, style: Style, explained:
         parts += _excerpt(source, finding, style)
     if finding.rule not in explained:
         explained.add(finding.rule)
-        parts += [hanging(("why", "bold"), text(finding.why)), hanging(("do", "bold"), text(finding.help))]
+        parts += [
+            hanging(("why", "bold"), text(finding.why)),
+            hanging(("do", "bold"), text(finding.help)),
+            hanging(("more", "bold"), text(f"crossdock explain {finding.rule}")),
+        ]
     parts.append(hanging(("fix", "bold"), _fix(decision)))
     return [*parts, *_evidence(decision, 8)]
 

@@ -20,8 +20,8 @@ _BOTH = (PlatformImage(AMD64, _AMD64), PlatformImage(ARM64, _ARM64))
 class SingleArchDigest(Rule):
     """An image is pinned by digest, and the digest is that of its amd64 image alone.
 
-    A digest that was copied from `docker images --digests` or from a registry's page for one platform names one
-    platform's image. The arm64 build gets the amd64 image by it, whatever the tag beside it has.
+    A digest that was copied from a registry's page, or from the entry of one platform in a manifest list, names the
+    image of that platform. The arm64 build gets the amd64 image by it, whatever the tag beside it has.
 
     Pin the digest of the index, which `crossdock platforms IMAGE:TAG` or `docker buildx imagetools inspect` shows: it
     stands for the images of all platforms, and is as exact.

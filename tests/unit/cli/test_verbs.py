@@ -244,7 +244,7 @@ def test_port_limited_to_a_rule(project: Path, capsys: Capture) -> None:
     (project / "Dockerfile").write_text(PINNED)
     assert main(["port", "--offline", "--rule", "amd64-download"]) == ExitCode.FINDINGS
     assert capsys.readouterr().out == ""
-    assert main(["port", "--rule", "no-such-rule"]) == ExitCode.USAGE
+    assert main(["port", "--rule", "pinned-platforms"]) == ExitCode.USAGE
     assert "pinned-platform" in capsys.readouterr().err
 
 
@@ -285,3 +285,40 @@ def test_arch_tells_and_goes_on_after_a_failure(project: Path, capsys: Capture) 
     assert only["binary"]["architectures"] == ["arm64"]
     assert "missing" in err
     assert main(["arch"]) == ExitCode.USAGE
+
+
+# ---------------------------------------------------------------- explain
+
+
+def test_explain_prints_the_page_of_the_documentation(capsys: Capture) -> None:
+    assert main(["explain", "pinned-platform"]) == ExitCode.DONE
+    page = (SCHEMAS.parent / "rules/pinned-platform.md").read_text()
+    assert page.endswith(capsys.readouterr().out)
+
+
+def test_explain_lists_all_rules(capsys: Capture) -> None:
+    assert main(["explain"]) == ExitCode.DONE
+    out = capsys.readouterr().out
+    assert "pinned-platform" in out
+    assert "A stage is fixed to amd64" in out
+
+
+def test_explain_as_json(capsys: Capture) -> None:
+    assert main(["explain", "--format", "json", "pinned-platform"]) == ExitCode.DONE
+    (rule,) = valid(capsys.readouterr().out, "explain")["rules"]
+    assert rule["finds"].startswith("A stage is fixed to amd64")
+    assert rule["page"].startswith("# pinned-platform")
+
+
+def test_explain_names_the_nearest_rule(capsys: Capture) -> None:
+    assert main(["explain", "pined-platforms"]) == ExitCode.USAGE
+    assert "Did you mean 'pinned-platform'?" in capsys.readouterr().err
+
+
+def test_findings_say_where_their_rule_is_explained(project: Path, capsys: Capture) -> None:
+    (project / "Dockerfile").write_text(PINNED)
+    main(["check", "--offline"])
+    assert "crossdock explain pinned-platform" in capsys.readouterr().out
+    main(["check", "--offline", "--format", "json"])
+    (finding,) = valid(capsys.readouterr().out, "check")["findings"]
+    assert finding["explain"] == "crossdock explain pinned-platform"

@@ -85,6 +85,7 @@ def test_a_finding_has_exactly_the_documented_fields() -> None:
             "safety": "safe",
             "edits": [{"path": "app/Dockerfile", "start": 5, "end": 28, "replacement": ""}],
         },
+        "explain": "crossdock explain pinned-platform",
     }
     assert library["fix"] is None
     assert library["column"] == 32
