@@ -26,7 +26,7 @@ def rule_page(rule: type[Rule]) -> str:
     if rule.VALID:
         parts.append("## What it leaves alone")
         for example in rule.VALID:
-            parts += [*_note(example), _dockerfile(example.text), *_around(example)]
+            parts += [*_note(example), _block(example, example.text), *_around(example)]
     parts += [
         "## Where it does not apply",
         "Say so above the instruction, with the reason; reports repeat it:",
@@ -42,7 +42,7 @@ def rules_text(rules: Iterable[type[Rule]], style: Style) -> str:
 
 def _found_example(example: Example) -> Iterator[str]:
     yield from _note(example)
-    yield _dockerfile(example.text)
+    yield _block(example, example.text)
     yield from _around(example)
     marked = _MARKED.findall(example.text)
     for content in example.files.values():
@@ -51,7 +51,7 @@ def _found_example(example: Example) -> Iterator[str]:
         yield "Found: " + ", ".join(f"`{' '.join(words.split())}`" for words in marked)
     if example.fixed is not None:
         yield "After the fix:"
-        yield _dockerfile(example.fixed)
+        yield _block(example, example.fixed)
 
 
 def _note(example: Example) -> list[str]:
@@ -75,8 +75,10 @@ def _around(example: Example) -> Iterator[str]:
         yield "where the registry has\n\n" + "\n".join(has)
 
 
-def _dockerfile(text: str) -> str:
-    return f"```dockerfile\n{_unmarked(text).rstrip()}\n```"
+def _block(example: Example, text: str) -> str:
+    suffix = example.path.rpartition(".")[2] if "." in example.path else "dockerfile"
+    language = "yaml" if suffix == "yml" else suffix
+    return f"```{language}\n{_unmarked(text).rstrip()}\n```"
 
 
 def _unmarked(text: str) -> str:

@@ -15,9 +15,11 @@ from crossdock.rules.arch_prefixed_image import ArchPrefixedImage
 from crossdock.rules.base import Rule
 from crossdock.rules.base_without_arm64 import BaseWithoutArm64
 from crossdock.rules.build_platform_in_final_stage import BuildPlatformInFinalStage
+from crossdock.rules.builder_not_set_up import BuilderNotSetUp
 from crossdock.rules.foreign_architecture import ForeignArchitecture
 from crossdock.rules.frozen_architecture_variable import FrozenArchitectureVariable
 from crossdock.rules.pinned_platform import PinnedPlatform
+from crossdock.rules.platforms_without_arm64 import PlatformsWithoutArm64
 from crossdock.rules.shadowed_platform_argument import ShadowedPlatformArgument
 from crossdock.rules.single_arch_digest import SingleArchDigest
 from crossdock.rules.undeclared_platform_argument import UndeclaredPlatformArgument
@@ -28,6 +30,8 @@ RULES: tuple[type[Rule], ...] = (
     BaseWithoutArm64,
     SingleArchDigest,
     ArchPrefixedImage,
+    PlatformsWithoutArm64,
+    BuilderNotSetUp,
     ShadowedPlatformArgument,
     UndeclaredPlatformArgument,
     FrozenArchitectureVariable,

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from crossdock.findings import Confidence, Finding, Fix, Safety, Severity
 from crossdock.image.alternatives import Entry, known_without_arm64
 from crossdock.image.availability import Alternative, ImagePlatforms, PlatformImage
 from crossdock.image.reference import Reference, parse_reference
 from crossdock.platforms import AMD64, ARM64, DEFAULT_TARGETS
-from crossdock.rules.base import Example, Project, Rule
+from crossdock.rules.base import Example, OtherFile, Project, Rule
 from crossdock.rules.images import UsedImage, is_pinned_to_one
 from crossdock.rules.names import amd64_tokens
-from crossdock.source import Edit, Span
+from crossdock.source import Edit, Source, Span
 
 _AMD64_ALONE = (PlatformImage(AMD64, f"sha256:{'a' * 64}"),)
 _BOTH = f"sha256:{'b' * 64}"
@@ -68,35 +68,43 @@ class BaseWithoutArm64(Rule):
     )
 
     def check(self, project: Project) -> Iterator[Finding]:
-        for image in project.images:
+        yield from self._check(project.dockerfile.source, project.images, project.registry)
+
+    def check_other(self, file: OtherFile) -> Iterator[Finding]:
+        yield from self._check(file.source, file.images, file.registry)
+
+    def _check(
+        self, source: Source, images: tuple[UsedImage, ...], registry: Mapping[str, ImagePlatforms]
+    ) -> Iterator[Finding]:
+        for image in images:
             reference = image.reference
             if reference is None or image.text is None or _names_amd64(image.text):
                 continue  # an image that is named for amd64 is arch-prefixed-image's
-            found = project.registry.get(image.text)
+            found = registry.get(image.text)
             if found is None:
                 entry = known_without_arm64(reference)
                 if entry:
-                    yield self._known(project, image, reference, entry)
-            elif found.lacks([ARM64]) and not found.lacks([AMD64]) and not is_pinned_to_one(image, project.registry):
-                yield self._seen(project, image, found)
+                    yield self._known(source, image, reference, entry)
+            elif found.lacks([ARM64]) and not found.lacks([AMD64]) and not is_pinned_to_one(image, registry):
+                yield self._seen(source, image, found)
 
-    def _known(self, project: Project, image: UsedImage, reference: Reference, entry: Entry) -> Finding:
+    def _known(self, source: Source, image: UsedImage, reference: Reference, entry: Entry) -> Finding:
         name = reference.familiar
         instead = tuple(entry.replacements(name.partition("@")[0].removesuffix(f":{reference.tag}"), reference.tag))
         message = f"{image.text} has no linux/arm64 as far as is known (not looked up): {entry.reason}"
         return self.finding(
-            project.dockerfile.source,
-            _place(image, project),
+            source,
+            _place(image, source),
             f"{message}; instead: {', '.join(instead)}" if instead else message,
             severity=Severity.WARNING,
             confidence=Confidence.MEDIUM,
         )
 
-    def _seen(self, project: Project, image: UsedImage, found: ImagePlatforms) -> Finding:
-        fixes = (_replaced(project, image, other) for other in found.alternatives)
+    def _seen(self, source: Source, image: UsedImage, found: ImagePlatforms) -> Finding:
+        fixes = (_replaced(source, image, other) for other in found.alternatives)
         return self.finding(
-            project.dockerfile.source,
-            _place(image, project),
+            source,
+            _place(image, source),
             f"{image.text} has no linux/arm64; {_instead(found.alternatives)}",
             fixes=tuple(fix for fix in fixes if fix)[:1],
         )
@@ -106,10 +114,9 @@ def _names_amd64(text: str) -> bool:
     return bool(amd64_tokens(text.partition("@")[0]))
 
 
-def _place(image: UsedImage, project: Project) -> Span:
+def _place(image: UsedImage, source: Source) -> Span:
     """Where the whole reference is written, also if that is the default of an ARG."""
-    path = project.dockerfile.source.path
-    return image.written(0, len(image.text or ""), path) or image.span
+    return image.written(0, len(image.text or ""), source.path) or image.span
 
 
 def _instead(alternatives: tuple[Alternative, ...]) -> str:
@@ -126,10 +133,10 @@ def _without_digest(other: Alternative) -> str:
     return other.reference.partition("@")[0]
 
 
-def _replaced(project: Project, image: UsedImage, other: Alternative) -> Fix | None:
+def _replaced(source: Source, image: UsedImage, other: Alternative) -> Fix | None:
     """The other image in its place: only its tag where the rest is the same, so that what names the repository stays.
     Pinned to a digest where the author did so. None for an image that lacks amd64, and where the text is in pieces."""
-    text, path = image.text or "", project.dockerfile.source.path
+    text, path = image.text or "", source.path
     if not all(any(have.satisfies(wanted) for have in other.platforms) for wanted in DEFAULT_TARGETS):
         return None
     new = parse_reference(other.reference)

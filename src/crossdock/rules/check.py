@@ -12,19 +12,23 @@ from crossdock.image.availability import ImagePlatforms
 from crossdock.image.binary import HEAD_BYTES, Binary, identify
 from crossdock.platforms import ARM64, Platform
 from crossdock.read.context import Context
+from crossdock.read.declared import Declared
 from crossdock.read.dockerfile import parse
 from crossdock.read.model import Dockerfile, Instruction
 from crossdock.read.pieces import HOLE
 from crossdock.read.trace import Trace, trace
 from crossdock.rules import RULES
-from crossdock.rules.base import ImagesLookUp, Project
+from crossdock.rules.base import ImagesLookUp, OtherFile, Project
 from crossdock.rules.collect import collect
-from crossdock.rules.images import UsedImage, references, used_images
+from crossdock.rules.images import UsedImage, declared_images, references, used_images
 from crossdock.source import Source, Span
 
 MOST_FILES = 20_000
 """Files of a context whose headers are read; a bigger context is reported as skipped."""
 _IGNORE = re.compile(r"#\s*crossdock:\s*ignore\s*=\s*([\w-]+(?:\s*,\s*[\w-]+)*)\s*(.*)")
+
+
+_NO_REASON = "ignored by a comment without a reason"
 
 
 @dataclass(frozen=True)
@@ -93,6 +97,39 @@ def check_project(project: Project, registry: Mapping[str, ImagePlatforms] | Non
         findings.values(), key=lambda f: (f.location.path != source.path, f.location.path, f.location.span)
     )
     return CheckReport(tuple(ordered), tuple(dict.fromkeys(skipped)))
+
+
+def check_declared(declared: Declared, registry: Mapping[str, ImagePlatforms] | None = None) -> CheckReport:
+    """Every finding of every rule in a file that is no Dockerfile. ``registry`` as in ``check_project``."""
+    source, images = declared.source, declared_images(declared)
+    skipped = list(declared.skipped)
+    if registry is not None:
+        skipped += _not_looked_up(images, registry, source)
+    file = OtherFile(declared, images, registry or {})
+    findings: dict[tuple[str, Span], Finding] = {}
+    for rule in RULES:
+        for finding in rule().check_other(file):
+            reason = _reason_to_ignore(source, finding)
+            if reason is None:
+                findings.setdefault((finding.rule, finding.location.span), finding)
+            else:
+                skipped.append(Skipped(f"{finding.rule} at {finding.location}", reason))
+    ordered = sorted(findings.values(), key=lambda finding: finding.location.span)
+    return CheckReport(tuple(ordered), tuple(dict.fromkeys(skipped)))
+
+
+def _reason_to_ignore(source: Source, finding: Finding) -> str | None:
+    """What a comment on the finding's line, or on lines of their own above it, says."""
+    line = finding.location.line
+    texts = [source.text(source.line_span(line))]
+    while line > 1 and (above := source.text(source.line_span(line - 1)).strip()).startswith("#"):
+        texts.append(above)
+        line -= 1
+    for text in texts:
+        match = _IGNORE.search(text)
+        if match and finding.rule in {name.strip() for name in match[1].split(",")}:
+            return match[2].strip() or _NO_REASON
+    return None
 
 
 def _not_looked_up(
@@ -164,9 +201,7 @@ def _ignores(dockerfile: Dockerfile) -> tuple[list[_Ignore], list[Skipped]]:
                 complaints.append(
                     Skipped(f"the comment at {dockerfile.source.path}:{line}", f"there is no rule called {name}")
                 )
-        found.append(
-            _Ignore(frozenset(names), match[2].strip() or "ignored by a comment without a reason", instruction.span)
-        )
+        found.append(_Ignore(frozenset(names), match[2].strip() or _NO_REASON, instruction.span))
     return found, complaints
 
 

@@ -13,6 +13,7 @@ from crossdock.errors import UsageError
 from crossdock.image.availability import ImagePlatforms
 from crossdock.image.reference import Reference, parse_reference
 from crossdock.platforms import AMD64, ARM64, Platform, parse_platform
+from crossdock.read.declared import Declared
 from crossdock.read.dockerfile_images import image_span
 from crossdock.read.stages import stage_references
 from crossdock.read.trace import Role, StageTrace, Trace
@@ -58,6 +59,17 @@ def used_images(trace: Trace) -> tuple[UsedImage, ...]:
     """The images of every stage that the image needs, in the order of the file. What runs on the platform that builds,
     and stages for other platforms, are left out."""
     return tuple(image for stage in trace.stages if stage.reaches_image for image in _of_stage(stage, trace))
+
+
+def declared_images(declared: Declared) -> tuple[UsedImage, ...]:
+    """The images of a file that is no Dockerfile, one for each place."""
+    source = declared.source
+    found = []
+    for use in declared.images:
+        exact = source.text(use.location.span) == use.text
+        value = literal(use.text, Origin(source.path, use.location.span)) if exact else literal(use.text)
+        found.append(UsedImage(value, use.location.span))
+    return tuple(found)
 
 
 def references(images: Iterable[UsedImage]) -> tuple[str, ...]:

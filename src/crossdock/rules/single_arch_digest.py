@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from crossdock.findings import Finding, Fix, Safety
 from crossdock.image.availability import ImagePlatforms, PlatformImage
 from crossdock.platforms import AMD64, ARM64
-from crossdock.rules.base import Example, Project, Rule
-from crossdock.rules.images import is_pinned_to_one, without_digest
-from crossdock.source import Edit, Span
+from crossdock.rules.base import Example, OtherFile, Project, Rule
+from crossdock.rules.images import UsedImage, is_pinned_to_one, without_digest
+from crossdock.source import Edit, Source, Span
 
 _AMD64 = f"sha256:{'a' * 64}"
 _INDEX = f"sha256:{'b' * 64}"
@@ -53,24 +53,32 @@ class SingleArchDigest(Rule):
     )
 
     def check(self, project: Project) -> Iterator[Finding]:
-        for image in project.images:
+        yield from self._check(project.dockerfile.source, project.images, project.registry)
+
+    def check_other(self, file: OtherFile) -> Iterator[Finding]:
+        yield from self._check(file.source, file.images, file.registry)
+
+    def _check(
+        self, source: Source, images: tuple[UsedImage, ...], registry: Mapping[str, ImagePlatforms]
+    ) -> Iterator[Finding]:
+        for image in images:
             reference = image.reference
-            if reference is None or reference.digest is None or not is_pinned_to_one(image, project.registry):
+            if reference is None or reference.digest is None or not is_pinned_to_one(image, registry):
                 continue
-            now = project.registry.get(without_digest(reference) or "")
+            now = registry.get(without_digest(reference) or "")
             start = len(image.text or "") - len(reference.digest)
-            span = image.written(start, start + len(reference.digest), project.dockerfile.source.path)
-            fix = _index_of(project, span, now, reference.digest) if span and now and not now.error else None
+            span = image.written(start, start + len(reference.digest), source.path)
+            fix = _index_of(source, span, now, reference.digest) if span and now and not now.error else None
             name = reference.familiar.partition("@")[0]
             yield self.finding(
-                project.dockerfile.source,
+                source,
                 span or image.span,
                 f"the digest is that of {name} for amd64 alone{_why_no_fix(now)}",
                 fixes=(fix,) if fix else (),
             )
 
 
-def _index_of(project: Project, span: Span, now: ImagePlatforms, pinned: str) -> Fix | None:
+def _index_of(source: Source, span: Span, now: ImagePlatforms, pinned: str) -> Fix | None:
     """The digest of what the tag is now. amd64 stays what it is if that holds the pinned image."""
     if now.digest is None:
         return None
@@ -78,7 +86,7 @@ def _index_of(project: Project, span: Span, now: ImagePlatforms, pinned: str) ->
     return Fix(
         f"Pin the index of {now.asked}" + ("" if same else ", which is a newer image than the pinned one"),
         Safety.SAFE if same else Safety.UNSAFE,
-        (Edit(project.dockerfile.source.path, span, now.digest.encode()),),
+        (Edit(source.path, span, now.digest.encode()),),
     )
 
 
