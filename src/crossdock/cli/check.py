@@ -1,10 +1,12 @@
-"""crossdock check: what ties Dockerfiles and their scripts to amd64."""
+"""crossdock check: what ties Dockerfiles, their scripts, and files around them to amd64."""
 
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import click
@@ -26,11 +28,13 @@ from crossdock.findings import Finding, Skipped
 from crossdock.fixes.decide import decide
 from crossdock.image.availability import ImagePlatforms
 from crossdock.read.context import load_context
-from crossdock.read.discover import find_dockerfiles
+from crossdock.read.declared import Declared
+from crossdock.read.discover import find_files
+from crossdock.read.files import read_declared
 from crossdock.report.checked import Checked
 from crossdock.rules.base import ImagesLookUp, Project
-from crossdock.rules.check import check_project, read_project
-from crossdock.rules.images import references
+from crossdock.rules.check import check_declared, check_project, read_project
+from crossdock.rules.images import declared_images, references
 from crossdock.source import Source
 
 
@@ -43,11 +47,13 @@ from crossdock.source import Source
 def command(
     paths: tuple[Path, ...], file: Path | None, build_args: tuple[str, ...], offline: bool, format_: str
 ) -> int:
-    """Find what ties Dockerfiles, and the scripts that they copy and run, to amd64.
+    """Find what ties Dockerfiles, the scripts that they copy and run, and what deploys them, to amd64.
 
-    PATH is a Dockerfile or a folder (default: the current one). In a folder every Dockerfile, Dockerfile.*,
-    *.Dockerfile and Containerfile is checked that no .gitignore leaves out. Each finding says why it breaks on arm64,
-    what to do, and which fix `crossdock port` has for it; whether the fix's arm64 file exists is looked up.
+    PATH is a file or a folder (default: the current one). In a folder every Dockerfile, Dockerfile.*, *.Dockerfile and
+    Containerfile is checked that no .gitignore leaves out, and compose files, Kubernetes manifests, values of Helm
+    charts, GitHub workflows, GitLab pipelines and bake files. Each finding says why it breaks on arm64, what to do, and
+    which fix `crossdock port` has for it. Whether the fix's arm64 file exists, and which platforms images have, is
+    looked up.
 
     Exit code: 0 nothing found, 1 errors or warnings found, 3 a file could not be read.
 
@@ -56,10 +62,11 @@ def command(
       crossdock check .
       crossdock check --offline services/*/Dockerfile
       crossdock check -f docker/Dockerfile.prod .
+      crossdock check compose.yaml .github/workflows/image.yaml
       crossdock check --format json . > findings.json
     """
-    projects, skipped = _projects(paths or (Path(),), file)
-    checked, failures = _check(projects, skipped, build_arguments(build_args), offline)
+    asked, skipped = _asked(paths or (Path(),), file)
+    checked, failures = _check(asked, skipped, build_arguments(build_args), offline)
     if format_ == "json":
         from crossdock.report.json import check_report, encode
 
@@ -75,61 +82,95 @@ def command(
     return ExitCode.FINDINGS if checked.wrong else ExitCode.DONE
 
 
-def _projects(paths: Sequence[Path], file: Path | None) -> tuple[list[tuple[Path, Path]], tuple[Skipped, ...]]:
-    """Each Dockerfile with its context folder. Raises InputError when a folder holds none."""
+@dataclass(frozen=True)
+class _Asked:
+    """What to check: Dockerfiles, each with its context folder, and other files, with whether somebody named them."""
+
+    dockerfiles: tuple[tuple[Path, Path], ...] = ()
+    others: tuple[tuple[Path, bool], ...] = ()
+
+
+def _asked(paths: Sequence[Path], file: Path | None) -> tuple[_Asked, tuple[Skipped, ...]]:
+    """Raises InputError when a folder holds nothing to check."""
     paths = [near(path) for path in paths]
     if file is None:
-        found, skipped = find_dockerfiles(paths)
-        if not found:
+        found = find_files(paths)
+        if not found.dockerfiles and not found.others:
             raise InputError(
                 "no Dockerfile or Containerfile here",
                 where=", ".join(map(str, paths)),
                 hint="Name the file: crossdock check -f FILE.",
             )
-        return [(path, path.parent) for path in found], skipped
+        asked = _Asked(
+            tuple((path, path.parent) for path in found.dockerfiles),
+            tuple((path, path in paths) for path in found.others),
+        )
+        return asked, found.skipped
     if len(paths) > 1:
         raise UsageError("-f FILE belongs to one PATH, its context", hint="Name the Dockerfiles as PATHs instead.")
-    return [(near(file), paths[0])], ()
+    return _Asked(((near(file), paths[0]),)), ()
 
 
 def _check(
-    files: Sequence[tuple[Path, Path]], skipped: tuple[Skipped, ...], build_args: Mapping[str, str], offline: bool
+    asked: _Asked, skipped: tuple[Skipped, ...], build_args: Mapping[str, str], offline: bool
 ) -> tuple[Checked, list[CrossdockError]]:
-    """Check every Dockerfile; one that cannot be read does not keep the others from being checked."""
+    """Check every file; one that cannot be read does not keep the others from being checked."""
     findings: list[Finding] = []
     left_out = list(skipped)
     failures: list[CrossdockError] = []
+    others: list[Declared] = []
     projects: list[Project] = []
-    for path, folder in files:
+    for path, named in asked.others:
+        try:
+            others.append(read_declared(read_source(path), os.environ))
+        except CrossdockError as error:
+            failures += [error] if named else []
+            left_out.append(Skipped(str(path), error.what))
+    for path, folder in _with_contexts(asked.dockerfiles, others):
         try:
             context = load_context(folder, path)
             projects.append(read_project(read_source(path), context=context, build_args=build_args))
         except CrossdockError as error:
             failures.append(error)
             left_out.append(Skipped(str(path), error.what))
-    if offline and any(project.images for project in projects):
+    images = [image for project in projects for image in project.images]
+    images += [image for declared in others for image in declared_images(declared)]
+    if offline and images:
         left_out.append(Skipped("the platforms of images", "not looked up: --offline"))
     with outside(offline) as world:
-        registry = _look_up_images(projects, world.look_up)
-        for project in projects:
-            report = check_project(project, registry)
+        registry = _look_up(references(images), world.look_up)
+        reports = [check_project(project, registry) for project in projects]
+        reports += [check_declared(declared, registry) for declared in others]
+        for report in reports:
             findings += report.findings
             left_out += report.skipped
         with waiting_for(f"Looking for fixes of {len(findings)} findings"):
             decisions = decide(findings, world.prober)
-    sources = {project.dockerfile.source.path: project.dockerfile.source for project in projects}
+    sources = {
+        source.path: source for source in (*(p.dockerfile.source for p in projects), *(o.source for o in others))
+    }
     checked = tuple(sources)
     _add_sources(sources, findings)
     return Checked(checked, decisions, tuple(dict.fromkeys(left_out)), sources), failures
 
 
-def _look_up_images(projects: Sequence[Project], look_up: ImagesLookUp | None) -> Mapping[str, ImagePlatforms] | None:
-    """What registries say of the images of all projects, each asked for once; None when offline."""
+def _with_contexts(found: Sequence[tuple[Path, Path]], others: Sequence[Declared]) -> list[tuple[Path, Path]]:
+    """The Dockerfiles with the contexts that compose files give them, and those that only compose files name."""
+    contexts = dict(found)
+    named: dict[Path, Path] = {}
+    for use in (use for declared in others for use in declared.dockerfiles):
+        path, context = Path(use.path), Path(use.context)
+        if path.is_file() and context.is_dir():
+            named.setdefault(path, context)
+    return [*(contexts | named).items()]
+
+
+def _look_up(images: Sequence[str], look_up: ImagesLookUp | None) -> Mapping[str, ImagePlatforms] | None:
+    """What registries say of the images of all files, each asked for once; None when offline."""
     if look_up is None:
         return None
-    asked = references(image for project in projects for image in project.images)
-    with waiting_for(f"Looking up {len(asked)} images"):
-        return look_up(asked)
+    with waiting_for(f"Looking up {len(images)} images"):
+        return look_up(images)
 
 
 def _add_sources(sources: dict[str, Source], findings: Sequence[Finding]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from crossdock.cli.options import (
     file_option,
     format_option,
     locate_dockerfile,
+    near,
     offline_option,
     outside,
     read_source,
@@ -23,6 +25,7 @@ from crossdock.errors import ExitCode
 from crossdock.findings import Finding, Severity
 from crossdock.fixes.port import PortResult, port, write_changes
 from crossdock.read.context import load_context
+from crossdock.read.files import is_dockerfile_name
 
 
 @click.command("port")
@@ -49,6 +52,8 @@ def command(
 ) -> int:
     """Rewrite a Dockerfile, and the scripts that it copies and runs, so that it builds for amd64 and arm64.
 
+    PATH may also be one compose file, Kubernetes manifest, workflow, pipeline or bake file.
+
     The diff goes to standard output, and what was fixed or not, and why, to standard error; no file is changed without
     --write. Safe fixes leave the amd64 image as it was, and the arm64 file they rely on was seen to exist.
 
@@ -59,22 +64,36 @@ def command(
       crossdock port .
       crossdock port . | git apply
       crossdock port --write .
+      crossdock port --unsafe .github/workflows/image.yaml
       crossdock port --rule amd64-download --rule pinned-platform .
       crossdock port --unsafe -f docker/Dockerfile .
     """
     for name in rules:
         find_rule(name)
-    dockerfile, folder = locate_dockerfile(path, file)
+    wanted = (lambda finding: finding.rule in rules) if rules else _everything
     with outside(offline) as world, waiting_for("Looking for fixes"):
-        result = port(
-            read_source(dockerfile),
-            context=load_context(folder, dockerfile),
-            build_args=build_arguments(build_args),
-            prober=world.prober,
-            look_up=world.look_up,
-            unsafe=unsafe,
-            wanted=(lambda finding: finding.rule in rules) if rules else _everything,
-        )
+        if file is None and path.is_file() and not is_dockerfile_name(path.name):
+            from crossdock.fixes.port_other import port_other
+
+            result = port_other(
+                read_source(near(path)),
+                environ=os.environ,
+                prober=world.prober,
+                look_up=world.look_up,
+                unsafe=unsafe,
+                wanted=wanted,
+            )
+        else:
+            dockerfile, folder = locate_dockerfile(path, file)
+            result = port(
+                read_source(dockerfile),
+                context=load_context(folder, dockerfile),
+                build_args=build_arguments(build_args),
+                prober=world.prober,
+                look_up=world.look_up,
+                unsafe=unsafe,
+                wanted=wanted,
+            )
     if write_files:
         write_changes(result.changes)
     _show(result, format_, written=write_files and bool(result.changes))

@@ -40,7 +40,7 @@ def may_be_manifest(path: Path) -> bool:
 
 def looks_like_manifest(data: bytes) -> bool:
     """Whether a YAML file is a manifest that names an image or an architecture, and no template of one."""
-    return len(data) <= LARGEST and bool(_MANIFEST.search(data) and _PLATFORMS.search(data)) and b"{{" not in data
+    return bool(_MANIFEST.search(data) and _PLATFORMS.search(data)) and b"{{" not in data
 
 
 def is_values(path: Path) -> bool:

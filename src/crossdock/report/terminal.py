@@ -135,7 +135,7 @@ def _evidence(decision: Decision, indent: int) -> list[RenderableType]:
 
 
 def _check_summary(checked: Checked, style: Style) -> list[RenderableType]:
-    looked = _count(len(checked.files), "Dockerfile") if len(checked.files) != 1 else checked.files[0]
+    looked = _count(len(checked.files), "file") if len(checked.files) != 1 else checked.files[0]
     if not checked.files:
         return [text(("Nothing was checked.", "bold"))]
     if not checked.decisions:

@@ -287,6 +287,53 @@ def test_arch_tells_and_goes_on_after_a_failure(project: Path, capsys: Capture) 
     assert main(["arch"]) == ExitCode.USAGE
 
 
+# ---------------------------------------------------------------- other files
+
+COMPOSE = "services:\n  app:\n    build: {context: ., dockerfile: docker/app.txt}\n    platform: linux/amd64\n"
+
+
+def test_check_reads_what_is_around_dockerfiles(project: Path, capsys: Capture) -> None:
+    (project / "compose.yaml").write_text(COMPOSE)
+    (project / "docker").mkdir()
+    (project / "docker/app.txt").write_text("FROM debian\nCOPY get.sh /\nRUN /get.sh\n")
+    (project / "get.sh").write_text("#!/bin/sh\ncurl -LO https://example.com/tool-amd64\n")
+    assert main(["check", "--offline", "--format", "json"]) == ExitCode.FINDINGS
+    found = valid(capsys.readouterr().out, "check")["findings"]
+    assert [(finding["path"], finding["rule"]) for finding in found] == [
+        ("get.sh", "amd64-download"),  # its context is the folder that the compose file names
+        ("compose.yaml", "pinned-platform"),
+    ]
+
+
+def test_check_of_one_named_file(project: Path, capsys: Capture) -> None:
+    (project / "stack.yml").write_text("services:\n  app:\n    image: amd64/nginx:1\n")
+    assert main(["check", "--offline", "stack.yml"]) == ExitCode.FINDINGS
+    assert "stack.yml:3:12  error  arch-prefixed-image" in capsys.readouterr().out
+
+
+def test_check_of_a_named_file_that_cannot_be_read_fails(project: Path, capsys: Capture) -> None:
+    (project / "compose.yaml").write_text("services: [\n")
+    assert main(["check", "--offline", "compose.yaml"]) == ExitCode.CANNOT
+    assert "not valid YAML" in capsys.readouterr().err
+    (project / "Dockerfile").write_text(CLEAN)
+    assert main(["check", "--offline"]) == ExitCode.DONE  # found by searching: told, and no more
+    assert "compose.yaml: this is not valid YAML" in capsys.readouterr().out
+
+
+def test_a_comment_ignores_a_rule_in_other_files(project: Path, capsys: Capture) -> None:
+    text = COMPOSE.replace("    platform", "    # crossdock: ignore=pinned-platform it needs AVX\n    platform")
+    (project / "compose.yaml").write_text(text)
+    assert main(["check", "--offline"]) == ExitCode.DONE
+    assert "it needs AVX" in capsys.readouterr().out
+
+
+def test_port_of_a_compose_file(project: Path, capsys: Capture) -> None:
+    (project / "compose.yaml").write_text(COMPOSE)
+    assert main(["port", "--offline", "--write", "compose.yaml"]) == ExitCode.DONE
+    assert "-    platform: linux/amd64" in capsys.readouterr().out
+    assert (project / "compose.yaml").read_text() == COMPOSE.replace("    platform: linux/amd64\n", "")
+
+
 # ---------------------------------------------------------------- explain
 
 
@@ -300,13 +347,13 @@ def test_explain_lists_all_rules(capsys: Capture) -> None:
     assert main(["explain"]) == ExitCode.DONE
     out = capsys.readouterr().out
     assert "pinned-platform" in out
-    assert "A stage is fixed to amd64" in out
+    assert "A stage, a compose service" in out
 
 
 def test_explain_as_json(capsys: Capture) -> None:
     assert main(["explain", "--format", "json", "pinned-platform"]) == ExitCode.DONE
     (rule,) = valid(capsys.readouterr().out, "explain")["rules"]
-    assert rule["finds"].startswith("A stage is fixed to amd64")
+    assert rule["finds"].startswith("A stage, a compose service")
     assert rule["page"].startswith("# pinned-platform")
 
 
