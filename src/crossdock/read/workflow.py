@@ -156,12 +156,14 @@ class _Job:
             found = self._action(uses, step.get("with"))
             if found is None or not found.names_arm64 or self._may_set_up():
                 return
-            if not self._has(_QEMU):
-                yield self._without(_QEMU, f"job {self._name} builds for linux/arm64 without emulation", step, uses)
+            lacking = {_QEMU: "emulation"} if not self._has(_QEMU) else {}
             if not self._has(_BUILDX) and len(found.platforms) > 1:
-                yield self._without(
-                    _BUILDX, f"job {self._name} builds for several platforms without a builder that can", step, uses
+                lacking[_BUILDX] = "a builder for several platforms"
+            if lacking:
+                what = (
+                    f"job {self._name} builds for {', '.join(found.platforms)} without {' and '.join(lacking.values())}"
                 )
+                yield Missing(what, uses.span, self._added(tuple(lacking), step))
             return
 
     def _has(self, action: str) -> bool:
@@ -183,15 +185,15 @@ class _Job:
                     return True
         return False
 
-    def _without(self, action: str, what: str, step: YamlMapping, uses: YamlScalar) -> Missing:
+    def _added(self, actions: tuple[str, ...], step: YamlMapping) -> Mend | None:
+        """The actions as steps before another one."""
         line = self._source.line_span(self._source.position(step.span.start).line)
         before = self._source.data[line.start : step.span.start]
-        mend = None
-        if re.fullmatch(rb"[ \t]*-[ \t]+", before):
-            text = before + f"uses: {action}@v3".encode() + self._source.newline
-            edit = Edit(self._source.path, Span(line.start, line.start), text)
-            mend = Mend(f"Add {action} before it", (edit,), safe=False)
-        return Missing(what, uses.span, mend)
+        if not re.fullmatch(rb"[ \t]*-[ \t]+", before):
+            return None
+        text = b"".join(before + f"uses: {action}@v3".encode() + self._source.newline for action in actions)
+        edit = Edit(self._source.path, Span(line.start, line.start), text)
+        return Mend(f"Add {' and '.join(actions)} before it", (edit,), safe=False)
 
 
 def _shell_lists(source: Source, node: YamlScalar, what: str, environment: Mapping[str, str]) -> Iterator[PlatformList]:
