@@ -38,7 +38,7 @@ def _from_hcl(source: Source) -> Iterator[PlatformList]:
             span = Span(items[0].span.start, items[-1].span.end)
             edit = Edit(source.path, Span(span.end + 1, span.end + 1), _separator(source, items) + b'"linux/arm64"')
             name = " ".join(attribute.block)
-            yield PlatformList(name, tuple(item.text for item in items), span, Mend(_TITLE, (edit,), safe=False))
+            yield PlatformList(name, tuple(item.text for item in items), span, mend=Mend(_TITLE, (edit,), safe=False))
 
 
 def _separator(source: Source, items: tuple[Token, ...]) -> bytes:
@@ -61,4 +61,4 @@ def _from_json(source: Source, documents: Sequence[YamlNode]) -> Iterator[Platfo
             if texts and len(texts) == len(node.items) and not any("${" in text for text in texts):
                 edit = with_item(source, node, "linux/arm64")
                 mend = Mend(_TITLE, (edit,), safe=False) if edit else None
-                yield PlatformList(f"target {name}", tuple(texts), node.span, mend)
+                yield PlatformList(f"target {name}", tuple(texts), node.span, mend=mend)

@@ -94,7 +94,7 @@ def _lists(name: str, build: YamlNode, source: Source) -> Iterator[PlatformList]
         if len(texts) == len(node.items) and texts and not any("$" in text for text in texts):
             edit = with_item(source, node, "linux/arm64")
             mend = Mend("Build for linux/arm64 as well", (edit,), safe=False) if edit else None
-            yield PlatformList(f"service {name}", tuple(texts), node.span, mend)
+            yield PlatformList(f"service {name}", tuple(texts), node.span, mend=mend)
 
 
 def _built(name: str, build: YamlNode, source: Source) -> DockerfileUse | Skipped | None:
@@ -108,7 +108,10 @@ def _built(name: str, build: YamlNode, source: Source) -> DockerfileUse | Skippe
             return Skipped(where, "its Dockerfile is inside the compose file; save that as a file to have it checked")
         context, dockerfile = build.text("context") or context, build.text("dockerfile") or dockerfile
     if "://" in context or context.startswith("git@") or "$" in context + dockerfile:
-        return Skipped(f"service {name} in {place(source, build)}", f"built from {context}, which is not looked at")
+        return Skipped(
+            f"service {name} in {place(source, build)}",
+            f"built from {dockerfile if '$' in dockerfile else context}, which is not looked at",
+        )
     context = _normal(join(dirname(source.path), context))
     return DockerfileUse(dockerfile if isabs(dockerfile) else _normal(join(context, dockerfile)), context)
 

@@ -50,11 +50,12 @@ class Pin:
 @dataclass(frozen=True)
 class PlatformList:
     """``what`` is built for ``platforms`` (as written), which stand at ``span``. Without any, it is built for the
-    platform of the machine that builds."""
+    platform of the machine that builds. ``published`` says that the image is pushed, as far as can be seen."""
 
     what: str
     platforms: tuple[str, ...]
     span: Span
+    published: bool = True
     mend: Mend | None = None
 
     @property

@@ -30,7 +30,11 @@ def is_other_file(path: Path) -> bool:
     if any(fnmatchcase(name, pattern) for pattern in _NAMED):
         return True
     is_yaml = any(fnmatchcase(name, pattern) for pattern in _YAML)
-    return is_yaml and (path.parent.parts[-2:] == (".github", "workflows") or is_values(path))
+    return is_yaml and (_in_workflows(path) or is_values(path))
+
+
+def _in_workflows(path: Path) -> bool:
+    return path.parent.parts[-2:] == (".github", "workflows")
 
 
 def may_be_manifest(path: Path) -> bool:
@@ -73,15 +77,15 @@ def read_declared(source: Source, environ: Mapping[str, str]) -> Declared:
     documents = read_yaml(source if pipeline else without_podless(source))
     if pipeline or (not any(map(is_compose, documents)) and any(map(is_pipeline, documents))):
         return pipeline_declared(source, documents)
-    if any(map(is_workflow, documents)):
+    if _in_workflows(path) or any(map(is_workflow, documents)):
         return workflow_declared(source, documents)
     if any(map(is_kubernetes, documents)):
         return kubernetes_declared(source, documents)
     if is_values(path):
         return helm_declared(source, documents, _app_version(path.parent / "Chart.yaml"))
-    if any(map(is_bake, documents)):
+    if fnmatchcase(path.name, "*docker-bake*.json") or any(map(is_bake, documents)):
         return bake_json(source, documents)
-    if any(map(is_compose, documents)):
+    if any(map(is_compose, documents)) or (not documents and is_other_file(path)):  # nothing, or comments alone
         return compose_declared(source, documents, environ)
     raise InputError(
         "this is no compose file, Kubernetes manifest, workflow, pipeline or bake file",

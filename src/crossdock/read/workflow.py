@@ -102,9 +102,11 @@ class _Job:
         inputs = inputs if isinstance(inputs, YamlMapping) else None
         node = inputs.get("platforms") if inputs else None
         what = f"job {self._name}"
+        pushes = inputs is not None and (
+            inputs.text("push") not in (None, "false") or "push=true" in (inputs.text("outputs") or "")
+        )
         if not isinstance(node, YamlScalar):
-            pushes = inputs is not None and inputs.text("push") not in (None, "false")
-            return PlatformList(what, (), uses.span) if pushes and "build-push" in uses.text.lower() else None
+            return PlatformList(what, (), uses.span, pushes) if "build-push" in uses.text.lower() else None
         texts = self._resolved(node.text)
         if texts is None:
             return None
@@ -115,7 +117,7 @@ class _Job:
             comma = ", " if ", " in node.text else ","
             edit = Edit(self._source.path, at, f"{comma}linux/arm64".encode())
             mend = Mend("Build for linux/arm64 as well", (edit,), safe=False)
-        return PlatformList(what, platforms, node.span, mend) if platforms else None
+        return PlatformList(what, platforms, node.span, pushes, mend) if platforms else None
 
     def _resolved(self, text: str) -> list[str] | None:
         """The values that a text can have; None where an expression cannot be told."""
@@ -145,7 +147,8 @@ class _Job:
         return found or None
 
     def missing(self) -> Iterator[Missing]:
-        """Emulation and a builder for several platforms, where a job on GitHub's own amd64 runner has neither."""
+        """A builder for several platforms, or emulation, where a job on GitHub's own amd64 runner has none. A builder
+        that docker/setup-buildx-action makes needs no emulation beside it: BuildKit's image has emulators in it."""
         runner = self._job.get("runs-on")
         if not isinstance(runner, YamlScalar) or not _AMD64_RUNNER.fullmatch(runner.text):
             return
@@ -154,15 +157,14 @@ class _Job:
             if not isinstance(uses, YamlScalar) or not re.match(r"docker/build-push-action@", uses.text, re.I):
                 continue
             found = self._action(uses, step.get("with"))
-            if found is None or not found.names_arm64 or self._may_set_up():
+            if found is None or not found.names_arm64 or self._has(_BUILDX) or self._may_set_up():
                 return
             lacking = {_QEMU: "emulation"} if not self._has(_QEMU) else {}
-            if not self._has(_BUILDX) and len(found.platforms) > 1:
+            if len(found.platforms) > 1:
                 lacking[_BUILDX] = "a builder for several platforms"
             if lacking:
-                what = (
-                    f"job {self._name} builds for {', '.join(found.platforms)} without {' and '.join(lacking.values())}"
-                )
+                what = " and ".join(lacking.values())
+                what = f"job {self._name} builds for {', '.join(found.platforms)} without {what}"
                 yield Missing(what, uses.span, self._added(tuple(lacking), step))
             return
 
@@ -204,9 +206,8 @@ def _shell_lists(source: Source, node: YamlScalar, what: str, environment: Mappi
         build = image_build(command)
         if build is None or build.platforms is None:
             continue
-        if not build.platforms and not (build.publishes or pushed):
-            continue
-        yield PlatformList(what, build.platforms, build.span, _added(source, build.platforms, build.span))
+        mend = _added(source, build.platforms, build.span)
+        yield PlatformList(what, build.platforms, build.span, build.publishes or pushed, mend)
 
 
 def _added(source: Source, platforms: tuple[str, ...], span: Span) -> Mend | None:

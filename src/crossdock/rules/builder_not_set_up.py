@@ -25,10 +25,11 @@ _PATH = ".github/workflows/image.yaml"
 
 
 class BuilderNotSetUp(Rule):
-    """A GitHub Actions job on an amd64 runner builds for arm64 without emulation, or without a builder that can.
+    """A GitHub Actions job on an amd64 runner builds for arm64 with Docker's own builder, and sets nothing up for it.
 
-    Without QEMU every RUN of the arm64 build fails with "exec format error"; only stages that run on $BUILDPLATFORM
-    work. Docker's own builder refuses several platforms: "Multi-platform build is not supported for the docker driver".
+    With the classic image store that builder refuses several platforms: "Multi-platform build is not supported for the
+    docker driver". With the containerd one, and for arm64 alone, every RUN fails with "exec format error", because the
+    runner's kernel knows no emulator.
 
     Add docker/setup-qemu-action and docker/setup-buildx-action before the build, or build on an Arm runner
     (ubuntu-24.04-arm).
@@ -38,12 +39,15 @@ class BuilderNotSetUp(Rule):
 
     VALID = (
         Example(_WORKFLOW.format("ubuntu-latest", _QEMU + _BUILDX, _BUILD), path=_PATH),
+        Example(
+            _WORKFLOW.format("ubuntu-latest", _BUILDX, _BUILD), note="BuildKit's image has emulators in it", path=_PATH
+        ),
         Example(_WORKFLOW.format("self-hosted", "", _BUILD), note="what such a runner has is not known", path=_PATH),
     )
     INVALID = (
         Example(
-            _WORKFLOW.format("ubuntu-latest", _BUILDX, f"⟦{_BUILD}⟧"),
-            fixed=_WORKFLOW.format("ubuntu-latest", _BUILDX + _QEMU, _BUILD),
+            _WORKFLOW.format("ubuntu-latest", "", f"⟦{_BUILD}⟧"),
+            fixed=_WORKFLOW.format("ubuntu-latest", _QEMU + _BUILDX, _BUILD),
             path=_PATH,
         ),
     )

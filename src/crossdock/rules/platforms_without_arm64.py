@@ -73,10 +73,10 @@ class PlatformsWithoutArm64(Rule):
                     file.source,
                     platforms.span,
                     f"{platforms.what} is built for {', '.join(platforms.platforms)}, not for linux/arm64",
-                    severity=Severity.WARNING,
+                    severity=Severity.WARNING if platforms.published else Severity.INFO,
                     fixes=fixes_of(platforms.mend),
                 )
-            elif not platforms.platforms:
+            elif not platforms.platforms and platforms.published:
                 yield self.finding(
                     file.source,
                     platforms.span,

@@ -186,7 +186,8 @@ class TestWorkflow:
 
     def test_none_at_all_is_for_the_runner(self) -> None:
         assert platforms(workflow(BUILD)) == [()]
-        assert platforms(workflow(BUILD.replace("true", "false"))) == []
+        assert workflow(BUILD).lists[0].published
+        assert not workflow(BUILD.replace("true", "false")).lists[0].published
 
     def test_expressions_of_env_and_matrix(self) -> None:
         step = BUILD + "          platforms: ${{ env.P }}\n"
@@ -204,7 +205,8 @@ class TestWorkflow:
             "            --platform linux/amd64 \\\n            -t é --push .\n      - run: docker build .\n"
         )
         found = workflow(steps)
-        assert platforms(found) == [("linux/amd64",)]
+        assert platforms(found) == [("linux/amd64",), ()]
+        assert [found_list.published for found_list in found.lists] == [True, False]
         assert found.source.text(found.lists[0].span) == "linux/amd64"
         assert "--platform linux/amd64,linux/arm64 \\\n" in mended(found, found.lists[0].mend)
 
@@ -219,8 +221,11 @@ class TestWorkflow:
         (missing,) = workflow(both).missing
         assert missing.what.endswith("without emulation and a builder for several platforms")
         assert workflow(SETUP + both).missing == ()
-        (qemu,) = workflow("      - uses: docker/setup-buildx-action@v3\n" + both).missing
-        assert "emulation" in qemu.what
+        assert workflow("      - uses: docker/setup-buildx-action@v3\n" + both).missing == ()
+        (buildx,) = workflow("      - uses: docker/setup-qemu-action@v3\n" + both).missing
+        assert "emulation" not in buildx.what
+        (qemu,) = workflow(BUILD + "          platforms: linux/arm64\n").missing
+        assert qemu.what.endswith("without emulation")
 
     @pytest.mark.parametrize(
         "step",
