@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from crossdock.cli.options import (
+    DEFAULT_PLATFORMS,
     build_arguments,
+    configs,
     engine_option,
     file_option,
     format_option,
@@ -62,7 +64,7 @@ def _repeated(name: str, parameter: str, metavar: str, help: str) -> Callable[[F
 @click.option("--port", "ports", is_flag=True, help="Mend the Dockerfile and its scripts first, in memory only.")
 @click.option("--unsafe", is_flag=True, help="With --port: also apply fixes that may change the amd64 image.")
 @click.option("--dry-run", is_flag=True, help="Stop after the plan; print the engine's exact commands.")
-@platform_option("--platform", help="Platforms to build.  [default: linux/amd64,linux/arm64]")
+@platform_option("--platform", help=f"Platforms to build.  {DEFAULT_PLATFORMS}")
 @engine_option
 @click.option("--builder", "builder_name", default="", metavar="NAME", help="A builder of buildx (crossdock builder).")
 @click.option("--fix-binfmt", is_flag=True, help="Make the kernel run other platforms' programs first (root).")
@@ -147,7 +149,7 @@ def command(
     with _workspace() as work:
         prepared = _prepare(
             path, file, ports=ports, unsafe=unsafe, offline=offline, plain_http=plain_http,
-            platforms=platform or DEFAULT_TARGETS, flags=flags, work=work,
+            platforms=platform, flags=flags, work=work,
         )  # fmt: skip
         ported, plan, request = prepared.ported, prepared.plan, prepared.request
         talk.ported(ported, wanted=ports)
@@ -206,6 +208,8 @@ def _prepare(
     from crossdock.read.dockerfile import parse
 
     dockerfile, folder = locate_dockerfile(path, file)
+    settings = configs()
+    platforms = platforms or settings.of(dockerfile).platforms or DEFAULT_TARGETS
     build_args = build_arguments(flags["build_args"])
     context = load_context(folder, dockerfile)
     with outside(offline or not ports, plain_http) as world:
@@ -215,6 +219,7 @@ def _prepare(
             build_args=build_args,
             prober=world.prober,
             look_up=world.look_up,
+            reason_to_ignore=settings.reason_to_ignore,
             unsafe=unsafe,
             wanted=lambda _: ports,
         )

@@ -15,6 +15,7 @@ from crossdock.cli.messages import say_error
 from crossdock.cli.options import (
     build_arg_option,
     build_arguments,
+    configs,
     file_option,
     format_option,
     near,
@@ -23,13 +24,14 @@ from crossdock.cli.options import (
     read_source,
 )
 from crossdock.cli.output import style_of, waiting_for, write
+from crossdock.config import Configs
 from crossdock.errors import CrossdockError, ExitCode, InputError, UsageError
 from crossdock.findings import Finding, Skipped
 from crossdock.fixes.decide import decide
 from crossdock.image.availability import ImagePlatforms
 from crossdock.read.context import load_context
 from crossdock.read.declared import Declared
-from crossdock.read.discover import find_files
+from crossdock.read.discover import FoundFiles, find_files
 from crossdock.read.files import read_declared
 from crossdock.report.checked import Checked
 from crossdock.rules.base import ImagesLookUp, Project
@@ -65,8 +67,9 @@ def command(
       crossdock check compose.yaml .github/workflows/image.yaml
       crossdock check --format json . > findings.json
     """
-    asked, skipped = _asked(paths or (Path(),), file)
-    checked, failures = _check(asked, skipped, build_arguments(build_args), offline)
+    settings = configs()
+    asked, skipped = _asked(paths or (Path(),), file, settings)
+    checked, failures = _check(asked, skipped, build_arguments(build_args), offline, settings)
     if format_ == "json":
         from crossdock.report.json import check_report, encode
 
@@ -90,11 +93,12 @@ class _Asked:
     others: tuple[tuple[Path, bool], ...] = ()
 
 
-def _asked(paths: Sequence[Path], file: Path | None) -> tuple[_Asked, tuple[Skipped, ...]]:
+def _asked(paths: Sequence[Path], file: Path | None, settings: Configs) -> tuple[_Asked, tuple[Skipped, ...]]:
     """Raises InputError when a folder holds nothing to check."""
     paths = [near(path) for path in paths]
     if file is None:
         found = find_files(paths)
+        found, excluded = _without_excluded(found, paths, settings)
         if not found.dockerfiles and not found.others:
             raise InputError(
                 "no Dockerfile or Containerfile here",
@@ -105,14 +109,14 @@ def _asked(paths: Sequence[Path], file: Path | None) -> tuple[_Asked, tuple[Skip
             tuple((path, path.parent) for path in found.dockerfiles),
             tuple((path, path in paths) for path in found.others),
         )
-        return asked, found.skipped
+        return asked, (*found.skipped, *excluded)
     if len(paths) > 1:
         raise UsageError("-f FILE belongs to one PATH, its context", hint="Name the Dockerfiles as PATHs instead.")
     return _Asked(((near(file), paths[0]),)), ()
 
 
 def _check(
-    asked: _Asked, skipped: tuple[Skipped, ...], build_args: Mapping[str, str], offline: bool
+    asked: _Asked, skipped: tuple[Skipped, ...], build_args: Mapping[str, str], offline: bool, settings: Configs
 ) -> tuple[Checked, list[CrossdockError]]:
     """Check every file; one that cannot be read does not keep the others from being checked."""
     findings: list[Finding] = []
@@ -139,8 +143,8 @@ def _check(
         left_out.append(Skipped("the platforms of images", "not looked up: --offline"))
     with outside(offline) as world:
         registry = _look_up(references(images), world.look_up)
-        reports = [check_project(project, registry) for project in projects]
-        reports += [check_declared(declared, registry) for declared in others]
+        reports = [check_project(project, registry, settings.reason_to_ignore) for project in projects]
+        reports += [check_declared(declared, registry, settings.reason_to_ignore) for declared in others]
         for report in reports:
             findings += report.findings
             left_out += report.skipped
@@ -152,6 +156,21 @@ def _check(
     checked = tuple(sources)
     _add_sources(sources, findings)
     return Checked(checked, decisions, tuple(dict.fromkeys(left_out)), sources), failures
+
+
+def _without_excluded(
+    found: FoundFiles, named: Sequence[Path], settings: Configs
+) -> tuple[FoundFiles, tuple[Skipped, ...]]:
+    """What the projects' settings do not exclude. A file that somebody named is checked all the same."""
+    excluded = {
+        path for path in (*found.dockerfiles, *found.others) if path not in named and settings.of(path).excludes(path)
+    }
+    kept = FoundFiles(
+        tuple(path for path in found.dockerfiles if path not in excluded),
+        tuple(path for path in found.others if path not in excluded),
+        found.skipped,
+    )
+    return kept, tuple(Skipped(str(path), f"excluded by {settings.of(path).path}") for path in sorted(excluded))
 
 
 def _with_contexts(found: Sequence[tuple[Path, Path]], others: Sequence[Declared]) -> list[tuple[Path, Path]]:

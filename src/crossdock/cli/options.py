@@ -17,6 +17,7 @@ from crossdock.errors import InputError, UsageError
 from crossdock.platforms import Platform, parse_platforms
 
 if TYPE_CHECKING:
+    from crossdock.config import Configs
     from crossdock.http.evidence import WebProber
     from crossdock.image.lookup import ImageFinder
     from crossdock.image.registries import Registries
@@ -47,6 +48,8 @@ build_arg_option = click.option(
 file_option = click.option(
     "-f", "--file", "file", type=click.Path(path_type=Path), metavar="FILE", help="The Dockerfile; PATH is its context."
 )
+DEFAULT_PLATFORMS = "[default: those of crossdock.toml, or linux/amd64,linux/arm64]"
+"""The end of ``--platform``'s help."""
 engine_option = click.option(
     "--engine",
     type=click.Choice(["auto", "buildx", "buildah"]),
@@ -143,6 +146,14 @@ def locate_dockerfile(path: Path, file: Path | None) -> tuple[Path, Path]:
         if (path / name).is_file():
             return path / name, path
     raise InputError("no Dockerfile or Containerfile here", where=str(path), hint="Name it with -f FILE.")
+
+
+def configs() -> Configs:
+    """The settings of projects (crossdock.toml), with the rules that they may name."""
+    from crossdock.config import Configs
+    from crossdock.rules import RULES
+
+    return Configs(frozenset(rule.id for rule in RULES))
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from crossdock.cli.explain import find_rule
 from crossdock.cli.options import (
     build_arg_option,
     build_arguments,
+    configs,
     file_option,
     format_option,
     locate_dockerfile,
@@ -80,6 +81,7 @@ def command(
                 environ=os.environ,
                 prober=world.prober,
                 look_up=world.look_up,
+                reason_to_ignore=configs().reason_to_ignore,
                 unsafe=unsafe,
                 wanted=wanted,
             )
@@ -91,6 +93,7 @@ def command(
                 build_args=build_arguments(build_args),
                 prober=world.prober,
                 look_up=world.look_up,
+                reason_to_ignore=configs().reason_to_ignore,
                 unsafe=unsafe,
                 wanted=wanted,
             )

@@ -11,7 +11,7 @@ from crossdock.fixes.decide import Decision, Prober, decide
 from crossdock.fixes.port import MOST_ROUNDS, Change, PortResult
 from crossdock.read.files import read_declared
 from crossdock.rules.base import ImagesLookUp
-from crossdock.rules.check import CheckReport, check_declared
+from crossdock.rules.check import CheckReport, ReasonToIgnore, check_declared
 from crossdock.rules.images import declared_images, references
 from crossdock.source import OverlappingEdits, Source, apply_edits
 
@@ -22,6 +22,7 @@ def port_other(
     environ: Mapping[str, str],
     prober: Prober | None,
     look_up: ImagesLookUp | None = None,
+    reason_to_ignore: ReasonToIgnore = lambda _: None,
     unsafe: bool = False,
     wanted: Callable[[Finding], bool] = lambda _: True,
 ) -> PortResult:
@@ -29,7 +30,13 @@ def port_other(
     InputError for a file that cannot be read, and CrossdockError when a fix does not remove its own finding."""
     current = source
     applied: list[Decision] = []
-    report = _check(source, environ, look_up)
+
+    def check(source: Source) -> CheckReport:
+        declared = read_declared(source, environ)
+        registry = look_up(references(declared_images(declared))) if look_up else None
+        return check_declared(declared, registry, reason_to_ignore)
+
+    report = check(source)
     found = report.findings
     for _ in range(MOST_ROUNDS):
         decisions = decide(report.findings, prober)
@@ -39,7 +46,7 @@ def port_other(
         )
         if not chosen:
             break
-        before, report = report, _check(changed, environ, look_up)
+        before, report = report, check(changed)
         _assert_progress(chosen, before, report)
         current = changed
         applied += chosen
@@ -55,11 +62,6 @@ def port_other(
         dockerfile=current,
         context=None,
     )
-
-
-def _check(source: Source, environ: Mapping[str, str], look_up: ImagesLookUp | None) -> CheckReport:
-    declared = read_declared(source, environ)
-    return check_declared(declared, look_up(references(declared_images(declared))) if look_up else None)
 
 
 def _assert_progress(applied: list[Decision], before: CheckReport, after: CheckReport) -> None:

@@ -29,8 +29,9 @@ def rule_page(rule: type[Rule]) -> str:
             parts += [*_note(example), _block(example, example.text), *_around(example)]
     parts += [
         "## Where it does not apply",
-        "Say so above the instruction, with the reason; reports repeat it:",
+        "Say so above the instruction or line, with the reason; reports repeat it:",
         f"```dockerfile\n# crossdock: ignore={rule.id} why this is meant to be so\n```",
+        "For whole files or folders, say it in `crossdock.toml` (docs/configuration.md).",
     ]
     return "\n\n".join(parts) + "\n"
 

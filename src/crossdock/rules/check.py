@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from crossdock.errors import InputError
@@ -31,6 +31,14 @@ _IGNORE = re.compile(r"#\s*crossdock:\s*ignore\s*=\s*([\w-]+(?:\s*,\s*[\w-]+)*)\
 _NO_REASON = "ignored by a comment without a reason"
 
 
+ReasonToIgnore = Callable[[Finding], str | None]
+"""Why a finding does not count, as the project's settings have it; None where it does."""
+
+
+def _count_all(_: Finding) -> str | None:
+    return None
+
+
 @dataclass(frozen=True)
 class CheckReport:
     """What was found, by position, and what was not looked at."""
@@ -46,11 +54,13 @@ def check_dockerfile(
     build_args: Mapping[str, str],
     target: Platform = ARM64,
     look_up: ImagesLookUp | None = None,
+    reason_to_ignore: ReasonToIgnore = _count_all,
 ) -> CheckReport:
     """Every finding of every rule. ``look_up`` asks registries for the images that are used; without it, what is known
-    of them counts. Raises InputError when the Dockerfile cannot be parsed or the context not read."""
+    of them counts. ``reason_to_ignore`` leaves findings out. Raises InputError when the Dockerfile cannot be parsed or
+    the context not read."""
     project = read_project(source, context=context, build_args=build_args, target=target)
-    return check_project(project, look_up(references(project.images)) if look_up else None)
+    return check_project(project, look_up(references(project.images)) if look_up else None, reason_to_ignore)
 
 
 def read_project(
@@ -76,7 +86,11 @@ def read_project(
     )
 
 
-def check_project(project: Project, registry: Mapping[str, ImagePlatforms] | None = None) -> CheckReport:
+def check_project(
+    project: Project,
+    registry: Mapping[str, ImagePlatforms] | None = None,
+    reason_to_ignore: ReasonToIgnore = _count_all,
+) -> CheckReport:
     """Every finding of every rule. ``registry`` is what registries say of the images; None if none was asked."""
     source = project.dockerfile.source
     skipped = list(project.skipped)
@@ -88,9 +102,10 @@ def check_project(project: Project, registry: Mapping[str, ImagePlatforms] | Non
     findings: dict[tuple[str, str, Span], Finding] = {}
     for rule in RULES:
         for finding in rule().check(project):
-            ignored = next((i for i in ignores if i.covers(finding, source.path)), None)
+            ignored = next((i.reason for i in ignores if i.covers(finding, source.path)), None)
+            ignored = ignored or reason_to_ignore(finding)
             if ignored:
-                skipped.append(Skipped(f"{finding.rule} at {finding.location}", ignored.reason))
+                skipped.append(Skipped(f"{finding.rule} at {finding.location}", ignored))
             else:
                 findings.setdefault((finding.rule, finding.location.path, finding.location.span), finding)
     ordered = sorted(
@@ -99,7 +114,11 @@ def check_project(project: Project, registry: Mapping[str, ImagePlatforms] | Non
     return CheckReport(tuple(ordered), tuple(dict.fromkeys(skipped)))
 
 
-def check_declared(declared: Declared, registry: Mapping[str, ImagePlatforms] | None = None) -> CheckReport:
+def check_declared(
+    declared: Declared,
+    registry: Mapping[str, ImagePlatforms] | None = None,
+    reason_to_ignore: ReasonToIgnore = _count_all,
+) -> CheckReport:
     """Every finding of every rule in a file that is no Dockerfile. ``registry`` as in ``check_project``."""
     source, images = declared.source, declared_images(declared)
     skipped = list(declared.skipped)
@@ -109,7 +128,7 @@ def check_declared(declared: Declared, registry: Mapping[str, ImagePlatforms] | 
     findings: dict[tuple[str, Span], Finding] = {}
     for rule in RULES:
         for finding in rule().check_other(file):
-            reason = _reason_to_ignore(source, finding)
+            reason = _reason_in_comment(source, finding) or reason_to_ignore(finding)
             if reason is None:
                 findings.setdefault((finding.rule, finding.location.span), finding)
             else:
@@ -118,7 +137,7 @@ def check_declared(declared: Declared, registry: Mapping[str, ImagePlatforms] | 
     return CheckReport(tuple(ordered), tuple(dict.fromkeys(skipped)))
 
 
-def _reason_to_ignore(source: Source, finding: Finding) -> str | None:
+def _reason_in_comment(source: Source, finding: Finding) -> str | None:
     """What a comment on the finding's line, or on lines of their own above it, says."""
     line = finding.location.line
     texts = [source.text(source.line_span(line))]

@@ -334,6 +334,41 @@ def test_port_of_a_compose_file(project: Path, capsys: Capture) -> None:
     assert (project / "compose.yaml").read_text() == COMPOSE.replace("    platform: linux/amd64\n", "")
 
 
+# ---------------------------------------------------------------- settings
+
+
+def test_settings_exclude_files_and_ignore_rules(project: Path, capsys: Capture) -> None:
+    for name in ("Dockerfile", "old/Dockerfile"):
+        (project / name).parent.mkdir(exist_ok=True)
+        (project / name).write_text(PINNED)
+    text = 'exclude = ["old/"]\n[[ignore]]\nrule = "pinned-platform"\nreason = "the farm is amd64"\n'
+    (project / "crossdock.toml").write_text(text)
+    assert main(["check", "--offline"]) == ExitCode.DONE
+    out = capsys.readouterr().out
+    assert "the farm is amd64" in out
+    assert "old/Dockerfile: excluded by" in " ".join(out.split())
+    assert main(["port", "--offline"]) == ExitCode.DONE
+    assert capsys.readouterr().out == ""
+    assert main(["check", "--offline", "--format", "json", "old/Dockerfile"]) == ExitCode.DONE
+    assert "the farm is amd64" in capsys.readouterr().out
+
+
+def test_settings_name_the_platforms_to_plan_for(project: Path, capsys: Capture) -> None:
+    (project / "Dockerfile").write_text(CLEAN)
+    (project / "crossdock.toml").write_text('platforms = ["linux/s390x"]\n')
+    assert main(["plan", "--format", "json"]) == ExitCode.DONE
+    assert valid(capsys.readouterr().out, "plan")["targets"] == ["linux/s390x"]
+    assert main(["plan", "--format", "json", "--platform", "linux/arm64"]) == ExitCode.DONE
+    assert valid(capsys.readouterr().out, "plan")["targets"] == ["linux/arm64"]
+
+
+def test_a_wrong_setting_is_a_usage_error_with_its_line(project: Path, capsys: Capture) -> None:
+    (project / "Dockerfile").write_text(CLEAN)
+    (project / "crossdock.toml").write_text("\nexcluded = []\n")
+    assert main(["check", "--offline"]) == ExitCode.USAGE
+    assert "crossdock.toml:2: there is no setting 'excluded'" in capsys.readouterr().err
+
+
 # ---------------------------------------------------------------- explain
 
 
