@@ -15,7 +15,7 @@ ip kill ln ls md5sum mkdir mktemp mv nc od printf ps pwd readlink rm rmdir sed s
 tail tar tee test touch tr true uname uniq vi wc wget which whoami xargs yes""".split()
 
 
-def _archive() -> tuple[str, str]:
+def configured_archive() -> tuple[str, str]:
     """Suite and address of the Debian archive that apt is configured with."""
     release = Path("/etc/os-release").read_text()
     suite = next(line.partition("=")[2] for line in release.splitlines() if line.startswith("VERSION_CODENAME="))
@@ -27,7 +27,7 @@ def _archive() -> tuple[str, str]:
 def busybox(architecture: str) -> bytes:
     """The static busybox program of Debian's package for a Debian architecture."""
     command = ["mmdebstrap", "--variant=extract", "--include=busybox-static", f"--arch={architecture}", "--quiet"]
-    suite, uri = _archive()
+    suite, uri = configured_archive()
     done = subprocess.run([*command, "--format=tar", suite, "-", uri], check=True, capture_output=True)
     with tarfile.open(fileobj=io.BytesIO(done.stdout)) as archive:
         for member in archive:

@@ -18,6 +18,8 @@ from crossdock.process import SystemRunner
 
 if TYPE_CHECKING:
     from crossdock.doctor.diagnosis import Diagnosis
+    from crossdock.doctor.facts import Facts
+    from crossdock.doctor.mirrors import Mirror
     from crossdock.host.steps import Step
 
 FILE = click.Path(path_type=Path)
@@ -35,6 +37,19 @@ FILE = click.Path(path_type=Path)
 @click.option("--from", "from_", type=FILE, metavar="FILE", help="Judge a machine by its facts; - is standard input.")
 @platform_option("--platform", help="What is to be built and run.  [default: linux/amd64,linux/arm64]")
 @click.option("--interpreter", type=FILE, metavar="FILE", help="Register this QEMU instead of the distribution's.")
+@click.option(
+    "--install",
+    type=click.Choice(["auto", "docker", "distribution", "static"]),
+    default="auto",
+    show_default=True,
+    help="Where Docker would come from: its own repository, the distribution's packages, static programs.",
+)
+@click.option(
+    "--mirror",
+    metavar="NAME|URL",
+    help="Which copy of Docker's repository: official, tuna, aliyun, ustc, huawei, or an address.  [default: official; "
+    "with --fix and --script the one that answers first]",
+)
 @click.option("-v", "--verbose", is_flag=True, help="Show what each line was concluded from.")
 @format_option
 def command(
@@ -48,6 +63,8 @@ def command(
     from_: Path | None,
     platform: tuple[Platform, ...],
     interpreter: Path | None,
+    install: str,
+    mirror: str | None,
     verbose: bool,
     format_: str,
 ) -> int:
@@ -67,11 +84,13 @@ def command(
       crossdock doctor
       sudo crossdock doctor --fix
       crossdock doctor --script > prepare.sh
+      crossdock doctor --script --install docker --mirror tuna > docker.sh
       crossdock doctor --collector > collect.sh
       crossdock doctor --from facts.json --script
       sudo crossdock doctor --undo
     """
     from crossdock.doctor.examine import examine
+    from crossdock.doctor.install import Source
     from crossdock.doctor.material import collector as collector_script
     from crossdock.doctor.material import read_facts
 
@@ -84,17 +103,23 @@ def command(
     if undo:
         return _undo(runner, yes=yes)
     platforms = platform or DEFAULT_TARGETS
+    chosen = _named(mirror) if mirror else None
     text = _read(from_) if from_ else _collect(runner)
     if facts:
         write(text)
         return ExitCode.DONE
-    diagnosis = examine(read_facts(text, str(from_ or "facts")), platforms, interpreter)
+    machine = read_facts(text, str(from_ or "facts"))
+    if (fix or script) and not from_ and not chosen:
+        chosen = _nearest_mirror(machine)
+    diagnosis = examine(machine, platforms, interpreter, mirror=chosen, install=Source(install))
     if script:
         write(_script(diagnosis))
         return ExitCode.DONE
     if fix and diagnosis.steps:
         _fix(diagnosis, runner, yes=yes)
-        diagnosis = examine(read_facts(_collect(runner), "facts"), platforms, interpreter)
+        diagnosis = examine(
+            read_facts(_collect(runner), "facts"), platforms, interpreter, mirror=chosen, install=Source(install)
+        )
     if format_ == "json":
         from crossdock.report.json import doctor_report, encode
 
@@ -128,6 +153,24 @@ def _check_modes(given: list[str], *, elsewhere: bool, yes: bool) -> None:
             raise UsageError(f"{mode} asks before each step, and nobody is there to answer", hint="Add --yes.")
 
 
+def _named(mirror: str) -> Mirror:
+    from crossdock.doctor.mirrors import named
+
+    return named(mirror)
+
+
+def _nearest_mirror(machine: Facts) -> Mirror | None:
+    """The one to take Docker from, as far as this machine needs one."""
+    if machine.docker and not machine.docker.is_podman:
+        return None
+    from crossdock.doctor.distribution import identify
+    from crossdock.doctor.mirrors import nearest
+    from crossdock.http.client import Http
+
+    with waiting_for("Asking mirrors of Docker's repository"), Http() as http:
+        return nearest(http, identify(machine), machine.userland or machine.platform)
+
+
 def _collect(runner: SystemRunner) -> str:
     from crossdock.doctor.material import collect
 
@@ -153,7 +196,7 @@ def _script(diagnosis: Diagnosis) -> str:
     title = f"Arm images on {diagnosis.distribution.name}, {diagnosis.facts.platform}"
     if not diagnosis.steps:
         say("crossdock: there is nothing that a script could mend")
-    return script_of(diagnosis.steps, title=title)
+    return script_of(diagnosis.steps, title=title, notes=diagnosis.notes)
 
 
 def _fix(diagnosis: Diagnosis, runner: SystemRunner, *, yes: bool) -> None:

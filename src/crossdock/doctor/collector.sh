@@ -202,7 +202,8 @@ for path in /etc/*-release /etc/*_release /etc/*_version /etc/*-version /etc/.ky
   /sys/class/dmi/id/sys_vendor /sys/class/dmi/id/product_name /etc/docker/daemon.json /etc/default/docker \
   /etc/systemd/system/docker.service.d/*.conf /etc/systemd/system/docker.service /etc/containers/registries.conf \
   /etc/containers/registries.conf.d/*.conf /etc/buildkit/buildkitd.toml "$home/.config/buildkit/buildkitd.toml" \
-  "$home/.docker/buildx/buildkitd.default.toml" /etc/apt/apt.conf.d/*proxy* /etc/modules-load.d/*binfmt*; do
+  "$home/.docker/buildx/buildkitd.default.toml" /etc/apt/sources.list /etc/apt/sources.list.d/*.list \
+  /etc/apt/sources.list.d/*.sources /etc/apt/apt.conf.d/*proxy* /etc/modules-load.d/*binfmt*; do
   file "$path"
 done
 if [ ! -e /etc/os-release ]; then file /usr/lib/os-release; fi

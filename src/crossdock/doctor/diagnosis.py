@@ -47,6 +47,8 @@ class Check:
     """The next thing to do by hand; empty where nothing needs doing."""
     steps: tuple[Step, ...] = ()
     """What ``--fix`` would do about it, in order."""
+    notes: tuple[str, ...] = ()
+    """What who reads the steps should know."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,11 @@ class Diagnosis:
     def steps(self) -> tuple[Step, ...]:
         """All that would be done, each once (by id), in the order of the checks."""
         return tuple({step.id: step for check in self.checks for step in check.steps}.values())
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What who reads the steps should know, each once."""
+        return tuple(dict.fromkeys(note for check in self.checks for note in check.notes))
 
 
 def sentence(words: str) -> str:

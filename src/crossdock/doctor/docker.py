@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterator
 
 from crossdock.doctor.diagnosis import Check, State, Topic
 from crossdock.doctor.distribution import Distribution, install_words, own_packages
+from crossdock.doctor.engine_steps import group_step, service_step
 from crossdock.doctor.facts import BuilderFacts, DockerFacts, Facts
+from crossdock.doctor.install import InstallPlan
 from crossdock.doctor.version import version_number
 from crossdock.errors import InputError
 from crossdock.host.daemon_settings import (
@@ -31,13 +32,12 @@ _BUILDAH = (1, 27)
 _GROUP = "docker"
 
 
-def check_docker(facts: Facts, distribution: Distribution) -> tuple[Check, ...]:
-    """Whether Docker is there and answers, is new enough, has buildx, and how it stores images."""
+def check_docker(facts: Facts, distribution: Distribution, plan: InstallPlan) -> tuple[Check, ...]:
+    """Whether Docker is there and answers, is new enough, has buildx, and how it stores images; ``plan`` is how it
+    would be installed."""
     docker = facts.docker
-    if docker is None:
-        return (_missing(facts, distribution),)
-    if docker.is_podman:
-        return (_line("docker", State.NOTE, "The command docker is podman's here.", hint=_PODMAN_HINT),)
+    if docker is None or docker.is_podman:
+        return (_missing(facts, distribution, plan),)
     parts = [_versions(facts, docker), _settings(docker), _buildx(facts, docker, distribution)]
     if docker.server:
         parts += [_storage(docker), _store(docker), _builders(docker)]
@@ -60,61 +60,38 @@ def _line(
     return Check(id, Topic.DOCKER, state, what, evidence, hint, steps)
 
 
-_PODMAN_HINT = "crossdock builds with buildah on this machine; Docker's own builders need Docker itself."
-
-
-def _missing(facts: Facts, distribution: Distribution) -> Check:
-    """Not installed: a note where buildah can build, else a problem; either with the distribution's own package."""
-    package = own_packages(distribution, facts.platform.architecture)
-    words = install_words(distribution)
-    names = [*package.engine.split(), *package.buildx.split()]
-    steps: tuple[Step, ...] = ()
-    if package.engine and words and not facts.container:
-        why = f"The distribution's own package ({package.source})."
-        steps = (install_step("install-docker", why, names, words), start_step(), *_membership(facts))
-    other = next((name for name in ("buildah", "podman") if name in facts.programs), "")
-    where = f"from {distribution.name}: {' '.join(names)}" if names else "from https://docs.docker.com/engine/install/"
-    if other:
-        what = (
-            f"Docker is not installed; {other} is, and crossdock builds with {'it' if other == 'buildah' else other}."
-        )
-        return _line("docker", State.NOTE, what, hint=f"Docker could come {where}.")
-    if facts.container:
+def _missing(facts: Facts, distribution: Distribution, plan: InstallPlan) -> Check:
+    """Without Docker: a note where buildah can build, else a problem. Where another engine is there, Docker is only
+    installed if somebody asked for it, as its packages may push that engine out."""
+    docker_is = "The command docker is podman's here" if facts.docker else "Docker is not installed"
+    told = (plan.what, *plan.notes)
+    if "buildah" in facts.programs:
+        what = f"{docker_is}; crossdock builds with {_named(facts, 'buildah')}."
+        steps = plan.steps if plan.asked else ()
+        hint = plan.what if plan.asked else "`crossdock doctor --install docker` plans Docker besides."
+        return Check("docker", Topic.DOCKER, State.NOTE, what, told, hint, steps, plan.notes if steps else ())
+    if facts.container and not plan.asked:
         hint = "Inside a container install buildah; Docker belongs to its host."
         return _line("docker", State.PROBLEM, "Neither Docker nor buildah is installed.", hint=hint)
+    if "podman" in facts.programs and not plan.asked:
+        what = f"{docker_is}; {_named(facts, 'podman')} runs images, and nothing here builds them for crossdock."
+        buildah = own_packages(distribution, facts.platform.architecture).buildah
+        words = install_words(distribution)
+        why = "It builds without a daemon, and shares its images with podman."
+        steps = (install_step("install-buildah", why, buildah.split(), words),) if buildah and words else ()
+        hint = "Install buildah; or `crossdock doctor --install docker` plans Docker."
+        return _line("docker", State.PROBLEM, what, hint=hint, steps=steps)
     what = "Neither Docker nor buildah is installed."
-    return _line("docker", State.PROBLEM, what, hint=f"Docker can be had {where}.", steps=steps)
+    hint = plan.what if plan.steps else f"{plan.what} Install an engine by hand, or try --install static."
+    return Check("docker", Topic.DOCKER, State.PROBLEM, what, told, hint, plan.steps, plan.notes)
 
 
-def start_step() -> Step:
-    """Start the daemon, now and at boot."""
-    return Step(
-        id="docker-start",
-        title="Start Docker, now and at boot",
-        why="The command line needs its daemon.",
-        done="docker version >/dev/null 2>&1",
-        run="service enable docker\nservice start docker",
-        check="soon docker version",
-    )
+def _steps(step: Step | None) -> tuple[Step, ...]:
+    return (step,) if step else ()
 
 
-def _membership(facts: Facts) -> tuple[Step, ...]:
-    user = facts.user
-    return (group_step(user.name),) if user.name and user.uid != 0 and _GROUP not in user.groups else ()
-
-
-def group_step(user: str) -> Step:
-    """Put a user into the group that may use Docker's socket (docs.docker.com, "Linux post-installation steps")."""
-    name = shlex.quote(user)
-    return Step(
-        id="docker-group",
-        title=f"Put {user} into the group {_GROUP}",
-        why="Its members use Docker without sudo. It gives the rights of root, and counts from the next login on.",
-        done=f"id -nG {name} | tr ' ' '\\n' | grep -qx {_GROUP}",
-        run=f"""\
-if command -v usermod >/dev/null; then usermod -aG {_GROUP} {name}; else addgroup {name} {_GROUP}; fi
-note group {_GROUP} {name}""",
-    )
+def _named(facts: Facts, name: str) -> str:
+    return f"{name} {facts.programs[name].version}".strip()
 
 
 def _versions(facts: Facts, docker: DockerFacts) -> Iterator[Check]:
@@ -154,7 +131,9 @@ def _silent(facts: Facts, docker: DockerFacts) -> Check:
         return _line("docker", State.PROBLEM if "buildah" not in facts.programs else State.NOTE, what, hint=hint)
     if facts.init in ("systemd", "openrc"):
         hint = "If it does not start, `journalctl -u docker` tells why."
-        return _line("docker", State.PROBLEM, what, evidence=evidence, hint=hint, steps=(start_step(),))
+        return _line(
+            "docker", State.PROBLEM, what, evidence=evidence, hint=hint, steps=_steps(service_step(facts.init))
+        )
     state = State.WARNING if "buildah" in facts.programs else State.PROBLEM
     instead = ", or let crossdock build with buildah, which needs none" if "buildah" in facts.programs else ""
     hint = f"Nothing here starts services: run `dockerd` by hand{instead}."
@@ -169,7 +148,9 @@ def _no_permission(facts: Facts, evidence: tuple[str, ...] = ()) -> Check:
         return _line(
             "docker-permission", State.PROBLEM, what, evidence=evidence, hint="Log in again: the group is new."
         )
-    return _line("docker-permission", State.PROBLEM, what, evidence=evidence, hint=hint, steps=_membership(facts))
+    return _line(
+        "docker-permission", State.PROBLEM, what, evidence=evidence, hint=hint, steps=_steps(group_step(facts.user))
+    )
 
 
 def _settings(docker: DockerFacts) -> Iterator[Check]:

@@ -51,11 +51,10 @@ class User:
 
 @dataclass(frozen=True)
 class Program:
-    """An installed program; ``package`` is the package that it came from, where the package manager knows."""
+    """An installed program."""
 
     path: str
     version: str = ""
-    package: str = ""
 
 
 @dataclass(frozen=True)
@@ -65,20 +64,16 @@ class DockerFacts:
     client: Program
     server: str = ""
     trouble: str = ""
-    api: str = ""
     storage_driver: str = ""
     containerd_store: bool = False
     experimental: bool = False
     """The daemon's flag."""
     client_experimental: bool = False
-    root_folder: str = ""
     buildx: str = ""
     """The plugin's version; empty when there is none."""
     builders: tuple[BuilderFacts, ...] = ()
     socket_writable: bool | None = None
     rootless: bool = False
-    running_containers: int | None = None
-    """A restart of the daemon stops them, unless live-restore is on."""
     images: int | None = None
     live_restore: bool = False
     daemon_json: str | None = None
@@ -165,6 +160,8 @@ class Facts:
     """``apt-get``, ``dnf``, ``yum``, ``zypper``, ``apk``, ``pacman``: those that are installed."""
     packages: Mapping[str, str] = field(default_factory=dict)
     """Installed packages that have to do with containers (docker-ce, docker.io, containerd, runc, …) → versions."""
+    apt_sources: Mapping[str, str] = field(default_factory=dict)
+    """Path → text of /etc/apt/sources.list and what is in its folder, without credentials."""
     programs: Mapping[str, Program] = field(default_factory=dict)
     """Programs by name: docker, podman, buildah, nerdctl, containerd, runc, crun, skopeo, curl, wget, gpg, …"""
     docker: DockerFacts | None = None

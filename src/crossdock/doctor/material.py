@@ -112,6 +112,7 @@ def read_facts(text: str, where: str) -> Facts:
         init=init or ("sysvinit" if values.get("process-1") == "init" else ""),
         package_managers=manager,
         packages=_packages(material),
+        apt_sources={path: text for path, text in material.files.items() if path.startswith("/etc/apt/sources.list")},
         programs=programs,
         docker=read_docker(material, programs),
         container=container,
@@ -128,7 +129,7 @@ def read_facts(text: str, where: str) -> Facts:
         binfmt=_binfmt(material),
         runs={name: ended.startswith("0") for name, ended in runs.items()} if _tells(runs, platform) else {},
         runs_in_empty_root="empty root" in runs.get(platform.architecture, ""),
-        unread=material.unread,
+        unread={**material.unread, **_handlers(material)[1]},
     )  # fmt: skip
 
 
@@ -321,24 +322,31 @@ def _tells(runs: Mapping[str, str], platform: Platform) -> bool:
 def _binfmt(material: Material) -> BinfmtFacts:
     status = material.handlers.get("status")
     names = tuple(name for name in material.handlers if name != "status")
-    handlers: list[Handler] = []
-    for name in sorted(names):
-        try:
-            handlers.append(parse_handler(name, material.handlers[name]))
-        except CrossdockError:
-            continue
+    handlers, _ = _handlers(material)
     return BinfmtFacts(
         supported=status is not None
         or "binfmt_misc" in material.files.get("/proc/filesystems", "")
         or bool(material.said("modinfo binfmt_misc")),
         mounted=status is not None,
         enabled=(status or "").strip() == "enabled",
-        handlers=tuple(handlers),
+        handlers=handlers,
         newest_first=names,
         interpreters=tuple(_interpreter(path, said) for path, said in material.interpreters.items()),
         at_boot=material.at_boot,
         service=_boot_service(material),
     )
+
+
+def _handlers(material: Material) -> tuple[tuple[Handler, ...], Mapping[str, str]]:
+    """The entries of binfmt_misc by name, and those that are not understood, with the reason."""
+    handlers: list[Handler] = []
+    unread: dict[str, str] = {}
+    for name in sorted(material.handlers.keys() - {"status"}):
+        try:
+            handlers.append(parse_handler(name, material.handlers[name]))
+        except CrossdockError as error:
+            unread[f"binfmt_misc/{name}"] = error.what
+    return tuple(handlers), unread
 
 
 def _interpreter(path: str, said: str) -> Interpreter:

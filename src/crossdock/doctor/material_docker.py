@@ -29,22 +29,19 @@ def read_docker(material: Material, programs: Mapping[str, Program]) -> DockerFa
     status = info.get("DriverStatus") or []
     values = material.values
     return DockerFacts(
-        client=Program(client.path, version_here, client.package),
+        client=Program(client.path, version_here),
         server=answered,
         trouble="" if answered else _trouble(material, info),
-        api=str(server.get("ApiVersion") or ""),
         storage_driver=str(info.get("Driver") or ""),
         containerd_store=["driver-type", "io.containerd.snapshotter.v1"] in status,
         experimental=bool(info.get("ExperimentalBuild")),
         client_experimental=own.get("Experimental") is True
         or "docker-config-experimental" in values
         or material.environment.get("DOCKER_CLI_EXPERIMENTAL") == "enabled",
-        root_folder=str(info.get("DockerRootDir") or ""),
         buildx=_buildx(material),
         builders=tuple(_builders(material)),
         socket_writable=_socket(material),
         rootless=any("rootless" in str(option) for option in security),
-        running_containers=info.get("ContainersRunning") if answered else None,
         images=info.get("Images") if answered else None,
         live_restore=bool(info.get("LiveRestoreEnabled")),
         daemon_json=material.files.get("/etc/docker/daemon.json"),

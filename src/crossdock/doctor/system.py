@@ -37,7 +37,7 @@ def _which(facts: Facts, distribution: Distribution) -> Check:
     else:
         state = State.GOOD
         what = f"This is {distribution.name}"
-        if _is_derived(distribution, base):
+        if is_derived(distribution, base):
             what += f", which is made from {base.name}"
         if distribution.compatible:
             what += f"; packages for {distribution.compatible.name} should run here too"
@@ -53,7 +53,8 @@ def _which(facts: Facts, distribution: Distribution) -> Check:
     return Check("distribution", Topic.SYSTEM, state, what, tuple(evidence), hint)
 
 
-def _is_derived(distribution: Distribution, base: Base) -> bool:
+def is_derived(distribution: Distribution, base: Base) -> bool:
+    """Whether it is another distribution than its base, rather than the base under another ID."""
     return _SAME.get(distribution.id, distribution.id) != base.id
 
 
@@ -62,7 +63,7 @@ def _end(distribution: Distribution, base: Base, today: date) -> Iterator[Check]
     release = table().release(f"{base.id} {base.version}")
     if release.ends is None or release.ends >= today:
         return
-    derived = _is_derived(distribution, base)
+    derived = is_derived(distribution, base)
     moved = f", and its packages have moved to {release.moved}" if release.moved else ""
     yield Check(
         "end-of-life",

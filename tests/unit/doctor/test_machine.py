@@ -11,11 +11,13 @@ from crossdock.doctor.distribution import Base, Distribution
 from crossdock.doctor.docker import check_docker, check_other_engines
 from crossdock.doctor.examine import examine
 from crossdock.doctor.facts import BuilderFacts, Cpu, Disk, DockerFacts, Facts, Program, User
+from crossdock.doctor.install import InstallPlan, Source
 from crossdock.doctor.machine import check_machine, check_network
 from crossdock.platforms import ARM64, parse_platform
 
 GIB = 1 << 30
 DEBIAN = Distribution("debian", "Debian 12", "12", "bookworm", Base("debian", "12", "bookworm"), known=True)
+NO_PLAN = InstallPlan(Source.AUTO, "Docker is there.")
 KYLIN = Distribution("kylin", "Kylin V10 server", "V10", base=Base("openeuler", "20.03"), known=True)
 DOCKER = DockerFacts(
     Program("/usr/bin/docker", "26.1.5"), "26.1.5", storage_driver="overlay2", buildx="0.13.1", images=3,
@@ -87,7 +89,7 @@ def test_a_proxy_that_the_daemon_does_not_have(proxy: dict[str, str], daemon: st
         ({}, "docker", State.GOOD, "Docker 26.1.5 answers.", ()),
         ({"server": "18.06.1"}, "docker", State.PROBLEM, "too old", ()),
         ({"server": "19.03.15"}, "docker-experimental", State.WARNING, "experimental", ("docker-daemon-experimental",)),
-        ({"server": "", "trouble": "cannot connect"}, "docker", State.PROBLEM, "does not answer", ("docker-start",)),
+        ({"server": "", "trouble": "cannot connect"}, "docker", State.PROBLEM, "does not answer", ("docker-service",)),
         ({"server": "", "trouble": "Permission denied"}, "docker-permission", State.PROBLEM, "wang may not use", ()),
         ({"socket_writable": False}, "docker-permission", State.PROBLEM, "wang may not use", ()),
         ({"buildx": ""}, "buildx", State.PROBLEM, "no plugin", ()),
@@ -99,7 +101,6 @@ def test_a_proxy_that_the_daemon_does_not_have(proxy: dict[str, str], daemon: st
         ({"containerd_store": True}, "image-store", State.GOOD, "several platforms can be loaded", ()),
         ({"images": 0}, "image-store", State.NOTE, "one platform", ("docker-containerd-store",)),
         ({"images": 3}, "image-store", State.NOTE, "one platform", ()),
-        ({"is_podman": True}, "docker", State.NOTE, "podman's", ()),
         ({"builders": (BuilderFacts("b", "", "error", error="no such host"),)}, "builder-b", State.WARNING,
          "no such host", ()),
         ({"builders": (BuilderFacts("b", "remote", "running", 2, ("linux/amd64",)),)}, "builder-b", State.WARNING,
@@ -108,28 +109,16 @@ def test_a_proxy_that_the_daemon_does_not_have(proxy: dict[str, str], daemon: st
 )  # fmt: skip
 def test_docker(docker: dict[str, object], id: str, state: State, words: str, steps: tuple[str, ...]) -> None:
     facts = replace(FACTS, docker=replace(DOCKER, **docker))  # type: ignore[arg-type]
-    check = said(check_docker(facts, KYLIN), id)
+    check = said(check_docker(facts, KYLIN, NO_PLAN), id)
     assert (check.state, tuple(step.id for step in check.steps)) == (state, steps)
     assert words in check.what
 
 
 def test_one_who_is_not_in_the_group_is_put_into_it() -> None:
     facts = replace(FACTS, docker=replace(DOCKER, socket_writable=False), user=User("li", 1001, ("li",)))
-    (step,) = said(check_docker(facts, DEBIAN), "docker-permission").steps
-    assert step.title == "Put li into the group docker"
+    (step,) = said(check_docker(facts, DEBIAN, NO_PLAN), "docker-permission").steps
+    assert step.title == "Let li use Docker"
     assert "note group docker li" in step.run
-
-
-def test_a_machine_without_docker_gets_the_distributions_own() -> None:
-    facts = replace(FACTS, docker=None)
-    check = said(check_docker(facts, DEBIAN), "docker")
-    assert (check.state, [step.id for step in check.steps]) == (
-        State.PROBLEM, ["install-docker", "docker-start"],
-    )  # fmt: skip
-    assert "docker.io" in check.steps[0].run
-    with_buildah = replace(facts, programs={"buildah": Program("/usr/bin/buildah", "1.28.2")})
-    assert said(check_docker(with_buildah, DEBIAN), "docker").state is State.NOTE
-    assert said(check_docker(replace(facts, container="docker"), DEBIAN), "docker").steps == ()
 
 
 def test_other_engines() -> None:
