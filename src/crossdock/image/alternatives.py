@@ -166,6 +166,7 @@ class Entry:
     reason: str
     source: str
     lacks: bool
+    package: str
 
     def rest(self, name: str) -> str | None:
         """What the name's ``*`` stands for; None where the entry is about another image."""
@@ -210,6 +211,7 @@ def catalogue() -> tuple[Entry, ...]:
             use=tuple(entry.get("use", ())),
             reason=entry["reason"],
             source=entry["source"],
+            package=entry.get("package", ""),
             lacks=entry.get("lacks", "before" in entry or "since" in entry),
         )
         for entry in tomllib.loads(text)["image"]
@@ -242,6 +244,11 @@ def known_without_arm64(reference: Reference) -> Entry | None:
     if reference.tag is None:
         return None
     return next((entry for _, entry in _entries(reference) if entry.lacks), None)
+
+
+def debian_package(reference: Reference) -> str:
+    """Debian's package of what an image holds, where the catalogue knows one that has arm64; else empty."""
+    return next((entry.package for _, entry in _entries(reference) if entry.package), "")
 
 
 def _in_catalogue(reference: Reference) -> Iterator[Successor]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from crossdock.findings import Confidence, Finding, Fix, Safety, Severity
-from crossdock.image.alternatives import Entry, known_without_arm64
+from crossdock.image.alternatives import Entry, debian_package, known_without_arm64
 from crossdock.image.availability import Alternative, ImagePlatforms, PlatformImage
 from crossdock.image.reference import Reference, parse_reference
 from crossdock.platforms import AMD64, ARM64, DEFAULT_TARGETS
@@ -91,6 +91,7 @@ class BaseWithoutArm64(Rule):
     def _known(self, source: Source, image: UsedImage, reference: Reference, entry: Entry) -> Finding:
         name = reference.familiar
         instead = tuple(entry.replacements(name.partition("@")[0].removesuffix(f":{reference.tag}"), reference.tag))
+        instead += (f"Debian's package {entry.package}",) if entry.package else ()
         message = f"{image.text} has no linux/arm64 as far as is known (not looked up): {entry.reason}"
         return self.finding(
             source,
@@ -105,7 +106,7 @@ class BaseWithoutArm64(Rule):
         return self.finding(
             source,
             _place(image, source),
-            f"{image.text} has no linux/arm64; {_instead(found.alternatives)}",
+            f"{image.text} has no linux/arm64; {_instead(found.alternatives, image.reference)}",
             fixes=tuple(fix for fix in fixes if fix)[:1],
         )
 
@@ -119,10 +120,14 @@ def _place(image: UsedImage, source: Source) -> Span:
     return image.written(0, len(image.text or ""), source.path) or image.span
 
 
-def _instead(alternatives: tuple[Alternative, ...]) -> str:
+def _instead(alternatives: tuple[Alternative, ...], reference: Reference | None) -> str:
     """The alternatives by reason, each as it would be written: ``mysql:8.4, mysql:8.0 (another tag …)``."""
+    package = debian_package(reference) if reference else ""
     if not alternatives:
-        return "no other tag or image was found that has it: install a package, or build it from its Dockerfile"
+        found = (
+            f"Debian has it as package {package}" if package else "install a package, or build it from its Dockerfile"
+        )
+        return f"no other tag or image was found that has it: {found}"
     by_reason: dict[str, list[str]] = {}
     for other in alternatives:
         by_reason.setdefault(other.reason, []).append(_without_digest(other))

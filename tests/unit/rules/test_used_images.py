@@ -152,6 +152,13 @@ class TestBaseWithoutArm64:
         assert finding.severity is Severity.WARNING
         assert "not looked up" in finding.message
         assert "mysql:8.4" in finding.message
+        assert finding.message.endswith("Debian's package mariadb-server")
+
+    def test_without_another_image_there_may_be_a_package(self) -> None:
+        (finding,) = check("FROM rabbitmq:3.6.1\n", image("rabbitmq:3.6.1", AMD64)).findings
+        assert finding.message.endswith(
+            "no other tag or image was found that has it: Debian has it as package rabbitmq-server"
+        )
 
     def test_what_has_no_arm64_since_a_version_is_not_said_of_tags_without_one(self) -> None:
         text = "FROM quay.io/keycloak/keycloak:latest\n"
