@@ -327,6 +327,16 @@ def test_a_comment_ignores_a_rule_in_other_files(project: Path, capsys: Capture)
     assert "it needs AVX" in capsys.readouterr().out
 
 
+def test_the_next_step_names_the_file_that_port_would_not_find(project: Path, capsys: Capture) -> None:
+    (project / "compose.yaml").write_text(COMPOSE)
+    main(["check", "--offline"])
+    assert "Next: crossdock port compose.yaml shows" in capsys.readouterr().out
+    (project / "compose.yaml").unlink()
+    (project / "Dockerfile").write_text(PINNED)
+    main(["check", "--offline"])
+    assert "Next: crossdock port shows" in capsys.readouterr().out
+
+
 def test_port_of_a_compose_file(project: Path, capsys: Capture) -> None:
     (project / "compose.yaml").write_text(COMPOSE)
     assert main(["port", "--offline", "--write", "compose.yaml"]) == ExitCode.DONE
