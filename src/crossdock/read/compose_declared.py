@@ -36,7 +36,7 @@ def compose_declared(source: Source, documents: Sequence[YamlNode], environ: Map
         for name, service in services(document):
             if not isinstance(service, YamlMapping):
                 continue
-            build = service.get("build")
+            build, pulled = service.get("build"), ""
             image = service.get("image")
             if build is not None and not (isinstance(build, YamlScalar) and build.null):
                 found = _built(name, build, source)
@@ -49,9 +49,10 @@ def compose_declared(source: Source, documents: Sequence[YamlNode], environ: Map
                 use = image_use(image, source, environ)
                 if isinstance(use, ImageUse):
                     images.append(use)
+                    pulled = use.text
                 else:
                     skipped.append(use)
-            pins += _pins(name, service, source, environ)
+            pins += _pins(name, service, source, environ, pulled)
     return Declared(
         source,
         FileKind.COMPOSE,
@@ -63,7 +64,7 @@ def compose_declared(source: Source, documents: Sequence[YamlNode], environ: Map
     )
 
 
-def _pins(name: str, service: YamlMapping, source: Source, environ: Mapping[str, str]) -> Iterator[Pin]:
+def _pins(name: str, service: YamlMapping, source: Source, environ: Mapping[str, str], image: str) -> Iterator[Pin]:
     pair = service.pair("platform")
     if pair is None:
         return
@@ -79,7 +80,7 @@ def _pins(name: str, service: YamlMapping, source: Source, environ: Mapping[str,
     certain = "$" not in value.text
     edit = without_entry(source, key, value) if certain else None
     mend = Mend("Leave the platform to the machine", (edit,), safe=True) if edit else None
-    yield Pin(f"service {name}", value.span, certain, mend)
+    yield Pin(f"service {name}", value.span, certain, mend, image)
 
 
 def _lists(name: str, build: YamlNode, source: Source) -> Iterator[PlatformList]:

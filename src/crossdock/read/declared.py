@@ -39,12 +39,14 @@ class Mend:
 @dataclass(frozen=True)
 class Pin:
     """``what`` (``service web``) is fixed to amd64 by the text at ``span``. ``certain`` is false where it only may be:
-    a variable decides, or machines of both kinds may be there on purpose."""
+    a variable decides, or machines of both kinds may be there on purpose. ``image`` is what runs there, if it is pulled
+    and not built: without arm64 it needs the pin."""
 
     what: str
     span: Span
     certain: bool
     mend: Mend | None = None
+    image: str = ""
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from crossdock.errors import UsageError
+from crossdock.image.alternatives import known_without_arm64
 from crossdock.image.availability import ImagePlatforms
 from crossdock.image.reference import Reference, parse_reference
 from crossdock.platforms import AMD64, ARM64, Platform, parse_platform
@@ -124,3 +125,14 @@ def is_pinned_to_one(image: UsedImage, registry: Mapping[str, ImagePlatforms]) -
     alone = [have for have in found.platforms if have.digest == reference.digest and have.platform.satisfies(AMD64)]
     tagged = registry.get(without_digest(reference) or "")
     return bool(alone) and not (tagged and tagged.lacks([ARM64]))
+
+
+def has_arm64(text: str, registry: Mapping[str, ImagePlatforms]) -> bool | None:
+    """Whether an image is there for arm64, by the registry or by what is known; None where neither says."""
+    found = registry.get(text)
+    if found is not None:
+        return None if found.error else not found.lacks([ARM64])
+    try:
+        return False if known_without_arm64(parse_reference(text)) else None
+    except UsageError:
+        return None

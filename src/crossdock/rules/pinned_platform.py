@@ -8,6 +8,7 @@ from dataclasses import replace
 from crossdock.findings import Confidence, Finding, Fix, Safety, Severity
 from crossdock.read.trace import Role
 from crossdock.rules.base import Example, OtherFile, Project, Rule, fixes_of
+from crossdock.rules.images import has_arm64
 from crossdock.source import Edit, Span
 
 
@@ -67,23 +68,32 @@ class PinnedPlatform(Rule):
                 continue
             where = f"stage {stage.stage.label}" if stage.stage.name else "this stage"
             message = f"{where} is {text} in every build"
-            source = project.dockerfile.source
-            if origins[0].span in flag.span:
-                yield self.finding(source, flag.span, message, fixes=(_without(project, flag.span),))
-            else:
+            fix = _without(project, flag.span)
+            span = flag.span
+            if origins[0].span not in flag.span:
                 span = Span(origins[0].span.start, origins[-1].span.end)
-                fix = replace(_without(project, flag.span), safety=Safety.UNSAFE)
-                yield self.finding(source, span, message, fixes=(fix,))
+                fix = replace(fix, safety=Safety.UNSAFE)
+            if has_arm64(stage.base.render(), project.registry) is False:
+                message = f"{message}, and its base has no linux/arm64"
+                yield self.finding(project.dockerfile.source, span, message)
+            else:
+                yield self.finding(project.dockerfile.source, span, message, fixes=(fix,))
 
     def check_other(self, file: OtherFile) -> Iterator[Finding]:
         for pin in file.declared.pins:
+            fixes = fixes_of(pin.mend)
+            has = has_arm64(pin.image, file.registry) if pin.image else True
+            if has is None:
+                # On an Arm machine an image without arm64 runs emulated thanks to the pin.
+                title = f"; whether {pin.image} has linux/arm64 was not looked up"
+                fixes = tuple(replace(fix, title=fix.title + title, safety=Safety.UNSAFE) for fix in fixes)
             yield self.finding(
                 file.source,
                 pin.span,
-                f"{pin.what} runs on amd64 alone",
+                f"{pin.what} runs on amd64 alone" + ("" if has is not False else ", and its image has no linux/arm64"),
                 severity=Severity.ERROR if pin.certain else Severity.WARNING,
                 confidence=Confidence.HIGH if pin.certain else Confidence.MEDIUM,
-                fixes=fixes_of(pin.mend),
+                fixes=fixes if has is not False else (),
             )
 
 

@@ -11,8 +11,9 @@ from crossdock.findings import Finding, Safety, Severity
 from crossdock.image.availability import Alternative, ImagePlatforms, PlatformImage
 from crossdock.platforms import AMD64, ARM64, Platform, parse_platform
 from crossdock.read.dockerfile import parse
+from crossdock.read.files import read_declared
 from crossdock.read.trace import trace
-from crossdock.rules.check import CheckReport, check_dockerfile
+from crossdock.rules.check import CheckReport, check_declared, check_dockerfile
 from crossdock.rules.images import references, used_images
 from crossdock.source import Source, apply_edits
 
@@ -224,3 +225,33 @@ class TestWhatCannotBeToldIsSkipped:
         (skipped,) = check("ARG BASE\nFROM $BASE\n").skipped
         assert skipped.what == "image $BASE in Dockerfile:2"
         assert skipped.why == "BASE has no value; give it one with --build-arg BASE=…"
+
+
+class TestPinsOfWhatNeedsThem:
+    """An image without arm64 runs on an Arm machine only because it is pinned, so the pin is not taken away."""
+
+    COMPOSE = "services:\n  a:\n    image: a:1\n    platform: linux/amd64\n"
+
+    def pin(self, *images: ImagePlatforms, text: str = COMPOSE) -> Finding:
+        declared = read_declared(Source("compose.yaml", text.encode()), {})
+        report = check_declared(declared, {found.asked: found for found in images} if images else None)
+        return next(finding for finding in report.findings if finding.rule == "pinned-platform")
+
+    def test_in_compose_files(self) -> None:
+        assert self.pin(image("a:1", AMD64, ARM64)).fixes[0].safety is Safety.SAFE
+        assert self.pin(image("a:1", AMD64)).fixes == ()
+        assert self.pin(text=self.COMPOSE.replace("a:1", "mysql:5.7")).fixes == ()
+
+    def test_what_was_not_looked_up_is_unsafe_and_says_so(self) -> None:
+        (fix,) = self.pin().fixes
+        assert fix.safety is Safety.UNSAFE
+        assert fix.title.endswith("whether a:1 has linux/arm64 was not looked up")
+        lost = ImagePlatforms("a:1", error=RegistryError("not reached"))
+        assert self.pin(lost).fixes[0].safety is Safety.UNSAFE
+
+    def test_in_dockerfiles(self) -> None:
+        text = "FROM --platform=linux/amd64 a:1\n"
+        pins = {f.rule: f for f in check(text, image("a:1", AMD64)).findings}
+        assert pins["pinned-platform"].fixes == ()
+        (pin,) = check(text, image("a:1", AMD64, ARM64)).findings
+        assert pin.fixes[0].safety is Safety.SAFE
