@@ -78,7 +78,7 @@ def _pins(name: str, service: YamlMapping, source: Source, environ: Mapping[str,
     if not is_amd64(text):
         return
     certain = "$" not in value.text
-    edit = without_entry(source, key, value) if certain else None
+    edit = without_entry(source, service, key, value) if certain else None
     mend = Mend("Leave the platform to the machine", (edit,), safe=True) if edit else None
     yield Pin(f"service {name}", value.span, certain, mend, image)
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from crossdock.findings import locate
 from crossdock.read.declared import Declared, FileKind, Mend, Pin, is_amd64
 from crossdock.read.image_uses import ImageUse
-from crossdock.read.kubernetes import kubernetes_images
+from crossdock.read.kubernetes import ELSEWHERE, NOT_OF_A_POD, kubernetes_images
 from crossdock.read.yaml_edits import with_item, without_entry
 from crossdock.read.yaml_model import YamlMapping, YamlNode, YamlScalar, YamlSequence, is_template
 from crossdock.source import Source
@@ -30,7 +30,7 @@ def kubernetes_declared(source: Source, documents: Sequence[YamlNode]) -> Declar
         FileKind.KUBERNETES,
         found.images,
         tuple(_pins(documents, source)),
-        skipped=tuple(entry for entry in found.skipped if "not the image of a pod" not in entry.why),
+        skipped=tuple(entry for entry in found.skipped if entry.why not in (NOT_OF_A_POD, ELSEWHERE)),
     )
 
 
@@ -81,7 +81,7 @@ def _pins(documents: Sequence[YamlNode], source: Source) -> Iterator[Pin]:
     for mapping in _mappings(documents):
         selector = mapping.pair("nodeSelector")
         if selector and isinstance(selector[1], YamlMapping):
-            yield from _selected(selector[0], selector[1], source)
+            yield from _selected(mapping, selector[0], selector[1], source)
         expressions = mapping.get("matchExpressions")
         if isinstance(expressions, YamlSequence):
             for expression in expressions.items:
@@ -89,7 +89,7 @@ def _pins(documents: Sequence[YamlNode], source: Source) -> Iterator[Pin]:
                     yield from _expressed(expression, source)
 
 
-def _selected(key: YamlNode, selector: YamlMapping, source: Source) -> Iterator[Pin]:
+def _selected(pod: YamlMapping, key: YamlNode, selector: YamlMapping, source: Source) -> Iterator[Pin]:
     """``nodeSelector: {kubernetes.io/arch: amd64}``."""
     if any(selector.text(label) == "windows" for label in _SYSTEM_LABELS):
         return
@@ -98,7 +98,7 @@ def _selected(key: YamlNode, selector: YamlMapping, source: Source) -> Iterator[
         if pair is None or not isinstance(pair[1], YamlScalar) or not is_amd64(pair[1].text):
             continue
         whole = len(selector.pairs) == 1
-        edit = without_entry(source, key, selector) if whole else without_entry(source, *pair)
+        edit = without_entry(source, pod, key, selector) if whole else without_entry(source, selector, *pair)
         mend = Mend("Let the pods run on nodes of any architecture", (edit,), safe=False) if edit else None
         yield Pin("the pod", pair[1].span, False, mend)
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import re
 
-from crossdock.read.yaml_model import YamlNode, YamlScalar, YamlSequence
+from crossdock.read.yaml_model import YamlMapping, YamlNode, YamlScalar, YamlSequence
 from crossdock.source import Edit, Source, Span
 
 
-def without_entry(source: Source, key: YamlNode, value: YamlNode) -> Edit | None:
-    """Take away the lines of a key and its value. None where they share a line with something else (flow style, the
-    first key of a list's item)."""
+def without_entry(source: Source, mapping: YamlMapping, key: YamlNode, value: YamlNode) -> Edit | None:
+    """Take away the lines of a key and its value. None in flow style, where commas would have to go too, and where they
+    share a line with something else (the first key of a list's item)."""
+    if source.data[mapping.span.start : mapping.span.start + 1] == b"{":
+        return None
     first = source.line_span(source.position(key.span.start).line)
     # A collection in block style ends where the next token begins, a scalar where it ends.
     end = value.span.end

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import io
+import json
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from ruamel.yaml import YAML
 
 from crossdock.errors import InputError
 from crossdock.read.declared import Declared, DockerfileUse, FileKind, Mend
 from crossdock.read.files import read_declared
 from crossdock.read.hcl import read_hcl
+from crossdock.read.yaml_tree import read_yaml
 from crossdock.source import Source, apply_edits
 
 
@@ -69,8 +73,12 @@ class TestCompose:
         assert read("compose.yaml", text, P="linux/arm64").pins == ()
 
     def test_flow_style_is_left_to_the_author(self) -> None:
-        (pin,) = read("compose.yaml", "services: {a: {image: b, platform: linux/amd64}}\n").pins
-        assert pin.mend is None
+        for text in (
+            "services: {a: {image: b, platform: linux/amd64}}\n",
+            '{\n  "services": {\n    "a": {\n      "image": "b",\n      "platform": "linux/amd64"\n    }\n  }\n}\n',
+        ):
+            (pin,) = read("compose.yaml", text).pins
+            assert pin.mend is None
 
     def test_a_pin_in_an_anchor_is_one(self) -> None:
         text = (
@@ -312,3 +320,44 @@ def test_an_item_is_added_at_the_end(items: list[str], flow: bool) -> None:
     found = read("compose.yaml", f"services:\n  a:\n    build:\n      platforms: {value}\n")
     again = read("compose.yaml", mended(found, found.lists[0].mend))
     assert platforms(again) == [(*items, "linux/arm64")]
+
+
+WORDS = st.sampled_from(
+    "linux/amd64 linux/arm64 amd64 linux/amd64,linux/386 ubuntu-latest docker/build-push-action@v6 true 1.2 a:1 In "
+    "docker/setup-buildx-action@v3 kubernetes.io/arch ${X} ${{matrix.p}} {{x}}".split()
+) | st.just("docker buildx build --platform linux/amd64 .")
+KEYS = st.sampled_from(
+    "services jobs on build platform platforms image steps uses with run runs-on script variables env strategy matrix "
+    "include p spec containers nodeSelector kubernetes.io/arch matchExpressions key operator values target push "
+    "apiVersion kind x-bake".split()
+)
+TREES = st.recursive(
+    WORDS | st.none() | st.integers(0, 3),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=4),
+    max_leaves=20,
+)
+
+
+@settings(deadline=None, max_examples=300)
+@given(
+    st.dictionaries(KEYS, TREES, max_size=4),
+    st.sampled_from(["compose.yaml", ".github/workflows/x.yml", ".gitlab-ci.yml", "docker-bake.json", "x.yaml"]),
+    st.booleans(),
+)
+def test_whatever_stands_in_a_file_it_is_read_and_mends_keep_it_valid(
+    document: dict[str, object], path: str, block: bool
+) -> None:
+    text = dumped(document) if block and not path.endswith(".json") else json.dumps(document)
+    try:
+        declared = read(path, text)
+    except InputError:
+        return
+    for mend in (found.mend for found in (*declared.pins, *declared.lists, *declared.missing)):
+        if mend:
+            read_yaml(apply_edits(declared.source, mend.edits))
+
+
+def dumped(document: dict[str, object]) -> str:
+    out = io.StringIO()
+    YAML().dump(document, out)
+    return out.getvalue()
