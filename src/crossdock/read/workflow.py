@@ -67,9 +67,8 @@ def pipeline_declared(source: Source, documents: Sequence[YamlNode]) -> Declared
         for name, job in document.entries():
             if isinstance(job, YamlMapping):
                 known = environment | _strings(job.get("variables"))
-                for key in ("before_script", "script", "after_script"):
-                    for node in scripts(job.get(key)):
-                        lists += _shell_lists(source, node, f"job {name}", known)
+                nodes = [node for key in ("before_script", "script", "after_script") for node in scripts(job.get(key))]
+                lists += _shell_lists(source, nodes, f"job {name}", known)
     return Declared(source, FileKind.PIPELINE, lists=tuple(dict.fromkeys(lists)))
 
 
@@ -87,6 +86,8 @@ class _Job:
         ]
 
     def lists(self) -> Iterator[PlatformList]:
+        known = self._environment
+        runs: list[YamlScalar] = []
         for step in self._steps:
             uses, run = step.get("uses"), step.get("run")
             if isinstance(uses, YamlScalar) and _BUILD_ACTION.match(uses.text):
@@ -94,8 +95,9 @@ class _Job:
                 if found:
                     yield found
             elif isinstance(run, YamlScalar):
-                known = {**self._environment, **_strings(step.get("env"))}
-                yield from _shell_lists(self._source, run, f"job {self._name}", known)
+                known = {**known, **_strings(step.get("env"))}
+                runs.append(run)
+        yield from _shell_lists(self._source, runs, f"job {self._name}", known)
 
     def _action(self, uses: YamlScalar, inputs: YamlNode | None) -> PlatformList | None:
         """What docker/build-push-action builds. Bake's platforms are in its own file."""
@@ -198,16 +200,19 @@ class _Job:
         return Mend(f"Add {' and '.join(actions)} before it", (edit,), safe=False)
 
 
-def _shell_lists(source: Source, node: YamlScalar, what: str, environment: Mapping[str, str]) -> Iterator[PlatformList]:
-    if "build" not in node.text and "executor" not in node.text and "bud" not in node.text:
-        return  # walking a shell takes longer than looking
-    pushed = "push" in node.text
-    for command in commands(source, node, environment):
-        build = image_build(command)
-        if build is None or build.platforms is None:
-            continue
-        mend = _added(source, build.platforms, build.span)
-        yield PlatformList(what, build.platforms, build.span, build.publishes or pushed, mend)
+def _shell_lists(
+    source: Source, nodes: Sequence[YamlScalar], what: str, environment: Mapping[str, str]
+) -> Iterator[PlatformList]:
+    """The builds among the commands of a job."""
+    pushed = any(re.search(r"(?<!no-)\bpush\b", node.text) for node in nodes)
+    for node in nodes:
+        if not re.search(r"build|executor|bud", node.text):
+            continue  # walking a shell takes longer than looking
+        for command in commands(source, node, environment):
+            build = image_build(command)
+            if build and build.platforms is not None:
+                mend = _added(source, build.platforms, build.span)
+                yield PlatformList(what, build.platforms, build.span, build.publishes or pushed, mend)
 
 
 def _added(source: Source, platforms: tuple[str, ...], span: Span) -> Mend | None:

@@ -1,7 +1,7 @@
 """Shell commands inside YAML: the scripts of workflows and pipelines, and the image builds among their commands.
 
 Source: Docker's and Podman's command line references (build, buildx build, buildx bake), buildah-bud(1), and kaniko's
-README (--custom-platform).
+README (--custom-platform, once --customPlatform).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from crossdock.read.script import script_text
 from crossdock.read.shell import evaluate
 from crossdock.read.shell_model import Command, Machine, ShellWord
 from crossdock.read.values import literal
-from crossdock.read.yaml_model import YamlScalar
+from crossdock.read.yaml_model import YamlNode, YamlScalar, YamlSequence
 from crossdock.source import Source, Span
 
 _EXPRESSION = re.compile(r"\$\{\{.*?\}\}|\$\[\[.*?\]\]", re.DOTALL)
@@ -53,35 +53,37 @@ def image_build(command: Command) -> ShellBuild | None:
         words.pop(0)
     name = words[0].text.rsplit("/", 1)[-1] if words else ""
     plain = [word.text for word in words[1:] if not word.text.startswith("-")]
+    options: tuple[str, ...] = ("--platform",)
     if name in _ENGINES:
         if not any(tuple(plain[: len(form)]) == form for form in _BUILDS):
             return None
-        option = "--platform"
     elif name == "buildah" and plain[:1] in (["build"], ["bud"]):
-        option = "--platform"
+        pass
     elif name == "executor" and any("kaniko" in word.text for word in words[:1]):
-        option = "--custom-platform"
+        options = ("--custom-platform", "--customPlatform")
     else:
         return None
-    found = _values(words, option)
-    publishes = any(word.text == "--push" or "type=registry" in word.text for word in words)
+    found = _values(words, options)
+    texts = [word.text for word in words]
+    publishes = any(text == "--push" or "type=registry" in text for text in texts)
+    publishes = publishes or (name == "executor" and "--no-push" not in texts)
     if not found:
         return ShellBuild((), command.origin.span, publishes)
     start, end = found[0].origin.span.start, found[-1].origin.span.end
-    texts = [word.value.text for word in found]
-    if any(text is None for text in texts):
+    values = [word.value.text for word in found]
+    if any(value is None for value in values):
         return ShellBuild(None, Span(start, end), publishes)
-    joined = ",".join(text.partition("=")[2] if text.startswith("--") else text for text in texts if text)
+    joined = ",".join(value.partition("=")[2] if value.startswith("--") else value for value in values if value)
     return ShellBuild(tuple(part.strip() for part in joined.split(",") if part.strip()), Span(start, end), publishes)
 
 
-def _values(words: list[ShellWord], option: str) -> list[ShellWord]:
+def _values(words: list[ShellWord], options: tuple[str, ...]) -> list[ShellWord]:
     """The words that hold an option's values: the one that follows, or the whole ``--option=value``."""
     found = []
     for index, word in enumerate(words):
-        if word.text == option and index + 1 < len(words):
+        if word.text in options and index + 1 < len(words):
             found.append(words[index + 1])
-        elif word.text.startswith(f"{option}="):
+        elif word.text.partition("=")[0] in options:
             found.append(word)
     return found
 
@@ -118,9 +120,9 @@ def _places(source: Source, node: YamlScalar) -> list[int] | None:
     return [*places, places[-1] + 1 if places else node.span.start]
 
 
-def scripts(node: object) -> Iterator[YamlScalar]:
-    """The scalars of a script: one, or a list, which may hold lists (YAML references of GitLab)."""
+def scripts(node: YamlNode | None) -> Iterator[YamlScalar]:
+    """The scalars of a script: one, or a list, which may hold lists (GitLab takes what an alias stands for)."""
     if isinstance(node, YamlScalar):
         yield node
-    for item in getattr(node, "items", ()):
+    for item in node.items if isinstance(node, YamlSequence) else ():
         yield from scripts(item)

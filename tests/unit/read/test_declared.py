@@ -214,7 +214,7 @@ class TestWorkflow:
         )
         found = workflow(steps)
         assert platforms(found) == [("linux/amd64",), ()]
-        assert [found_list.published for found_list in found.lists] == [True, False]
+        assert [found_list.published for found_list in found.lists] == [True, True]
         assert found.source.text(found.lists[0].span) == "linux/amd64"
         assert "--platform linux/amd64,linux/arm64 \\\n" in mended(found, found.lists[0].mend)
 
@@ -262,6 +262,15 @@ class TestPipeline:
         assert platforms(found) == [("linux/amd64",), ("linux/amd64",)]
         assert found.lists[0].mend is None
         assert "--platform 'linux/amd64,linux/arm64' .\n" in mended(found, found.lists[1].mend)
+
+    def test_a_push_in_another_line_publishes(self) -> None:
+        text = "a:\n  script:\n    - docker build --platform linux/amd64 -t x .\n    - docker {} x\n"
+        assert read(".gitlab-ci.yml", text.format("push")).lists[0].published
+        assert not read(".gitlab-ci.yml", text.format("run")).lists[0].published
+
+    def test_kaniko(self) -> None:
+        text = "a:\n  script:\n    - /kaniko/executor --context . --custom-platform=linux/amd64 --destination x\n"
+        assert platforms(read(".gitlab-ci.yml", text)) == [("linux/amd64",)]
 
     def test_what_builds_no_image_is_nothing(self) -> None:
         script = "    - cargo build --platform linux/amd64\n    - docker push x\n"
