@@ -24,6 +24,7 @@ _PLAIN_ACTION = re.compile(
 _SETS_UP = re.compile(r"qemu|binfmt|buildx|buildkit|builder|docker|depot|nscloud|namespace", re.IGNORECASE)
 """In the name of another action, or of one of the repository's own: it may do what is looked for."""
 _AMD64_RUNNER = re.compile(r"ubuntu-(?:latest|\d\d\.\d\d)")
+_PUSH = re.compile(r"\b(?:docker|podman|nerdctl|buildah|image|manifest|skopeo)\s+(?:push|copy)\b")
 _QEMU, _BUILDX = "docker/setup-qemu-action", "docker/setup-buildx-action"
 
 
@@ -86,6 +87,8 @@ class _Job:
         ]
 
     def lists(self) -> Iterator[PlatformList]:
+        if re.match(r"windows|macos", self._job.text("runs-on") or "", re.IGNORECASE):
+            return  # images of other systems
         known = self._environment
         runs: list[YamlScalar] = []
         for step in self._steps:
@@ -204,7 +207,7 @@ def _shell_lists(
     source: Source, nodes: Sequence[YamlScalar], what: str, environment: Mapping[str, str]
 ) -> Iterator[PlatformList]:
     """The builds among the commands of a job."""
-    pushed = any(re.search(r"(?<!no-)\bpush\b", node.text) for node in nodes)
+    pushed = any(_PUSH.search(node.text) for node in nodes)
     for node in nodes:
         if not re.search(r"build|executor|bud", node.text):
             continue  # walking a shell takes longer than looking

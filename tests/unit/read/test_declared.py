@@ -214,7 +214,7 @@ class TestWorkflow:
         )
         found = workflow(steps)
         assert platforms(found) == [("linux/amd64",), ()]
-        assert [found_list.published for found_list in found.lists] == [True, True]
+        assert [found_list.published for found_list in found.lists] == [True, False]
         assert found.source.text(found.lists[0].span) == "linux/amd64"
         assert "--platform linux/amd64,linux/arm64 \\\n" in mended(found, found.lists[0].mend)
 
