@@ -21,6 +21,7 @@ from crossdock.cli.options import (
     near,
     offline_option,
     outside,
+    package_indexes,
     read_source,
 )
 from crossdock.cli.output import style_of, waiting_for, write
@@ -55,7 +56,8 @@ def command(
     Containerfile is checked that no .gitignore leaves out, and compose files, Kubernetes manifests, values of Helm
     charts, GitHub workflows, GitLab pipelines and bake files. Each finding says why it breaks on arm64, what to do, and
     which fix `crossdock port` has for it. Whether the fix's arm64 file exists, and which platforms images have, is
-    looked up.
+    looked up, and so are packages that are installed (apt, apk, pip, npm, Maven, RubyGems), where this machine is
+    configured to get them.
 
     Exit code: 0 nothing found, 1 errors or warnings found, 3 a file could not be read.
 
@@ -130,13 +132,14 @@ def _check(
         except CrossdockError as error:
             failures += [error] if named else []
             left_out.append(Skipped(str(path), error.what))
-    for path, folder in _with_contexts(asked.dockerfiles, others):
-        try:
-            context = load_context(folder, path)
-            projects.append(read_project(read_source(path), context=context, build_args=build_args))
-        except CrossdockError as error:
-            failures.append(error)
-            left_out.append(Skipped(str(path), error.what))
+    with package_indexes(offline) as ask, waiting_for("Looking packages up"):
+        for path, folder in _with_contexts(asked.dockerfiles, others):
+            try:
+                context = load_context(folder, path)
+                projects.append(read_project(read_source(path), context=context, build_args=build_args, ask=ask))
+            except CrossdockError as error:
+                failures.append(error)
+                left_out.append(Skipped(str(path), error.what))
     images = [image for project in projects for image in project.images]
     images += [image for declared in others for image in declared_images(declared)]
     if offline and images:

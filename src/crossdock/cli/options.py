@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from crossdock.http.evidence import WebProber
     from crossdock.image.lookup import ImageFinder
     from crossdock.image.registries import Registries
+    from crossdock.packages.model import Ask
     from crossdock.source import Source
 
 _REMOTE = re.compile(r"-$|https?:/|git:/|ssh:/|git@")
@@ -176,6 +177,25 @@ def outside(offline: bool, plain_http: bool = False) -> Iterator[Outside]:
 
     with registries(plain_http) as reached:
         yield Outside(WebProber(reached.http), ImageFinder(reached))
+
+
+@contextlib.contextmanager
+def package_indexes(offline: bool) -> Iterator[Ask]:
+    """What looks packages up, where this machine's configuration says that they come from."""
+    if offline:
+        from crossdock.packages.answers import offline as ask_nobody
+
+        yield ask_nobody
+        return
+    from crossdock.http.client import Http
+    from crossdock.http.model import Patience
+    from crossdock.packages.indexes.ask import Indexes
+    from crossdock.packages.indexes.documents import default_index_cache
+    from crossdock.packages.indexes.places import read_places
+
+    # An index of a distribution has ten megabytes; on the other hand nobody waits long for one that is out of reach.
+    with Http(patience=Patience(connect=5.0, document=300.0, attempts=2)) as http:
+        yield Indexes(http, read_places(os.environ), default_index_cache(os.environ)).ask
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from crossdock.cli.options import (
     near,
     offline_option,
     outside,
+    package_indexes,
     read_source,
 )
 from crossdock.cli.output import style_of, waiting_for, write, write_exact
@@ -72,7 +73,7 @@ def command(
     for name in rules:
         find_rule(name)
     wanted = (lambda finding: finding.rule in rules) if rules else _everything
-    with outside(offline) as world, waiting_for("Looking for fixes"):
+    with outside(offline) as world, package_indexes(offline) as ask, waiting_for("Looking for fixes"):
         if file is None and path.is_file() and not is_dockerfile_name(path.name):
             from crossdock.fixes.port_other import port_other
 
@@ -92,6 +93,7 @@ def command(
                 context=load_context(folder, dockerfile),
                 build_args=build_arguments(build_args),
                 prober=world.prober,
+                ask=ask,
                 look_up=world.look_up,
                 reason_to_ignore=configs().reason_to_ignore,
                 unsafe=unsafe,

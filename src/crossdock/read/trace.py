@@ -7,9 +7,11 @@ frontend/dockerfile/dockerfile2llb/convert.go.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from fnmatch import fnmatchcase
+from itertools import islice
 from posixpath import normpath
 
 from crossdock.findings import Skipped
@@ -40,6 +42,8 @@ PLATFORM_ARGUMENTS = frozenset(
 """The variables BuildKit sets by itself."""
 _SEARCH_PATH = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin")
 _MOST_NESTED_SCRIPTS = 4
+_MOST_WAYS = 4
+"""Places in the context that a path in another stage may be from, the last COPY's first."""
 MOST_INSTRUCTIONS = 10_000
 """Evaluated in one Dockerfile; a longer one was generated, and what follows is reported as skipped."""
 _WRAPPERS = frozenset(
@@ -54,6 +58,32 @@ class Role(StrEnum):
     """On the platform that is built for."""
     BUILD = "build"
     """Always on the machine that builds: ``FROM --platform=$BUILDPLATFORM``."""
+
+
+@dataclass(frozen=True)
+class Copied:
+    """A file or folder of the context and where it came to lie: ``into`` if it was a folder, else ``place``."""
+
+    source: str
+    into: str
+    place: str
+
+
+def context_paths(place: str, copies: Sequence[Copied]) -> Iterator[str]:
+    """The files of the context that can lie at an absolute path in the image; the last COPY, which wins, first."""
+    for copied in reversed(copies):
+        if place == copied.place:
+            yield copied.source
+        folder, _, pattern = copied.source.rpartition("/")
+        name = place.rsplit("/", 1)[-1]
+        if "*" in pattern and normpath(f"{copied.into}/{name}") == place and fnmatchcase(name, pattern):
+            yield normpath(f"{folder or '.'}/{name}")
+        for base in dict.fromkeys((copied.place, copied.into)):
+            prefix = base.rstrip("/") + "/"
+            if place.startswith(prefix):
+                found = normpath(f"{copied.source}/{place[len(prefix) :]}")
+                if not found.startswith(".."):
+                    yield found
 
 
 @dataclass(frozen=True)
@@ -85,6 +115,8 @@ class Step:
     shell: ShellTrace | None = None
     scripts: tuple[ScriptRun, ...] = ()
     unset: tuple[UnsetUse, ...] = ()
+    copies: tuple[Copied, ...] = ()
+    """RUN: what of the context lies where at that moment."""
 
     @property
     def commands(self) -> tuple[Command, ...]:
@@ -412,7 +444,7 @@ class _Tracer:
             if heredoc:
                 state.inline[place] = heredoc
             elif flag is None and "://" not in text:
-                state.copied.append(_Copied(normpath(text.lstrip("/") or "."), normpath(into), place))
+                state.copied.append(Copied(normpath(text.lstrip("/") or "."), normpath(into), place))
             elif isinstance(copied_from, int) and copied_from < len(self.done):
                 self._take_over(self.done[copied_from], normpath(text), normpath(into), place, state)
         return Step(
@@ -428,9 +460,9 @@ class _Tracer:
         for path, content in other.files.items():
             if path == source:
                 state.files[place] = content
-        relative = self._context_path(source, other)
-        if relative:
-            state.copied.append(_Copied(relative, into, place))
+        # What is no file of the context is not found there later; a folder's files are.
+        paths = dict.fromkeys(islice(context_paths(source, other.copied), _MOST_WAYS))
+        state.copied += [Copied(path, into, place) for path in reversed(paths)]
 
     def _run(self, instruction: Instruction, state: _StageState) -> Step:
         scope = state.scope
@@ -440,6 +472,7 @@ class _Tracer:
         for flag in instruction.flags:
             if flag.name == "mount" and flag.value:
                 self._mount(flag.value, state)
+        copies = tuple(state.copied)
         machine = replace(state.machine, open=frozenset(state.open))
         if instruction.exec_form:
             words = tuple(
@@ -466,7 +499,10 @@ class _Tracer:
         state.files = dict(traced.files)
         self.skipped += traced.skipped
         scripts = self._scripts(traced.commands, state, at_start=False, depth=0)
-        return Step(instruction, scope, directory=state.directory, shell=traced, scripts=scripts, unset=traced.unset)
+        return Step(
+            instruction, scope, directory=state.directory, shell=traced, scripts=scripts, unset=traced.unset,
+            copies=copies,
+        )  # fmt: skip
 
     def _run_text(self, instruction: Instruction) -> LogicalText | None:
         """The text the shell gets; with heredocs their bodies follow the command, or are the whole script."""
@@ -496,7 +532,7 @@ class _Tracer:
             return
         source = normpath((options.get("source") or options.get("src") or ".").lstrip("/") or ".")
         place = normpath(resolve(state.directory, literal(target)).render())
-        state.copied.append(_Copied(source, place, place))
+        state.copied.append(Copied(source, place, place))
 
     def _start(self, instruction: Instruction, state: _StageState) -> Step:
         scope = state.scope
@@ -583,17 +619,9 @@ class _Tracer:
 
     def _context_path(self, place: str, state: _StageState) -> str | None:
         """The file of the context that lies at an absolute path in the image; the last COPY wins."""
-        for copied in reversed(state.copied):
-            candidates = []
-            if place == copied.place:
-                candidates.append(copied.source)
-            for base in dict.fromkeys((copied.place, copied.into)):
-                prefix = base.rstrip("/") + "/"
-                if place.startswith(prefix):
-                    candidates.append(normpath(f"{copied.source}/{place[len(prefix) :]}"))
-            for candidate in candidates:
-                if not candidate.startswith("..") and self._read(candidate) is not None:
-                    return candidate
+        for candidate in context_paths(place, state.copied):
+            if self._read(candidate) is not None:
+                return candidate
         return None
 
     def _read(self, relative: str) -> Source | None:
@@ -607,15 +635,6 @@ class _Tracer:
         source = Source(str(self.context.root / relative), data)
         self.script_sources[relative] = source
         return source
-
-
-@dataclass(frozen=True)
-class _Copied:
-    """A file or folder of the context and where it came to lie: ``into`` if it was a folder, else ``place``."""
-
-    source: str
-    into: str
-    place: str
 
 
 class _StageState:
@@ -632,7 +651,7 @@ class _StageState:
         self.shell: tuple[str, ...] = ("/bin/sh", "-c")
         self.files: dict[str, Value] = {}
         self.inline: dict[str, Heredoc] = {}
-        self.copied: list[_Copied] = []
+        self.copied: list[Copied] = []
         self.steps_: list[Step] = []
         self.needs_: set[int] = set()
 

@@ -18,6 +18,7 @@ from crossdock.rules.build_platform_in_final_stage import BuildPlatformInFinalSt
 from crossdock.rules.builder_not_set_up import BuilderNotSetUp
 from crossdock.rules.foreign_architecture import ForeignArchitecture
 from crossdock.rules.frozen_architecture_variable import FrozenArchitectureVariable
+from crossdock.rules.package_without_arm64 import PackageWithoutArm64
 from crossdock.rules.pinned_platform import PinnedPlatform
 from crossdock.rules.platforms_without_arm64 import PlatformsWithoutArm64
 from crossdock.rules.shadowed_platform_argument import ShadowedPlatformArgument
@@ -38,6 +39,7 @@ RULES: tuple[type[Rule], ...] = (
     Amd64Download,
     Amd64PackageFile,
     Amd64Repository,
+    PackageWithoutArm64,
     ForeignArchitecture,
     Amd64Goarch,
     Amd64TargetTriple,

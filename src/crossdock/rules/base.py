@@ -10,6 +10,7 @@ from typing import ClassVar
 from crossdock.findings import Confidence, Finding, Fix, Safety, Severity, Skipped, locate
 from crossdock.image.availability import ImagePlatforms
 from crossdock.image.binary import Binary
+from crossdock.packages.model import PackageFact
 from crossdock.platforms import ARM64, Platform
 from crossdock.read.declared import Declared, Mend
 from crossdock.read.model import Dockerfile
@@ -97,6 +98,8 @@ class Project:
     """Headers of the context's files that are copied, by path in the context."""
     sources: Mapping[str, Source] = field(default_factory=dict)
     """The Dockerfile and the scripts that were followed, by the path that origins name."""
+    packages: tuple[PackageFact, ...] = ()
+    """What is known of the packages that are installed on the target platform."""
     target: Platform = ARM64
     build_args: Mapping[str, str] = field(default_factory=dict)
     images: tuple[UsedImage, ...] = ()

@@ -10,6 +10,9 @@ from crossdock.errors import InputError
 from crossdock.findings import Finding, Skipped
 from crossdock.image.availability import ImagePlatforms
 from crossdock.image.binary import HEAD_BYTES, Binary, identify
+from crossdock.packages.answers import answer_all
+from crossdock.packages.model import Ask
+from crossdock.packages.requests import collect_requests
 from crossdock.platforms import ARM64, Platform
 from crossdock.read.context import Context
 from crossdock.read.declared import Declared
@@ -54,17 +57,23 @@ def check_dockerfile(
     build_args: Mapping[str, str],
     target: Platform = ARM64,
     look_up: ImagesLookUp | None = None,
+    ask: Ask | None = None,
     reason_to_ignore: ReasonToIgnore = _count_all,
 ) -> CheckReport:
-    """Every finding of every rule. ``look_up`` asks registries for the images that are used; without it, what is known
-    of them counts. ``reason_to_ignore`` leaves findings out. Raises InputError when the Dockerfile cannot be parsed or
-    the context not read."""
-    project = read_project(source, context=context, build_args=build_args, target=target)
+    """Every finding of every rule. ``look_up`` asks registries for the images that are used, ``ask`` looks packages up;
+    without them, what is known counts. ``reason_to_ignore`` leaves findings out. Raises InputError when the Dockerfile
+    cannot be parsed or the context not read."""
+    project = read_project(source, context=context, build_args=build_args, target=target, ask=ask)
     return check_project(project, look_up(references(project.images)) if look_up else None, reason_to_ignore)
 
 
 def read_project(
-    source: Source, *, context: Context | None, build_args: Mapping[str, str], target: Platform = ARM64
+    source: Source,
+    *,
+    context: Context | None,
+    build_args: Mapping[str, str],
+    target: Platform = ARM64,
+    ask: Ask | None = None,
 ) -> Project:
     """What the rules look at, but for what registries say. Raises InputError as ``check_dockerfile``."""
     dockerfile = parse(source)
@@ -73,16 +82,20 @@ def read_project(
     sources = {source.path: source}
     for _, step in traced.steps:
         sources |= {run.source.path: run.source for run in step.scripts}
+    requested = collect_requests(traced, context)
+    packages, not_looked_up = answer_all(requested.requests, ask)
+    sources |= {read.path: read for read in requested.sources}
     return Project(
         dockerfile,
         traced,
         collect(traced),
         binaries,
         sources,
-        target,
-        dict(build_args),
-        used_images(traced),
-        skipped=(*traced.skipped, *left_out),
+        packages=packages,
+        target=target,
+        build_args=dict(build_args),
+        images=used_images(traced),
+        skipped=(*traced.skipped, *left_out, *requested.skipped, *not_looked_up),
     )
 
 

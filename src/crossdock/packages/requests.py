@@ -1,0 +1,175 @@
+"""Which packages a Dockerfile installs on the target platform: what its commands and the files they read name. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from posixpath import dirname, normpath
+
+from crossdock.errors import InputError
+from crossdock.findings import Skipped
+from crossdock.packages.commands import Install, added_repositories, install_of
+from crossdock.packages.manifests import (
+    MAX_SIZE,
+    Listed,
+    read_gemfile_lock,
+    read_package_json,
+    read_package_lock,
+    read_pom,
+    read_requirements,
+)
+from crossdock.packages.model import Ecosystem, PackageRequest, Repository, System
+from crossdock.packages.systems import system_of
+from crossdock.read.context import Context
+from crossdock.read.pieces import HOLE
+from crossdock.read.trace import Copied, Role, StageTrace, Trace, context_paths
+from crossdock.read.values import Origin
+from crossdock.source import Source
+
+
+@dataclass(frozen=True)
+class Requests:
+    """``requests`` in the order of the file, each once. ``sources`` are the files of the context that were read, by the
+    path that origins name."""
+
+    requests: tuple[PackageRequest, ...]
+    sources: tuple[Source, ...]
+    skipped: tuple[Skipped, ...]
+
+
+def collect_requests(trace: Trace, context: Context | None) -> Requests:
+    """Every package that is installed on the target platform. What only an amd64 build reaches is left out, and so is
+    what runs on the machine that builds."""
+    collector = _Collector(trace, context)
+    found = dict.fromkeys(request for stage in trace.stages for request in collector.stage(stage))
+    return Requests(tuple(found), tuple(collector.sources.values()), tuple(dict.fromkeys(collector.skipped)))
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Where a command runs: in which image, with which files of the context, after which repositories were added."""
+
+    system: System
+    copies: tuple[Copied, ...]
+    repositories: tuple[Repository, ...]
+    opaque: bool
+    certain: bool
+    environment: frozenset[str]
+
+
+class _Collector:
+    def __init__(self, trace: Trace, context: Context | None) -> None:
+        self.trace = trace
+        self.context = context
+        self.sources: dict[str, Source] = {}
+        self.skipped: list[Skipped] = []
+        self.added: dict[int, tuple[tuple[Repository, ...], bool]] = {}
+
+    def stage(self, stage: StageTrace) -> Iterator[PackageRequest]:
+        repositories, opaque = self.added.get(stage.parent, ((), False)) if stage.parent is not None else ((), False)
+        system = self._system(stage)
+        for step in stage.steps:
+            if step.instruction.keyword in {"COPY", "ADD"} and step.destination:
+                opaque = opaque or "/etc/apt/" in step.destination.text or "yum.repos.d" in step.destination.text
+            if step.instruction.keyword != "RUN":
+                continue
+            commands = [*step.commands, *(c for run in step.scripts if not run.at_start for c in run.trace.commands)]
+            for command in commands:
+                further, unread = added_repositories(command)
+                repositories, opaque = (*repositories, *further), opaque or unread
+                install = install_of(command) if command.words else None
+                if install and stage.role is Role.TARGET and not stage.amd64_only:
+                    names = command.exported.union(made.name for made in command.assignments)
+                    place = _Place(system, step.copies, repositories, opaque, command.certain, names)
+                    yield from self._install(install, place)
+        self.added[stage.stage.index] = repositories, opaque
+
+    def _system(self, stage: StageTrace) -> System:
+        while stage.parent is not None:
+            stage = self.trace.stages[stage.parent]
+        return system_of(stage.base.render()) if HOLE not in stage.base.render() else System()
+
+    def _install(self, install: Install, place: _Place) -> Iterator[PackageRequest]:
+        further = (*install.repositories, *(place.repositories if install.ecosystem is Ecosystem.APT else ()))
+        opaque = place.opaque and install.ecosystem in {Ecosystem.APT, Ecosystem.RPM}
+        place = replace(place, repositories=further, opaque=opaque)
+        for named in install.named:
+            yield self._request(install, named.name, named.version, named.origin, place)
+        read = False
+        for path in install.files:
+            if install.ecosystem is Ecosystem.NPM and read:
+                break  # the lock file says more than package.json
+            source = self._read(path, place)
+            read = read or source is not None
+            if source:
+                yield from self._listed(install, source, path, place)
+
+    def _listed(self, install: Install, source: Source, path: str, place: _Place) -> Iterator[PackageRequest]:
+        match install.ecosystem:
+            case Ecosystem.PIP:
+                yield from self._requirements(install, source, path, place, ())
+            case Ecosystem.NPM if path.endswith("package.json"):
+                yield from self._all(
+                    install, source, read_package_json(source.data, production=install.production), place
+                )
+            case Ecosystem.NPM:
+                yield from self._all(
+                    install, source, read_package_lock(source.data, production=install.production), place
+                )
+            case Ecosystem.GEM:
+                yield from self._all(install, source, read_gemfile_lock(source.data, frozen=install.frozen), place)
+            case Ecosystem.MAVEN:
+                yield from self._all(install, source, read_pom(source.data), place)
+
+    def _requirements(
+        self, install: Install, source: Source, path: str, place: _Place, above: tuple[str, ...]
+    ) -> Iterator[PackageRequest]:
+        found = read_requirements(source.data)
+        further = (*place.repositories, *(Repository(url) for url in found.indexes))
+        yield from self._all(install, source, found.listed, replace(place, repositories=further))
+        for name in found.files:
+            inner = normpath(f"{dirname(path)}/{name}")
+            included = self._read(inner, place) if inner not in (*above, path) else None
+            if included:
+                yield from self._requirements(install, included, inner, place, (*above, path))
+
+    def _all(
+        self, install: Install, source: Source, listed: tuple[Listed, ...], place: _Place
+    ) -> Iterator[PackageRequest]:
+        for one in listed:
+            request = self._request(install, one.name, one.version, Origin(source.path, one.span), place)
+            yield replace(request, direct=one.direct, classifier=one.classifier, stated=one.stated)
+
+    def _request(self, install: Install, name: str, version: str, origin: Origin, place: _Place) -> PackageRequest:
+        return PackageRequest(
+            install.ecosystem,
+            name,
+            origin,
+            version,
+            place.system,
+            place.certain,
+            place.repositories,
+            place.opaque,
+            environment=place.environment,
+        )
+
+    def _read(self, path: str, place: _Place) -> Source | None:
+        """The file of the context that lies at a path of the image."""
+        if self.context is None or HOLE in path or "://" in path:
+            return None
+        for relative in context_paths(normpath(path), place.copies):
+            if "*" in relative:
+                continue
+            name = str(self.context.root / relative)
+            if name in self.sources:
+                return self.sources[name]
+            try:
+                data = self.context.read(relative, MAX_SIZE + 1)
+            except InputError as error:
+                self.skipped.append(Skipped(name, error.what))
+                continue
+            if data is not None and len(data) > MAX_SIZE:
+                self.skipped.append(Skipped(name, f"it has more than {MAX_SIZE >> 20} MiB"))
+            elif data is not None:
+                return self.sources.setdefault(name, Source(name, data))
+        return None

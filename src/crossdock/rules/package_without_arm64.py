@@ -1,0 +1,81 @@
+"""package-without-arm64: a package is installed that does not exist for arm64."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from crossdock.findings import Confidence, Finding, Severity
+from crossdock.packages.model import Answer, PackageFact, PackageRequest, Status
+from crossdock.rules.base import Example, Project, Rule
+from crossdock.rules.vocabulary import FOREIGN
+
+
+class PackageWithoutArm64(Rule):
+    """A package is installed (apt, apk, yum, pip, npm, Maven, RubyGems) that does not exist for arm64, or not in that
+    version.
+
+    The package manager of the arm64 build does not find it ("Unable to locate package", "No matching distribution
+    found", EBADPLATFORM), and the build fails at this step. Where only source exists for arm64, it is compiled while
+    installing, which takes long and needs a compiler.
+
+    Take a version that has arm64, or another package that does the same; install what only drives x86 hardware under
+    `if [ "$(dpkg --print-architecture)" = amd64 ]`. For a lock file, create it anew for all platforms.
+    """
+
+    id = "package-without-arm64"
+
+    VALID = (
+        Example("FROM debian:bookworm\nRUN apt-get update && apt-get install -y curl intel-media-va-driver-\n"),
+        Example(
+            "FROM debian:bookworm\n"
+            'RUN if [ "$(dpkg --print-architecture)" = amd64 ]; then apt-get install -y i965-va-driver; fi\n',
+            note="only amd64 installs it",
+        ),
+        Example("FROM debian:trixie\nRUN apt-get install -y ltrace\n", note="amd64 only up to Debian 12"),
+        Example("FROM python:3.11\nRUN pip install tensorflow==2.16.1 'mkl; platform_machine == \"x86_64\"'\n"),
+        Example(
+            "FROM --platform=$BUILDPLATFORM debian:bookworm AS build\nRUN apt-get install -y cpuid\nFROM debian\n"
+            "COPY --from=build /a /a\n"
+        ),
+        Example("FROM debian\nRUN apt-get install -y gcc-multilib\n", note="see foreign-architecture"),
+        Example(
+            "FROM node:18\nENV PUPPETEER_SKIP_DOWNLOAD=true\nRUN npm install puppeteer@21.0.0\n",
+            note="the browser comes from elsewhere",
+        ),
+    )
+    INVALID = (
+        Example("FROM debian:bookworm\nRUN apt-get update && apt-get install -y curl ⟦i965-va-driver⟧ && true\n"),
+        Example("FROM ubuntu:22.04\nRUN apt-get install -y ⟦grub-pc-bin⟧\n"),
+        Example('FROM python:3.8\nRUN pip install "⟦tensorflow==2.3.0⟧" numpy\n'),
+        Example(
+            "FROM python:3.10\nCOPY requirements.txt .\nRUN pip install -r requirements.txt ⟦mkl⟧\n",
+            files={"requirements.txt": b"flask==3.0.0\n"},
+        ),
+        Example("FROM node:18\nRUN npm install -g ⟦phantomjs-prebuilt⟧\n"),
+        Example("FROM alpine:3.18\nRUN apk add --no-cache ⟦syslinux⟧ bash\n"),
+    )
+
+    def check(self, project: Project) -> Iterator[Finding]:
+        for fact in project.packages:
+            if fact.answer.status in _SAID and not FOREIGN.search(fact.request.name):
+                yield self._finding(project, fact)
+
+    def _finding(self, project: Project, fact: PackageFact) -> Finding:
+        request, answer = fact.request, fact.answer
+        severity = Severity.ERROR if request.certain and answer.certain else Severity.WARNING
+        return self.finding(
+            project.source(request.origin.path),
+            request.origin.span,
+            _message(request, answer),
+            severity=severity if answer.status is Status.MISSING else Severity.INFO,
+            confidence=Confidence.HIGH if severity is Severity.ERROR else Confidence.MEDIUM,
+        )
+
+
+_SAID = {Status.MISSING: "does not exist for arm64", Status.SOURCE: "exists as source only for arm64"}
+
+
+def _message(request: PackageRequest, answer: Answer) -> str:
+    version = f" {request.exact}" if request.exact else ""
+    detail = f": {answer.detail}" if answer.detail else ""
+    return f"{request.name}{version} {_SAID[answer.status]}{detail}" + (f". {answer.instead}" if answer.instead else "")
