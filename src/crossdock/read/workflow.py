@@ -165,7 +165,7 @@ class _Job:
             if found is None or not found.names_arm64 or self._has(_BUILDX) or self._may_set_up():
                 return
             lacking = {_QEMU: "emulation"} if not self._has(_QEMU) else {}
-            if len(found.platforms) > 1:
+            if len(found.platforms) > 1 and "matrix." not in self._source.text(found.span):
                 lacking[_BUILDX] = "a builder for several platforms"
             if lacking:
                 what = " and ".join(lacking.values())
@@ -184,12 +184,6 @@ class _Job:
                 return True
             if uses and not _PLAIN_ACTION.match(uses) and not uses.startswith(_QEMU) and _SETS_UP.search(uses):
                 return True
-            inputs = step.get("with")
-            if uses.lower().startswith(_BUILDX) and isinstance(inputs, YamlMapping):
-                if any(inputs.get(key) for key in ("append", "endpoint", "name")):
-                    return True
-                if (inputs.text("driver") or "docker-container") != "docker-container":
-                    return True
         return False
 
     def _added(self, actions: tuple[str, ...], step: YamlMapping) -> Mend | None:

@@ -232,6 +232,9 @@ class TestWorkflow:
         assert workflow("      - uses: docker/setup-buildx-action@v3\n" + both).missing == ()
         (buildx,) = workflow("      - uses: docker/setup-qemu-action@v3\n" + both).missing
         assert "emulation" not in buildx.what
+        matrix = "ubuntu-latest\n    strategy:\n      matrix:\n        p: [linux/amd64, linux/arm64]"
+        (one_each,) = workflow(BUILD + "          platforms: ${{ matrix.p }}\n", matrix).missing
+        assert one_each.what.endswith("without emulation")
         (qemu,) = workflow(BUILD + "          platforms: linux/arm64\n").missing
         assert qemu.what.endswith("without emulation")
 
