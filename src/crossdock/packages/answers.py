@@ -37,7 +37,8 @@ def answer_all(
             if answer is None:
                 unknown[request.ecosystem, found.detail].append(request)
         elif found:
-            answer = replace(found, instead=found.instead or (answer.instead if answer else ""))
+            instead, dispensable = (answer.instead, answer.dispensable) if answer else ("", False)
+            answer = replace(found, instead=found.instead or instead, dispensable=dispensable)
         if answer:
             facts.append(PackageFact(request, answer))
     return tuple(facts), tuple(_note(ecosystem, why, left) for (ecosystem, why), left in unknown.items())

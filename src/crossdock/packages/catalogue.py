@@ -27,6 +27,7 @@ class Entry:
     compiles: bool
     unless: frozenset[str]
     certain: bool
+    dispensable: bool
     instead: str
     source: str
 
@@ -53,6 +54,7 @@ def entries() -> tuple[Entry, ...]:
             entry.get("compiles", False),
             frozenset(entry.get("unless", ())),
             entry.get("certain", True),
+            entry.get("dispensable", False),
             entry.get("instead", ""),
             entry["source"],
         )
@@ -123,9 +125,7 @@ def known(request: PackageRequest) -> Answer | None:
     if entry is None:
         return None
     if entry.since:
-        detail = f"the first version with arm64 is {entry.since}"
-    elif entry.compiles:
-        detail = "it is compiled there, which needs a compiler and takes long"
+        detail = f"the first version {'compiled for it' if entry.compiles else 'with arm64'} is {entry.since}"
     else:
         detail = ""
     return Answer(
@@ -135,6 +135,7 @@ def known(request: PackageRequest) -> Answer | None:
         instead=entry.instead,
         source=entry.source,
         certain=entry.certain,
+        dispensable=entry.dispensable,
     )
 
 
@@ -144,18 +145,18 @@ def _debian(request: PackageRequest, entry: Entry | None) -> Answer | None:
     having = [release for release, packages in names.releases.items() if request.name in packages]
     system = request.system
     instead, source = (entry.instead, entry.source) if entry else ("", "catalogue/debian.toml")
+    dispensable = entry is not None and entry.dispensable
     own = not (request.opaque or request.repositories)
     if system.distribution == "debian" and system.codename in names.releases:
         if system.codename not in having:
             return Answer(Status.AVAILABLE, source=source)
         detail = f"Debian {system.codename} has it for amd64 only"
-        return Answer(Status.MISSING, detail, instead=instead, source=source, certain=own)
+        return Answer(Status.MISSING, detail, instead=instead, source=source, certain=own, dispensable=dispensable)
     everywhere = len(having) == len(names.releases)
     if entry is None and not (everywhere and request.name in names.main):
         return None
     if system.distribution == "debian" and not everywhere:
         return None
     known_there = system.distribution == "debian" or entry is not None
-    return Answer(
-        Status.MISSING, "Debian has it for amd64 only", instead=instead, source=source, certain=own and known_there
-    )
+    detail, certain = "Debian has it for amd64 only", own and known_there
+    return Answer(Status.MISSING, detail, instead=instead, source=source, certain=certain, dispensable=dispensable)

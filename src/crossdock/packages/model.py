@@ -73,6 +73,8 @@ class Answer:
     instead: str = ""
     source: str = ""
     certain: bool = True
+    dispensable: bool = False
+    """Nothing is lost on arm64 without it, and nothing is built with it: a driver or tool for x86 machines."""
 
 
 @dataclass(frozen=True)

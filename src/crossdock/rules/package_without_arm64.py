@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
-from crossdock.findings import Confidence, Finding, Severity
-from crossdock.packages.model import Answer, PackageFact, PackageRequest, Status
+from crossdock.findings import Confidence, Finding, Fix, Safety, Severity
+from crossdock.packages.model import Answer, Ecosystem, PackageFact, PackageRequest, Status
+from crossdock.read.trace import StageTrace, Step
 from crossdock.rules.base import Example, Project, Rule
+from crossdock.rules.edits import Choice, declared, run_prefix
 from crossdock.rules.vocabulary import FOREIGN
+from crossdock.source import Edit, Span
 
 
 class PackageWithoutArm64(Rule):
@@ -44,13 +48,22 @@ class PackageWithoutArm64(Rule):
         ),
     )
     INVALID = (
-        Example("FROM debian:bookworm\nRUN apt-get update && apt-get install -y curl ⟦i965-va-driver⟧ && true\n"),
+        Example(
+            "FROM debian:bookworm\nRUN apt-get update && apt-get install -y curl ⟦i965-va-driver⟧ && true\n",
+            fixed=(
+                "FROM debian:bookworm\n"
+                "ARG TARGETARCH\n"
+                'RUN case "$TARGETARCH" in \\\n'
+                "        amd64) amd64_package=i965-va-driver ;; \\\n"
+                "        arm64) amd64_package= ;; \\\n"
+                '        *) echo "unsupported architecture: $TARGETARCH" >&2; exit 1 ;; \\\n'
+                "    esac \\\n"
+                "    && apt-get update && apt-get install -y curl ${amd64_package} && true\n"
+            ),
+        ),
         Example("FROM ubuntu:22.04\nRUN apt-get install -y ⟦grub-pc-bin⟧\n"),
         Example('FROM python:3.8\nRUN pip install "⟦tensorflow==2.3.0⟧" numpy\n'),
-        Example(
-            "FROM python:3.10\nCOPY requirements.txt .\nRUN pip install -r requirements.txt ⟦mkl⟧\n",
-            files={"requirements.txt": b"flask==3.0.0\n"},
-        ),
+        Example("FROM python:3.10\nRUN pip install ⟦onnxruntime-gpu⟧\n"),
         Example("FROM node:18\nRUN npm install -g ⟦phantomjs-prebuilt⟧\n"),
         Example("FROM alpine:3.18\nRUN apk add --no-cache ⟦syslinux⟧ bash\n"),
     )
@@ -69,6 +82,7 @@ class PackageWithoutArm64(Rule):
             _message(request, answer),
             severity=severity if answer.status is Status.MISSING else Severity.INFO,
             confidence=Confidence.HIGH if severity is Severity.ERROR else Confidence.MEDIUM,
+            fixes=tuple(_on_amd64_alone(project, fact)) if answer.dispensable else (),
         )
 
 
@@ -79,3 +93,52 @@ def _message(request: PackageRequest, answer: Answer) -> str:
     version = f" {request.exact}" if request.exact else ""
     detail = f": {answer.detail}" if answer.detail else ""
     return f"{request.name}{version} {_SAID[answer.status]}{detail}" + (f". {answer.instead}" if answer.instead else "")
+
+
+def _on_amd64_alone(project: Project, fact: PackageFact) -> Iterator[Fix]:
+    """What is for x86 machines is installed on those: by a marker in a requirements file, by a variable in a RUN."""
+    request = fact.request
+    source, span = project.source(request.origin.path), request.origin.span
+    title = f"Install {request.name} on amd64 alone"
+    if source.path != project.dockerfile.source.path:
+        rest = source.text(Span(span.end, len(source.data))).partition("\n")[0]
+        if request.ecosystem is Ecosystem.PIP and ";" not in rest.partition("#")[0]:
+            marker = b'; platform_machine == "x86_64"'
+            yield Fix(title, Safety.SAFE, (Edit(source.path, Span(span.end, span.end), marker),))
+        return
+    for stage, step in project.trace.steps:
+        if span in step.instruction.span and not step.instruction.heredocs:
+            edits = _by_variable(project, stage, step)
+            if edits:
+                yield Fix(title, Safety.SAFE, edits)
+            return
+
+
+def _by_variable(project: Project, stage: StageTrace, step: Step) -> tuple[Edit, ...]:
+    """The edits that put all such packages of a RUN into variables, which are empty on arm64; none where one of them
+    is not a word by itself, or is needed."""
+    source = project.dockerfile.source
+    here = [
+        fact
+        for fact in project.packages
+        if fact.answer.status is Status.MISSING
+        and fact.request.origin.path == source.path
+        and fact.request.origin.span in step.instruction.span
+    ]
+    if not all(fact.answer.dispensable for fact in here):
+        return ()  # half of it would not build either
+    places = sorted({fact.request.origin.span for fact in here})
+    edits: list[Edit] = []
+    choices: list[Choice] = []
+    for number, span in enumerate(places, 1):
+        word = source.text(span)
+        alone = source.data[span.start - 1 : span.start].isspace() and not source.data[span.end :][:1].strip(
+            b" \t\r\n;&|)\\"
+        )
+        if not alone or not re.fullmatch(r"[\w.+=:~-]+", word):
+            return ()
+        name = f"amd64_package{number if number > 1 else ''}"
+        choices.append(Choice(name, word, ""))
+        edits.append(Edit(source.path, span, f"${{{name}}}".encode()))
+    prefix = run_prefix(project, step.instruction, choices)
+    return (*edits, *declared(project, stage.stage, "TARGETARCH", step.instruction), prefix) if prefix else ()

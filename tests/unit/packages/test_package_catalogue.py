@@ -24,6 +24,7 @@ FIELDS = {
     "compiles",
     "unless",
     "certain",
+    "dispensable",
     "instead",
     "source",
 }

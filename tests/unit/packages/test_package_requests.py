@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 
 import pytest
@@ -170,6 +171,21 @@ def test_a_lock_file_without_the_optional_part_for_arm64() -> None:
     packages: dict[str, object] = {"node_modules/x": {"version": "1", **parts}, "node_modules/@x/linux-x64": x64}
     assert stated(lock(packages)) == [("x", "it needs @x/linux-arm64 on arm64, which the lock file does not hold")]
     assert stated(lock(packages | {"node_modules/@x/linux-arm64": {"version": "1", "optional": True}})) == []
+
+
+def test_a_large_lock_file_is_read_in_time() -> None:
+    packages: dict[str, object] = {
+        f"node_modules/p{n}": {
+            "version": "1.0.0",
+            "resolved": "x" * 1500,
+            "optionalDependencies": {"q-linux-arm64": "1"},
+        }
+        for n in range(4000)
+    }
+    files = lock(packages | {"node_modules/native": {"version": "1", "cpu": ["x64"]}})
+    began = time.process_time()
+    assert [name for name, _ in stated(files)] == ["native"]
+    assert time.process_time() - began < 3.0
 
 
 def test_without_a_lock_file_package_json_counts() -> None:
