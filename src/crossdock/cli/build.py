@@ -15,15 +15,17 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from crossdock.cli.options import (
+    DEFAULT_PLATFORMS,
     build_arguments,
+    configs,
     engine_option,
     file_option,
     format_option,
     locate_dockerfile,
     offline_option,
+    outside,
     plain_http_option,
     platform_option,
-    prober,
     read_source,
     smoke_timeout_option,
 )
@@ -62,7 +64,7 @@ def _repeated(name: str, parameter: str, metavar: str, help: str) -> Callable[[F
 @click.option("--port", "ports", is_flag=True, help="Mend the Dockerfile and its scripts first, in memory only.")
 @click.option("--unsafe", is_flag=True, help="With --port: also apply fixes that may change the amd64 image.")
 @click.option("--dry-run", is_flag=True, help="Stop after the plan; print the engine's exact commands.")
-@platform_option("--platform", help="Platforms to build.  [default: linux/amd64,linux/arm64]")
+@platform_option("--platform", help=f"Platforms to build.  {DEFAULT_PLATFORMS}")
 @engine_option
 @click.option("--builder", "builder_name", default="", metavar="NAME", help="A builder of buildx (crossdock builder).")
 @click.option("--fix-binfmt", is_flag=True, help="Make the kernel run other platforms' programs first (root).")
@@ -146,8 +148,8 @@ def command(
     check_outputs(destinations, flags["tags"])
     with _workspace() as work:
         prepared = _prepare(
-            path, file, ports=ports, unsafe=unsafe, offline=offline, platforms=platform or DEFAULT_TARGETS,
-            flags=flags, work=work,
+            path, file, ports=ports, unsafe=unsafe, offline=offline, plain_http=plain_http,
+            platforms=platform, flags=flags, work=work,
         )  # fmt: skip
         ported, plan, request = prepared.ported, prepared.plan, prepared.request
         talk.ported(ported, wanted=ports)
@@ -194,8 +196,8 @@ def _workspace() -> Iterator[Path]:
 
 
 def _prepare(
-    path: Path, file: Path | None, *, ports: bool, unsafe: bool, offline: bool, platforms: tuple[Platform, ...],
-    flags: dict[str, Any], work: Path,
+    path: Path, file: Path | None, *, ports: bool, unsafe: bool, offline: bool, plain_http: bool,
+    platforms: tuple[Platform, ...], flags: dict[str, Any], work: Path,
 ) -> Prepared:  # fmt: skip
     """Read, check, port and plan. Nothing runs and nothing is written outside ``work``."""
     from crossdock.engines.model import BuildRequest
@@ -206,14 +208,18 @@ def _prepare(
     from crossdock.read.dockerfile import parse
 
     dockerfile, folder = locate_dockerfile(path, file)
+    settings = configs()
+    platforms = platforms or settings.of(dockerfile).platforms or DEFAULT_TARGETS
     build_args = build_arguments(flags["build_args"])
     context = load_context(folder, dockerfile)
-    with prober(offline or not ports) as http:
+    with outside(offline or not ports, plain_http) as world:
         ported = port(
             read_source(dockerfile),
             context=context,
             build_args=build_args,
-            prober=http,
+            prober=world.prober,
+            look_up=world.look_up,
+            reason_to_ignore=settings.reason_to_ignore,
             unsafe=unsafe,
             wanted=lambda _: ports,
         )

@@ -21,6 +21,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "doctor": ("crossdock.cli.doctor", "tell what this machine lacks for Arm images, and mend it"),
     "check": ("crossdock.cli.check", "find what ties a Dockerfile and its scripts to amd64"),
     "port": ("crossdock.cli.port", "rewrite it for both architectures: show the diff, or write it"),
+    "explain": ("crossdock.cli.explain", "tell what a rule of check finds, and how to mend it"),
     "plan": ("crossdock.cli.plan", "show how each stage would be built for each platform, and why"),
     "build": ("crossdock.cli.build", "check, port, build, verify, then load, export or push"),
     "verify": ("crossdock.cli.verify", "prove that an image really is what its labels say"),

@@ -17,7 +17,9 @@ from crossdock.errors import InputError, UsageError
 from crossdock.platforms import Platform, parse_platforms
 
 if TYPE_CHECKING:
+    from crossdock.config import Configs
     from crossdock.http.evidence import WebProber
+    from crossdock.image.lookup import ImageFinder
     from crossdock.image.registries import Registries
     from crossdock.packages.model import Ask
     from crossdock.source import Source
@@ -47,6 +49,8 @@ build_arg_option = click.option(
 file_option = click.option(
     "-f", "--file", "file", type=click.Path(path_type=Path), metavar="FILE", help="The Dockerfile; PATH is its context."
 )
+DEFAULT_PLATFORMS = "[default: those of crossdock.toml, or linux/amd64,linux/arm64]"
+"""The end of ``--platform``'s help."""
 engine_option = click.option(
     "--engine",
     type=click.Choice(["auto", "buildx", "buildah"]),
@@ -145,17 +149,34 @@ def locate_dockerfile(path: Path, file: Path | None) -> tuple[Path, Path]:
     raise InputError("no Dockerfile or Containerfile here", where=str(path), hint="Name it with -f FILE.")
 
 
-@contextlib.contextmanager
-def prober(offline: bool) -> Iterator[WebProber | None]:
-    """What looks up whether files exist upstream; None when nothing may be looked up."""
-    if offline:
-        yield None
-        return
-    from crossdock.http.client import Http
-    from crossdock.http.evidence import WebProber
+def configs() -> Configs:
+    """The settings of projects (crossdock.toml), with the rules that they may name."""
+    from crossdock.config import Configs
+    from crossdock.rules import RULES
 
-    with Http() as http:
-        yield WebProber(http)
+    return Configs(frozenset(rule.id for rule in RULES))
+
+
+@dataclass(frozen=True)
+class Outside:
+    """What asks the outside world: whether files exist upstream, and registries for images. Both None when nothing may
+    be looked up."""
+
+    prober: WebProber | None = None
+    look_up: ImageFinder | None = None
+
+
+@contextlib.contextmanager
+def outside(offline: bool, plain_http: bool = False) -> Iterator[Outside]:
+    """What asks the outside world, for as long as the block runs."""
+    if offline:
+        yield Outside()
+        return
+    from crossdock.http.evidence import WebProber
+    from crossdock.image.lookup import ImageFinder
+
+    with registries(plain_http) as reached:
+        yield Outside(WebProber(reached.http), ImageFinder(reached))
 
 
 @contextlib.contextmanager

@@ -8,8 +8,10 @@ from pathlib import Path
 import click
 
 from crossdock.cli.options import (
+    DEFAULT_PLATFORMS,
     build_arg_option,
     build_arguments,
+    configs,
     file_option,
     format_option,
     locate_dockerfile,
@@ -25,7 +27,7 @@ from crossdock.read.dockerfile import parse
 
 @click.command("plan")
 @click.argument("path", default=".", metavar="[PATH]", type=click.Path(path_type=Path))
-@platform_option("--platform", help="Platforms to plan for.  [default: linux/amd64,linux/arm64]")
+@platform_option("--platform", help=f"Platforms to plan for.  {DEFAULT_PLATFORMS}")
 @click.option("--target", metavar="STAGE", help="Plan up to this stage.")
 @file_option
 @build_arg_option
@@ -55,7 +57,7 @@ def command(
     dockerfile, _ = locate_dockerfile(path, file)
     plan = make_plan(
         parse(read_source(dockerfile)),
-        platform or DEFAULT_TARGETS,
+        platform or configs().of(dockerfile).platforms or DEFAULT_TARGETS,
         host=host_platform(),
         target=target,
         build_args=build_arguments(build_args),

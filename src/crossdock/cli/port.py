@@ -2,28 +2,32 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
 import click
 
+from crossdock.cli.explain import find_rule
 from crossdock.cli.options import (
     build_arg_option,
     build_arguments,
+    configs,
     file_option,
     format_option,
     locate_dockerfile,
+    near,
     offline_option,
+    outside,
     package_indexes,
-    prober,
     read_source,
 )
 from crossdock.cli.output import style_of, waiting_for, write, write_exact
-from crossdock.errors import ExitCode, UsageError
+from crossdock.errors import ExitCode
 from crossdock.findings import Finding, Severity
 from crossdock.fixes.port import PortResult, port, write_changes
 from crossdock.read.context import load_context
-from crossdock.rules import RULES
+from crossdock.read.files import is_dockerfile_name
 
 
 @click.command("port")
@@ -50,6 +54,8 @@ def command(
 ) -> int:
     """Rewrite a Dockerfile, and the scripts that it copies and runs, so that it builds for amd64 and arm64.
 
+    PATH may also be one compose file, Kubernetes manifest, workflow, pipeline or bake file.
+
     The diff goes to standard output, and what was fixed or not, and why, to standard error; no file is changed without
     --write. Safe fixes leave the amd64 image as it was, and the arm64 file they rely on was seen to exist.
 
@@ -60,24 +66,39 @@ def command(
       crossdock port .
       crossdock port . | git apply
       crossdock port --write .
+      crossdock port --unsafe .github/workflows/image.yaml
       crossdock port --rule amd64-download --rule pinned-platform .
       crossdock port --unsafe -f docker/Dockerfile .
     """
-    known = {rule.id for rule in RULES}
     for name in rules:
-        if name not in known:
-            raise UsageError(f"there is no rule {name!r}", hint=f"The rules: {', '.join(sorted(known))}.")
-    dockerfile, folder = locate_dockerfile(path, file)
-    with prober(offline) as http, package_indexes(offline) as ask, waiting_for("Looking for fixes"):
-        result = port(
-            read_source(dockerfile),
-            context=load_context(folder, dockerfile),
-            build_args=build_arguments(build_args),
-            prober=http,
-            unsafe=unsafe,
-            ask=ask,
-            wanted=(lambda finding: finding.rule in rules) if rules else _everything,
-        )
+        find_rule(name)
+    wanted = (lambda finding: finding.rule in rules) if rules else _everything
+    with outside(offline) as world, package_indexes(offline) as ask, waiting_for("Looking for fixes"):
+        if file is None and path.is_file() and not is_dockerfile_name(path.name):
+            from crossdock.fixes.port_other import port_other
+
+            result = port_other(
+                read_source(near(path)),
+                environ=os.environ,
+                prober=world.prober,
+                look_up=world.look_up,
+                reason_to_ignore=configs().reason_to_ignore,
+                unsafe=unsafe,
+                wanted=wanted,
+            )
+        else:
+            dockerfile, folder = locate_dockerfile(path, file)
+            result = port(
+                read_source(dockerfile),
+                context=load_context(folder, dockerfile),
+                build_args=build_arguments(build_args),
+                prober=world.prober,
+                ask=ask,
+                look_up=world.look_up,
+                reason_to_ignore=configs().reason_to_ignore,
+                unsafe=unsafe,
+                wanted=wanted,
+            )
     if write_files:
         write_changes(result.changes)
     _show(result, format_, written=write_files and bool(result.changes))

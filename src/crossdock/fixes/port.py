@@ -13,7 +13,8 @@ from crossdock.findings import Finding, Safety, Skipped
 from crossdock.fixes.decide import Decision, Prober, decide
 from crossdock.packages.model import Ask
 from crossdock.read.context import Context
-from crossdock.rules.check import check_dockerfile
+from crossdock.rules.base import ImagesLookUp
+from crossdock.rules.check import CheckReport, ReasonToIgnore, check_dockerfile
 from crossdock.source import Edit, OverlappingEdits, Source, apply_edits, unified_diff, write_atomically
 
 MOST_ROUNDS = 100
@@ -60,11 +61,14 @@ def port(
     context: Context | None,
     build_args: Mapping[str, str],
     prober: Prober | None,
+    look_up: ImagesLookUp | None = None,
+    reason_to_ignore: ReasonToIgnore = lambda _: None,
     unsafe: bool = False,
     wanted: Callable[[Finding], bool] = lambda _: True,
     ask: Ask | None = None,
 ) -> PortResult:
-    """Mend what is tied to amd64, in memory.
+    """Mend what is tied to amd64, in memory. ``prober`` and ``look_up`` ask the outside world, None when offline;
+    what ``reason_to_ignore`` has a reason for is no finding.
 
     ``unsafe`` also applies fixes that are not argued safe; ``wanted`` limits which findings are mended; ``ask`` looks
     packages up. Raises CrossdockError when a fix does not remove its own finding: that is a bug in crossdock, never in
@@ -73,7 +77,18 @@ def port(
     original = {dockerfile.path: dockerfile}
     current = dict(original)
     applied: list[Decision] = []
-    report = check_dockerfile(dockerfile, context=context, build_args=build_args, ask=ask)
+
+    def check() -> CheckReport:
+        return check_dockerfile(
+            current[dockerfile.path],
+            context=context,
+            build_args=build_args,
+            look_up=look_up,
+            ask=ask,
+            reason_to_ignore=reason_to_ignore,
+        )
+
+    report = check()
     found = report.findings
     for _ in range(MOST_ROUNDS):
         decisions = decide(report.findings, prober)
@@ -91,7 +106,7 @@ def port(
         context = _overlay(context, current, dockerfile.path)
         applied += chosen
         before_count = Counter(finding.rule for finding in report.findings)
-        report = check_dockerfile(current[dockerfile.path], context=context, build_args=build_args, ask=ask)
+        report = check()
         _assert_progress(chosen, before_count, Counter(finding.rule for finding in report.findings))
     changes = [Change(before, current[path]) for path, before in original.items() if before.data != current[path].data]
     return PortResult(

@@ -165,6 +165,8 @@ class Entry:
     use: tuple[str, ...]
     reason: str
     source: str
+    lacks: bool
+    package: str
 
     def rest(self, name: str) -> str | None:
         """What the name's ``*`` stands for; None where the entry is about another image."""
@@ -209,6 +211,8 @@ def catalogue() -> tuple[Entry, ...]:
             use=tuple(entry.get("use", ())),
             reason=entry["reason"],
             source=entry["source"],
+            package=entry.get("package", ""),
+            lacks=entry.get("lacks", "before" in entry or "since" in entry),
         )
         for entry in tomllib.loads(text)["image"]
     )
@@ -234,9 +238,28 @@ def successors(reference: Reference) -> tuple[Successor, ...]:
     return tuple(found.values())
 
 
+def known_without_arm64(reference: Reference) -> Entry | None:
+    """What the catalogue says of an image that never got arm64, for when no registry can be asked; None where it says
+    nothing certain, also of an image that is known by its digest only."""
+    if reference.tag is None:
+        return None
+    return next((entry for _, entry in _entries(reference) if entry.lacks), None)
+
+
+def debian_package(reference: Reference) -> str:
+    """Debian's package of what an image holds, where the catalogue knows one that has arm64; else empty."""
+    return next((entry.package for _, entry in _entries(reference) if entry.package), "")
+
+
 def _in_catalogue(reference: Reference) -> Iterator[Successor]:
+    for name, entry in _entries(reference):
+        for text in entry.replacements(name, reference.tag):
+            yield Successor(text, entry.reason, entry.source)
+
+
+def _entries(reference: Reference) -> Iterator[tuple[str, Entry]]:
+    """What the catalogue has about an image, with the name as people write it."""
     name = replace(reference, tag=None, digest=None).familiar
     for entry in catalogue():
         if entry.rest(name) is not None and entry.means(reference.tag):
-            for text in entry.replacements(name, reference.tag):
-                yield Successor(text, entry.reason, entry.source)
+            yield name, entry

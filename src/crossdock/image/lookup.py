@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Callable, Coroutine, Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from crossdock.errors import CrossdockError, Kind, RegistryError, UsageError
+from crossdock.image.availability import Alternative, ImagePlatforms, PlatformImage
 from crossdock.image.documents import MalformedError, load_object
 from crossdock.image.model import MANIFEST_TYPES, Manifest
 from crossdock.image.reference import Reference, parse_reference
@@ -27,44 +28,6 @@ _STEP = 3
 _PAGE = 1000
 _MOST_PAGES = 50
 _LINK = re.compile(r'<([^<>]*)>\s*;[^,]*\brel="?next\b')
-
-
-@dataclass(frozen=True)
-class PlatformImage:
-    """One platform of an image: its manifest, and the bytes that pulling it takes, where that is known."""
-
-    platform: Platform
-    digest: str
-    size: int | None = None
-
-
-@dataclass(frozen=True)
-class Alternative:
-    """An image that has what another lacks. ``reference`` ends with the digest, to be pinned."""
-
-    reference: str
-    digest: str
-    reason: str
-    source: str = ""
-
-
-@dataclass(frozen=True)
-class ImagePlatforms:
-    """What is known of one image, ``asked`` for as somebody wrote it. With an ``error`` nothing else is."""
-
-    asked: str
-    digest: str | None = None
-    platforms: tuple[PlatformImage, ...] = ()
-    alternatives: tuple[Alternative, ...] = ()
-    error: CrossdockError | None = None
-
-    def lacks(self, wanted: Iterable[Platform]) -> tuple[Platform, ...]:
-        """Those of ``wanted`` that the image, as far as it could be looked up, does not have."""
-        if self.error:
-            return ()
-        return tuple(
-            platform for platform in wanted if not any(have.platform.satisfies(platform) for have in self.platforms)
-        )
 
 
 def error_kind(error: CrossdockError) -> Kind:
@@ -90,6 +53,19 @@ def look_up(
     while the first answers are on their way.
     """
     return registries.run(_Lookup(registries, tuple(wanted), sizes).all(asked, on_done), meanwhile)
+
+
+class ImageFinder:
+    """What registries say of images, each asked for once however often it is wanted. Threads may share it."""
+
+    def __init__(self, registries: Registries) -> None:
+        self._registries = registries
+        self._lookup = _Lookup(registries, WANTED, sizes=False)
+
+    def __call__(self, asked: Sequence[str]) -> Mapping[str, ImagePlatforms]:
+        """The platforms of each image, and alternatives where arm64 is lacking; by reference as asked for."""
+        found = self._registries.run(self._lookup.all(asked, lambda _done, _total: None))
+        return dict(zip(asked, found, strict=True))
 
 
 def find_tags(repository: Reference, pattern: str, registries: Registries) -> tuple[str, ...]:
@@ -183,7 +159,8 @@ class _Lookup:
             for (reference, reason, source), found in zip(step, results, strict=True):
                 if found.digest and not found.lacks(self._wanted):
                     pinned = replace(reference, digest=found.digest).familiar
-                    usable.append(Alternative(pinned, found.digest, reason, source))
+                    platforms = tuple(have.platform for have in found.platforms)
+                    usable.append(Alternative(pinned, found.digest, reason, source, platforms))
             if len(usable) >= ALTERNATIVES:
                 break
         return tuple(usable[:ALTERNATIVES])

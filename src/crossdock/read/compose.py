@@ -53,7 +53,7 @@ def compose_images(source: Source, documents: Sequence[YamlNode], environ: Mappi
         include = document.get("include")
         if include is not None:
             skipped.append(Skipped(f"include in {place(source, include)}", "other compose files; name them too"))
-        for name, service in _services(document):
+        for name, service in services(document):
             found = _service(name, service, source, environ)
             for entry in found:
                 if isinstance(entry, ImageUse):
@@ -63,11 +63,12 @@ def compose_images(source: Source, documents: Sequence[YamlNode], environ: Mappi
     return in_order(images, skipped)
 
 
-def _services(document: YamlMapping) -> Iterator[tuple[str, YamlNode]]:
-    services = document.get("services")
-    if isinstance(services, YamlMapping):
-        yield from services.entries()
-    elif services is None:
+def services(document: YamlMapping) -> Iterator[tuple[str, YamlNode]]:
+    """The services of a compose file by name."""
+    found = document.get("services")
+    if isinstance(found, YamlMapping):
+        yield from found.entries()
+    elif found is None:
         yield from _first_format(document).items()
 
 
@@ -84,16 +85,17 @@ def _service(name: str, service: YamlNode, source: Source, environ: Mapping[str,
         if why:
             yield Skipped(what, why)
     else:
-        yield _image(image, source, environ)
+        yield image_use(image, source, environ)
     volumes = service.get("volumes")
     for volume in volumes.items if isinstance(volumes, YamlSequence) else ():
         if isinstance(volume, YamlMapping) and volume.text("type") == "image":
             mounted = volume.get("source")
             if mounted is not None:
-                yield _image(mounted, source, environ)
+                yield image_use(mounted, source, environ)
 
 
-def _image(node: YamlNode, source: Source, environ: Mapping[str, str]) -> ImageUse | Skipped:
+def image_use(node: YamlNode, source: Source, environ: Mapping[str, str]) -> ImageUse | Skipped:
+    """The image that a node names, its variables replaced, or why it cannot be told."""
     what = describe(source, node)
     if is_template(source, node):
         return Skipped(what, "a template; render it first")

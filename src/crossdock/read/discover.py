@@ -1,16 +1,18 @@
-"""Finding the Dockerfiles in folders."""
+"""Finding the files in folders that can be checked: Dockerfiles, and what else declares platforms."""
 
 from __future__ import annotations
 
 import os
 import re
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from crossdock.errors import InputError
 from crossdock.findings import Skipped
+from crossdock.read.files import LARGEST, is_dockerfile_name, is_other_file, looks_like_manifest, may_be_manifest
 
 if TYPE_CHECKING:
     from pathspec import GitIgnoreSpec
@@ -20,27 +22,38 @@ _NOT = ("*.dockerignore", "*.containerignore", "*~", "*.bak", "*.orig", "*.rej",
 _TEMPLATES = ("*.erb", "*.j2", "*.jinja", "*.jinja2", "*.m4", "*.mustache", "*.template", "*.tmpl", "*.tpl")
 
 
-def find_dockerfiles(paths: Iterable[Path]) -> tuple[tuple[Path, ...], tuple[Skipped, ...]]:
-    """The Dockerfiles in ``paths``, and what was passed over and why.
+@dataclass(frozen=True)
+class FoundFiles:
+    """What was found: Dockerfiles, other files that declare platforms, and what was passed over and why."""
+
+    dockerfiles: tuple[Path, ...] = ()
+    others: tuple[Path, ...] = ()
+    skipped: tuple[Skipped, ...] = ()
+
+
+def find_files(paths: Iterable[Path]) -> FoundFiles:
+    """The Dockerfiles, compose files, Kubernetes manifests, workflows, pipelines and bake files in ``paths``.
 
     A file is taken as it is. A folder is searched, without what its .gitignore files (and those above it in the same
     repository) leave out, without .git, and without following links to folders. Raises InputError for a path that does
     not exist.
     """
-    found: dict[Path, None] = {}
+    found: dict[Path, bool] = {}
     skipped: list[Skipped] = []
     for path in paths:
         if path.is_dir():
-            found.update(dict.fromkeys(sorted(_search(path, skipped))))
+            found |= sorted(_search(path, skipped))
         elif path.is_file():
-            found[path] = None
+            found[path] = _is_name(path.name) or is_dockerfile_name(path.name)
         else:
             raise InputError(
                 "this is neither a file nor a folder" if path.exists() else "there is no such file or folder",
                 where=str(path),
                 hint="Name a Dockerfile, or a folder to search for Dockerfiles.",
             )
-    return tuple(found), tuple(skipped)
+    dockerfiles = tuple(path for path, is_dockerfile in found.items() if is_dockerfile)
+    others = tuple(path for path, is_dockerfile in found.items() if not is_dockerfile)
+    return FoundFiles(dockerfiles, others, tuple(skipped))
 
 
 def _is_name(name: str) -> bool:
@@ -49,7 +62,8 @@ def _is_name(name: str) -> bool:
     )
 
 
-def _search(top: Path, skipped: list[Skipped]) -> Iterator[Path]:
+def _search(top: Path, skipped: list[Skipped]) -> Iterator[tuple[Path, bool]]:
+    """Each file, and whether it is a Dockerfile."""
     real = top.resolve()
     folders = [(top, _GitIgnore.above(real))]
     while folders:
@@ -65,7 +79,10 @@ def _search(top: Path, skipped: list[Skipped]) -> Iterator[Path]:
             path = folder / entry.name
             there = real / path.relative_to(top)
             if entry.is_dir(follow_symlinks=False):
-                if entry.name != ".git" and not ignore.ignores(there, folder=True):
+                if entry.name == "templates" and (folder / "Chart.yaml").is_file():
+                    how = f"render them: helm template {folder} | crossdock platforms -f -"
+                    skipped.append(Skipped(f"the templates of the chart {folder}", how))
+                elif entry.name != ".git" and not ignore.ignores(there, folder=True):
                     folders.append((path, ignore))
             elif _is_name(entry.name) and entry.is_file():
                 if ignore.ignores(there, folder=False):
@@ -73,7 +90,21 @@ def _search(top: Path, skipped: list[Skipped]) -> Iterator[Path]:
                 elif any(fnmatchcase(entry.name, pattern) for pattern in _TEMPLATES):
                     skipped.append(Skipped(str(path), "a template, not a Dockerfile"))
                 else:
-                    yield path
+                    yield path, True
+            elif _is_other(path) and entry.is_file() and not ignore.ignores(there, folder=False):
+                yield path, False
+
+
+def _is_other(path: Path) -> bool:
+    """Whether a file of another kind is to be read. A Kubernetes manifest may have any name, so it is looked into."""
+    if is_other_file(path):
+        return True
+    if not may_be_manifest(path):
+        return False
+    try:
+        return path.stat().st_size <= LARGEST and looks_like_manifest(path.read_bytes())
+    except OSError:
+        return False
 
 
 class _GitIgnore:

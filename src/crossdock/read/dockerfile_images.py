@@ -37,7 +37,7 @@ def dockerfile_images(source: Source, build_args: Mapping[str, str]) -> ImagesFo
         skipped += bases.skipped
     for stage in dockerfile.stages:
         for text, span in stage_references(_with_triggers(stage)):
-            place = locate(source, _within(source, span, text))
+            place = locate(source, image_span(source, span, text))
             if "$" in text[:-1]:
                 why = "BuildKit replaces no variables here; give the image a stage of its own with FROM and name that"
                 skipped.append(_skip(text, place, why))
@@ -122,7 +122,7 @@ def _syntax_span(source: Source, syntax: str) -> Span:
     return Span(start, start + len(syntax.encode("utf-8", "surrogateescape")))
 
 
-def _within(source: Source, span: Span, text: str) -> Span:
+def image_span(source: Source, span: Span, text: str) -> Span:
     """Where the image is in a flag's value (``type=bind,from=IMAGE,target=/x``)."""
     wanted = text.encode("utf-8", "surrogateescape")
     value = source.slice(span)

@@ -21,6 +21,9 @@ _DOCUMENT = re.compile(rb"^---(?=\s|\Z)", re.MULTILINE)
 _HEAD = re.compile(rb"^(?:apiVersion|kind):[ \t]*+[\"']?([\w./-]*).*", re.MULTILINE)
 _PLACEHOLDER = re.compile(r"[${}<>%]")
 _RENDER = "`kubectl kustomize . | crossdock platforms -f -`"
+NOT_OF_A_POD = "not the image of a pod's container; ask for it by its name if it is an image"
+ELSEWHERE = f"they stand in other files; render them: {_RENDER}"
+"""Reasons for what is passed over, which say nothing to whoever looks at all files."""
 
 
 def without_podless(source: Source) -> Source:
@@ -102,8 +105,7 @@ def _pods(document: YamlNode, source: Source) -> Iterator[ImageUse | Skipped]:
                     todo.append(value)
     for image in others:
         if id(image) not in taken:
-            why = "not the image of a pod's container; ask for it by its name if it is an image"
-            yield Skipped(describe(source, image), why)
+            yield Skipped(describe(source, image), NOT_OF_A_POD)
 
 
 def _of_pod(node: YamlMapping) -> Iterator[YamlNode]:
@@ -154,4 +156,4 @@ def _kustomize(document: YamlNode, source: Source) -> Iterator[ImageUse | Skippe
         else:
             text = name + (f":{tag}" if tag else "") + (f"@{digest}" if digest else "")
             yield ImageUse(text, locate(source, node.span))
-    yield Skipped(f"the resources of {source.path}", f"they stand in other files; render them: {_RENDER}")
+    yield Skipped(f"the resources of {source.path}", ELSEWHERE)

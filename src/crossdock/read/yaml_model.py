@@ -61,6 +61,16 @@ class YamlMapping:
         value = self.get(key)
         return value.text if isinstance(value, YamlScalar) and not value.null else None
 
+    def pair(self, key: str) -> tuple[YamlNode, YamlNode] | None:
+        """A key as written and its value, which ``get`` gives."""
+        for mapping in self._lineage():
+            found = [
+                (name, value) for name, value in mapping.pairs if isinstance(name, YamlScalar) and name.text == key
+            ]
+            if found:
+                return found[-1]
+        return None
+
     def entries(self) -> Iterator[tuple[str, YamlNode]]:
         """Keys and values with those merged in; of a key's several values the one that ``get`` takes."""
         seen = {_MERGE}

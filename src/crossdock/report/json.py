@@ -5,7 +5,7 @@ Lines and columns count from 1; an end line is inclusive, an end column exclusiv
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Literal
 
 import msgspec
@@ -17,13 +17,14 @@ if TYPE_CHECKING:  # a verb needs the types of its own results only
     from crossdock.fixes.decide import Decision
     from crossdock.fixes.port import PortResult
     from crossdock.host.registry import Place
+    from crossdock.image.availability import ImagePlatforms
     from crossdock.image.binary import Binary
     from crossdock.image.inspect import Inspection
-    from crossdock.image.lookup import ImagePlatforms
     from crossdock.plan.model import BuildPlan
     from crossdock.report.checked import Checked
     from crossdock.report.looked import Looked
     from crossdock.report.sent import Sent
+    from crossdock.rules.base import Rule
     from crossdock.verify.model import VerifyResult
 
 
@@ -43,6 +44,8 @@ class FixObject(msgspec.Struct, frozen=True):
 
 
 class FindingObject(msgspec.Struct, frozen=True):
+    """``explain`` is the command that prints the rule's page, which is docs/rules/RULE.md."""
+
     rule: str
     severity: Literal["error", "warning", "info"]
     confidence: Literal["high", "medium", "low"]
@@ -53,6 +56,7 @@ class FindingObject(msgspec.Struct, frozen=True):
     end_column: int
     message: str
     fix: FixObject | None
+    explain: str
 
 
 class SkippedObject(msgspec.Struct, frozen=True):
@@ -66,6 +70,23 @@ class CheckReport(msgspec.Struct, frozen=True):
     schema: Literal["crossdock.check/v1"]
     findings: tuple[FindingObject, ...]
     skipped: tuple[SkippedObject, ...]
+
+
+class RuleObject(msgspec.Struct, frozen=True):
+    """``finds``, ``why`` and ``help`` are one paragraph each; ``page`` is Markdown and has them and the examples."""
+
+    rule: str
+    finds: str
+    why: str
+    help: str
+    page: str
+
+
+class ExplainReport(msgspec.Struct, frozen=True):
+    """What ``crossdock explain --format json`` prints: one rule, or all."""
+
+    schema: Literal["crossdock.explain/v1"]
+    rules: tuple[RuleObject, ...]
 
 
 class LeftObject(msgspec.Struct, frozen=True):
@@ -352,6 +373,7 @@ class BuilderReport(msgspec.Struct, frozen=True):
 
 REPORTS: dict[str, type[msgspec.Struct]] = {
     "check": CheckReport,
+    "explain": ExplainReport,
     "port": PortReport,
     "plan": PlanReport,
     "build": BuildReport,
@@ -396,6 +418,13 @@ def schema(verb: str) -> str:
 
 def check_report(checked: Checked) -> CheckReport:
     return CheckReport("crossdock.check/v1", tuple(map(_finding, checked.decisions)), _skipped(checked.skipped))
+
+
+def explain_report(rules: Iterable[type[Rule]]) -> ExplainReport:
+    from crossdock.report.rule_page import rule_page
+
+    found = tuple(RuleObject(rule.id, *rule.paragraphs(), rule_page(rule)) for rule in rules)
+    return ExplainReport("crossdock.explain/v1", found)
 
 
 def port_report(result: PortResult, *, written: bool) -> PortReport:
@@ -610,6 +639,7 @@ def _finding(decision: Decision) -> FindingObject:
         end_column=place.end_column,
         message=_text(finding.message),
         fix=_fix(decision.fix) if decision.fix else None,
+        explain=f"crossdock explain {finding.rule}",
     )
 
 

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from crossdock.errors import CrossdockError
-from crossdock.image.lookup import WANTED, ImagePlatforms
+from crossdock.image.availability import ImagePlatforms
+from crossdock.image.lookup import WANTED
 from crossdock.image.registry import Limit
 from crossdock.platforms import Platform
 

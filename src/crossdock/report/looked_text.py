@@ -5,7 +5,7 @@ from __future__ import annotations
 from rich.console import RenderableType
 from rich.text import Text
 
-from crossdock.image.lookup import ImagePlatforms
+from crossdock.image.availability import ImagePlatforms
 from crossdock.image.registry import Limit
 from crossdock.report.canvas import Cell, indented, not_looked_at, render, text
 from crossdock.report.looked import Looked

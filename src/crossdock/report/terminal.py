@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
@@ -71,7 +72,11 @@ def _finding(decision: Decision, source: Source | None, style: Style, explained:
         parts += _excerpt(source, finding, style)
     if finding.rule not in explained:
         explained.add(finding.rule)
-        parts += [hanging(("why", "bold"), text(finding.why)), hanging(("do", "bold"), text(finding.help))]
+        parts += [
+            hanging(("why", "bold"), text(finding.why)),
+            hanging(("do", "bold"), text(finding.help)),
+            hanging(("more", "bold"), text(f"crossdock explain {finding.rule}")),
+        ]
     parts.append(hanging(("fix", "bold"), _fix(decision)))
     return [*parts, *_evidence(decision, 8)]
 
@@ -131,7 +136,7 @@ def _evidence(decision: Decision, indent: int) -> list[RenderableType]:
 
 
 def _check_summary(checked: Checked, style: Style) -> list[RenderableType]:
-    looked = _count(len(checked.files), "Dockerfile") if len(checked.files) != 1 else checked.files[0]
+    looked = _count(len(checked.files), "file") if len(checked.files) != 1 else checked.files[0]
     if not checked.files:
         return [text(("Nothing was checked.", "bold"))]
     if not checked.decisions:
@@ -143,11 +148,18 @@ def _check_summary(checked: Checked, style: Style) -> list[RenderableType]:
     unsafe = Counter(d.finding.rule for d in checked.decisions if d.fix and d.fix.safety is Safety.UNSAFE)
     rows = [(rule, str(total), _fixable(safe[rule], unsafe[rule])) for rule, total in rules.most_common()]
     parts += table(style, ("rule", "found", "fixable"), rows)
-    if safe:
-        parts.append(text("Next: ", ("crossdock port", "bold"), " shows the fixes as a diff"))
-    elif unsafe:
-        parts.append(text("Next: ", ("crossdock port --unsafe", "bold"), " shows the fixes as a diff"))
+    if safe or unsafe:
+        command = "crossdock port" if safe else "crossdock port --unsafe"
+        parts.append(text("Next: ", (f"{command}{_to_port(checked)}", "bold"), " shows the fixes as a diff"))
     return parts
+
+
+def _to_port(checked: Checked) -> str:
+    """The argument of `port` where all fixes are in one file that it would not find by itself."""
+    paths = {decision.finding.location.path for decision in checked.decisions if decision.fix}
+    path = next(iter(paths)) if len(paths) == 1 else ""
+    found = path in checked.files and path not in ("Dockerfile", "Containerfile")
+    return f" {shlex.quote(path)}" if found else ""
 
 
 def _fixable(safe: int, unsafe: int) -> str:

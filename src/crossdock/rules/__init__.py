@@ -13,18 +13,26 @@ from crossdock.rules.amd64_repository import Amd64Repository
 from crossdock.rules.amd64_target_triple import Amd64TargetTriple
 from crossdock.rules.arch_prefixed_image import ArchPrefixedImage
 from crossdock.rules.base import Rule
+from crossdock.rules.base_without_arm64 import BaseWithoutArm64
 from crossdock.rules.build_platform_in_final_stage import BuildPlatformInFinalStage
+from crossdock.rules.builder_not_set_up import BuilderNotSetUp
 from crossdock.rules.foreign_architecture import ForeignArchitecture
 from crossdock.rules.frozen_architecture_variable import FrozenArchitectureVariable
 from crossdock.rules.package_without_arm64 import PackageWithoutArm64
 from crossdock.rules.pinned_platform import PinnedPlatform
+from crossdock.rules.platforms_without_arm64 import PlatformsWithoutArm64
 from crossdock.rules.shadowed_platform_argument import ShadowedPlatformArgument
+from crossdock.rules.single_arch_digest import SingleArchDigest
 from crossdock.rules.undeclared_platform_argument import UndeclaredPlatformArgument
 
 RULES: tuple[type[Rule], ...] = (
     PinnedPlatform,
     BuildPlatformInFinalStage,
+    BaseWithoutArm64,
+    SingleArchDigest,
     ArchPrefixedImage,
+    PlatformsWithoutArm64,
+    BuilderNotSetUp,
     ShadowedPlatformArgument,
     UndeclaredPlatformArgument,
     FrozenArchitectureVariable,

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from crossdock.rules.base import Example
+from collections.abc import Iterator
+
+from crossdock.findings import Finding, Fix, Safety
+from crossdock.rules.base import Example, OtherFile
+from crossdock.rules.names import amd64_tokens
 from crossdock.rules.reach import Arrival, SinkRule
 from crossdock.rules.sinks import Kind
+from crossdock.source import Edit, Source, Span
 
 
 class ArchPrefixedImage(SinkRule):
@@ -30,7 +35,40 @@ class ArchPrefixedImage(SinkRule):
             "FROM mcr.microsoft.com/dotnet/runtime-deps:8.0-alpine-⟦amd64⟧\n",
             fixed="FROM mcr.microsoft.com/dotnet/runtime-deps:8.0-alpine\n",
         ),
+        Example(
+            "services:\n  db:\n    image: ⟦amd64⟧/postgres:16\n",
+            fixed="services:\n  db:\n    image: postgres:16\n",
+            path="compose.yaml",
+        ),
     )
 
     def message(self, at: Arrival) -> str:
-        return f"{at.sink.text} is an image for amd64 only"
+        return _message(at.sink.text)
+
+    def check_other(self, file: OtherFile) -> Iterator[Finding]:
+        for image in file.images:
+            text = image.text or ""
+            for token in amd64_tokens(text.partition("@")[0])[:1]:
+                span = image.written(token.start, token.end, file.source.path)
+                fix = _without_name(file.source, span) if span else None
+                yield self.finding(file.source, span or image.span, _message(text), fixes=(fix,) if fix else ())
+
+
+def _message(text: str) -> str:
+    return f"{text} is an image for amd64 only"
+
+
+def _without_name(source: Source, span: Span) -> Fix | None:
+    """The image's name without the architecture and what joins it to the rest. Whether it is the same image has to be
+    seen."""
+    data, start, end = source.data, span.start, span.end
+    if data[end : end + 1] == b"/":
+        end += 1
+    elif data[start - 1 : start] in {b"-", b"_", b"."}:
+        start -= 1
+    elif data[end : end + 1] in {b"-", b"_", b"."}:
+        end += 1
+    else:
+        return None
+    edit = Edit(source.path, Span(start, end), b"")
+    return Fix("Use the image's name without an architecture", Safety.UNSAFE, (edit,))

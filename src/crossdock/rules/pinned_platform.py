@@ -5,20 +5,24 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from crossdock.findings import Finding, Fix, Safety
+from crossdock.findings import Confidence, Finding, Fix, Safety, Severity
 from crossdock.read.trace import Role
-from crossdock.rules.base import Example, Project, Rule
+from crossdock.rules.base import Example, OtherFile, Project, Rule, fixes_of
+from crossdock.rules.images import has_arm64
 from crossdock.source import Edit, Span
 
 
 class PinnedPlatform(Rule):
-    """A stage is fixed to amd64 with `FROM --platform=linux/amd64`.
+    """A stage, a compose service or a pod is fixed to amd64: `FROM --platform=linux/amd64`, `platform: linux/amd64`, a
+    node selector.
 
     The stage is amd64 in the arm64 build too. If its files reach the image, the image is labelled arm64 and holds
-    amd64 programs; in the last stage the whole image is amd64.
+    amd64 programs; in the last stage the whole image is amd64. A service runs emulated on an Arm machine, or not at
+    all, and a pod never gets to an arm64 node.
 
-    Leave `--platform` away. If the stage only prepares files that are the same on every architecture, write
-    `--platform=$BUILDPLATFORM`: it then runs on the machine that builds.
+    Leave the platform away. If a stage only prepares files that are the same on every architecture, write
+    `--platform=$BUILDPLATFORM`: it then runs on the machine that builds. A pod that may run on both kinds of nodes
+    needs images that have both platforms.
     """
 
     id = "pinned-platform"
@@ -42,6 +46,17 @@ class PinnedPlatform(Rule):
             "ARG PLATFORM=⟦linux/amd64⟧\nFROM --platform=$PLATFORM debian\n",
             fixed=("ARG PLATFORM=linux/amd64\nFROM debian\n"),
         ),
+        Example(
+            "services:\n  web:\n    image: nginx:1.27\n    platform: ⟦linux/amd64⟧\n",
+            fixed="services:\n  web:\n    image: nginx:1.27\n",
+            path="compose.yaml",
+        ),
+        Example(
+            "apiVersion: v1\nkind: Pod\nspec:\n  nodeSelector:\n    kubernetes.io/arch: ⟦amd64⟧\n  containers:\n"
+            "    - image: nginx:1.27\n",
+            fixed="apiVersion: v1\nkind: Pod\nspec:\n  containers:\n    - image: nginx:1.27\n",
+            path="pod.yaml",
+        ),
     )
 
     def check(self, project: Project) -> Iterator[Finding]:
@@ -58,13 +73,33 @@ class PinnedPlatform(Rule):
                 continue
             where = f"stage {stage.stage.label}" if stage.stage.name else "this stage"
             message = f"{where} is {text} in every build"
-            source = project.dockerfile.source
-            if origins[0].span in flag.span:
-                yield self.finding(source, flag.span, message, fixes=(_without(project, flag.span),))
-            else:
+            fix = _without(project, flag.span)
+            span = flag.span
+            if origins[0].span not in flag.span:
                 span = Span(origins[0].span.start, origins[-1].span.end)
-                fix = replace(_without(project, flag.span), safety=Safety.UNSAFE)
-                yield self.finding(source, span, message, fixes=(fix,))
+                fix = replace(fix, safety=Safety.UNSAFE)
+            if has_arm64(stage.base.render(), project.registry) is False:
+                message = f"{message}, and its base has no linux/arm64"
+                yield self.finding(project.dockerfile.source, span, message)
+            else:
+                yield self.finding(project.dockerfile.source, span, message, fixes=(fix,))
+
+    def check_other(self, file: OtherFile) -> Iterator[Finding]:
+        for pin in file.declared.pins:
+            fixes = fixes_of(pin.mend)
+            has = has_arm64(pin.image, file.registry) if pin.image else True
+            if has is None:
+                # On an Arm machine an image without arm64 runs emulated thanks to the pin.
+                title = f"; whether {pin.image} has linux/arm64 was not looked up"
+                fixes = tuple(replace(fix, title=fix.title + title, safety=Safety.UNSAFE) for fix in fixes)
+            yield self.finding(
+                file.source,
+                pin.span,
+                f"{pin.what} runs on amd64 alone" + ("" if has is not False else ", and its image has no linux/arm64"),
+                severity=Severity.ERROR if pin.certain else Severity.WARNING,
+                confidence=Confidence.HIGH if pin.certain else Confidence.MEDIUM,
+                fixes=fixes if has is not False else (),
+            )
 
 
 def _without(project: Project, span: Span) -> Fix:

@@ -244,7 +244,7 @@ def test_port_limited_to_a_rule(project: Path, capsys: Capture) -> None:
     (project / "Dockerfile").write_text(PINNED)
     assert main(["port", "--offline", "--rule", "amd64-download"]) == ExitCode.FINDINGS
     assert capsys.readouterr().out == ""
-    assert main(["port", "--rule", "no-such-rule"]) == ExitCode.USAGE
+    assert main(["port", "--rule", "pinned-platforms"]) == ExitCode.USAGE
     assert "pinned-platform" in capsys.readouterr().err
 
 
@@ -285,3 +285,132 @@ def test_arch_tells_and_goes_on_after_a_failure(project: Path, capsys: Capture) 
     assert only["binary"]["architectures"] == ["arm64"]
     assert "missing" in err
     assert main(["arch"]) == ExitCode.USAGE
+
+
+# ---------------------------------------------------------------- other files
+
+COMPOSE = "services:\n  app:\n    build: {context: ., dockerfile: docker/app.txt}\n    platform: linux/amd64\n"
+
+
+def test_check_reads_what_is_around_dockerfiles(project: Path, capsys: Capture) -> None:
+    (project / "compose.yaml").write_text(COMPOSE)
+    (project / "docker").mkdir()
+    (project / "docker/app.txt").write_text("FROM debian\nCOPY get.sh /\nRUN /get.sh\n")
+    (project / "get.sh").write_text("#!/bin/sh\ncurl -LO https://example.com/tool-amd64\n")
+    assert main(["check", "--offline", "--format", "json"]) == ExitCode.FINDINGS
+    found = valid(capsys.readouterr().out, "check")["findings"]
+    assert [(finding["path"], finding["rule"]) for finding in found] == [
+        ("get.sh", "amd64-download"),  # its context is the folder that the compose file names
+        ("compose.yaml", "pinned-platform"),
+    ]
+
+
+def test_check_of_one_named_file(project: Path, capsys: Capture) -> None:
+    (project / "stack.yml").write_text("services:\n  app:\n    image: amd64/nginx:1\n")
+    assert main(["check", "--offline", "stack.yml"]) == ExitCode.FINDINGS
+    assert "stack.yml:3:12  error  arch-prefixed-image" in capsys.readouterr().out
+
+
+def test_check_of_a_named_file_that_cannot_be_read_fails(project: Path, capsys: Capture) -> None:
+    (project / "compose.yaml").write_text("services: [\n")
+    assert main(["check", "--offline", "compose.yaml"]) == ExitCode.CANNOT
+    assert "not valid YAML" in capsys.readouterr().err
+    (project / "Dockerfile").write_text(CLEAN)
+    assert main(["check", "--offline"]) == ExitCode.DONE  # found by searching: told, and no more
+    assert "compose.yaml: this is not valid YAML" in capsys.readouterr().out
+
+
+def test_a_comment_ignores_a_rule_in_other_files(project: Path, capsys: Capture) -> None:
+    text = COMPOSE.replace("    platform", "    # crossdock: ignore=pinned-platform it needs AVX\n    platform")
+    (project / "compose.yaml").write_text(text)
+    assert main(["check", "--offline"]) == ExitCode.DONE
+    assert "it needs AVX" in capsys.readouterr().out
+
+
+def test_the_next_step_names_the_file_that_port_would_not_find(project: Path, capsys: Capture) -> None:
+    (project / "compose.yaml").write_text(COMPOSE)
+    main(["check", "--offline"])
+    assert "Next: crossdock port compose.yaml shows" in capsys.readouterr().out
+    (project / "compose.yaml").unlink()
+    (project / "Dockerfile").write_text(PINNED)
+    main(["check", "--offline"])
+    assert "Next: crossdock port shows" in capsys.readouterr().out
+
+
+def test_port_of_a_compose_file(project: Path, capsys: Capture) -> None:
+    (project / "compose.yaml").write_text(COMPOSE)
+    assert main(["port", "--offline", "--write", "compose.yaml"]) == ExitCode.DONE
+    assert "-    platform: linux/amd64" in capsys.readouterr().out
+    assert (project / "compose.yaml").read_text() == COMPOSE.replace("    platform: linux/amd64\n", "")
+
+
+# ---------------------------------------------------------------- settings
+
+
+def test_settings_exclude_files_and_ignore_rules(project: Path, capsys: Capture) -> None:
+    for name in ("Dockerfile", "old/Dockerfile"):
+        (project / name).parent.mkdir(exist_ok=True)
+        (project / name).write_text(PINNED)
+    text = 'exclude = ["old/"]\n[[ignore]]\nrule = "pinned-platform"\nreason = "the farm is amd64"\n'
+    (project / "crossdock.toml").write_text(text)
+    assert main(["check", "--offline"]) == ExitCode.DONE
+    out = capsys.readouterr().out
+    assert "the farm is amd64" in out
+    assert "old/Dockerfile: excluded by" in " ".join(out.split())
+    assert main(["port", "--offline"]) == ExitCode.DONE
+    assert capsys.readouterr().out == ""
+    assert main(["check", "--offline", "--format", "json", "old/Dockerfile"]) == ExitCode.DONE
+    assert "the farm is amd64" in capsys.readouterr().out
+
+
+def test_settings_name_the_platforms_to_plan_for(project: Path, capsys: Capture) -> None:
+    (project / "Dockerfile").write_text(CLEAN)
+    (project / "crossdock.toml").write_text('platforms = ["linux/s390x"]\n')
+    assert main(["plan", "--format", "json"]) == ExitCode.DONE
+    assert valid(capsys.readouterr().out, "plan")["targets"] == ["linux/s390x"]
+    assert main(["plan", "--format", "json", "--platform", "linux/arm64"]) == ExitCode.DONE
+    assert valid(capsys.readouterr().out, "plan")["targets"] == ["linux/arm64"]
+
+
+def test_a_wrong_setting_is_a_usage_error_with_its_line(project: Path, capsys: Capture) -> None:
+    (project / "Dockerfile").write_text(CLEAN)
+    (project / "crossdock.toml").write_text("\nexcluded = []\n")
+    assert main(["check", "--offline"]) == ExitCode.USAGE
+    assert "crossdock.toml:2: there is no setting 'excluded'" in capsys.readouterr().err
+
+
+# ---------------------------------------------------------------- explain
+
+
+def test_explain_prints_the_page_of_the_documentation(capsys: Capture) -> None:
+    assert main(["explain", "pinned-platform"]) == ExitCode.DONE
+    page = (SCHEMAS.parent / "rules/pinned-platform.md").read_text()
+    assert page.endswith(capsys.readouterr().out)
+
+
+def test_explain_lists_all_rules(capsys: Capture) -> None:
+    assert main(["explain"]) == ExitCode.DONE
+    out = capsys.readouterr().out
+    assert "pinned-platform" in out
+    assert "A stage, a compose service" in out
+
+
+def test_explain_as_json(capsys: Capture) -> None:
+    assert main(["explain", "--format", "json", "pinned-platform"]) == ExitCode.DONE
+    (rule,) = valid(capsys.readouterr().out, "explain")["rules"]
+    assert rule["finds"].startswith("A stage, a compose service")
+    assert rule["page"].startswith("# pinned-platform")
+
+
+def test_explain_names_the_nearest_rule(capsys: Capture) -> None:
+    assert main(["explain", "pined-platforms"]) == ExitCode.USAGE
+    assert "Did you mean 'pinned-platform'?" in capsys.readouterr().err
+
+
+def test_findings_say_where_their_rule_is_explained(project: Path, capsys: Capture) -> None:
+    (project / "Dockerfile").write_text(PINNED)
+    main(["check", "--offline"])
+    assert "crossdock explain pinned-platform" in capsys.readouterr().out
+    main(["check", "--offline", "--format", "json"])
+    (finding,) = valid(capsys.readouterr().out, "check")["findings"]
+    assert finding["explain"] == "crossdock explain pinned-platform"

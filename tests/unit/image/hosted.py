@@ -12,8 +12,9 @@ from faulty import Answer, Server
 
 from crossdock.http.client import Http
 from crossdock.image.auth import Keychain
+from crossdock.image.availability import ImagePlatforms
 from crossdock.image.cache import DocumentCache
-from crossdock.image.lookup import ImagePlatforms, look_up
+from crossdock.image.lookup import look_up
 from crossdock.image.model import OCI_CONFIG, OCI_INDEX, OCI_LAYER_GZIP, OCI_MANIFEST
 from crossdock.image.registries import Registries
 from crossdock.image.settings import Endpoint, Settings

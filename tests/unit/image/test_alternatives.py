@@ -14,7 +14,9 @@ from crossdock.image.alternatives import (
     architecture_tags,
     catalogue,
     compatible_tags,
+    debian_package,
     is_older,
+    known_without_arm64,
     successors,
 )
 from crossdock.image.reference import parse_reference
@@ -375,6 +377,8 @@ def test_every_entry_is_whole(entry: Entry) -> None:
     assert entry.reason
     assert not entry.reason.endswith(".")
     assert re.fullmatch(r"https://[a-z0-9.-]+/\S+", entry.source)
+    assert isinstance(entry.lacks, bool)
+    assert re.fullmatch(r"[a-z0-9][a-z0-9.+-]+|", entry.package)
     replacements = tuple(entry.replacements(name, tag))
     assert len(replacements) == len(entry.use) + bool(entry.since)
     for text in replacements:
@@ -383,6 +387,29 @@ def test_every_entry_is_whole(entry: Entry) -> None:
         again = [successor.reference for successor in successors(reference)]
         copy = f"arm64v8/{reference.repository.removeprefix('library/')}:{reference.tag}"
         assert again in ([], [copy]), f"{text} is in the catalogue itself"
+
+
+@pytest.mark.parametrize(
+    ("image", "lacks"),
+    [
+        ("mysql:5.7", True),
+        ("mysql:8.4", False),
+        ("mysql:latest", False),
+        ("mailhog/mailhog", True),
+        ("centos:7", False),  # it has arm64; it is in the catalogue because it is at its end
+        ("prom/prometheus:v2.0.0", False),  # not known to lack it
+        ("openjdk:8-jdk", False),
+        ("debian:12", False),
+        (f"mailhog/mailhog@sha256:{'a' * 64}", False),
+    ],
+)
+def test_what_can_be_said_without_a_registry(image: str, lacks: bool) -> None:
+    assert (known_without_arm64(parse_reference(image)) is not None) is lacks
+
+
+def test_debians_package_is_the_last_resort() -> None:
+    assert debian_package(parse_reference("mysql:5.7")) == "mariadb-server"
+    assert debian_package(parse_reference("mysql:8.4")) == ""
 
 
 def test_the_catalogue_knows_many_images_each_once() -> None:

@@ -11,7 +11,8 @@ from hosted import BOTH, entry, found_in, index_of, look_up_one, put, put_single
 
 from crossdock.errors import Kind, RegistryError
 from crossdock.http.client import Http
-from crossdock.image.lookup import ImagePlatforms, find_tags, look_up
+from crossdock.image.availability import ImagePlatforms
+from crossdock.image.lookup import find_tags, look_up
 from crossdock.image.model import (
     ATTESTATION_TYPE,
     DOCKER_LIST,

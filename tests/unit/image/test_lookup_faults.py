@@ -23,7 +23,8 @@ from crossdock.errors import CrossdockError, EngineError, ExitCode, Kind, Regist
 from crossdock.findings import Skipped
 from crossdock.http.client import Http
 from crossdock.image.auth import Keychain
-from crossdock.image.lookup import ImagePlatforms, error_kind, find_tags, look_up
+from crossdock.image.availability import ImagePlatforms
+from crossdock.image.lookup import error_kind, find_tags, look_up
 from crossdock.image.model import DOCKER_LIST, OCI_INDEX, OCI_MANIFEST
 from crossdock.image.reference import parse_reference
 from crossdock.image.registries import Registries

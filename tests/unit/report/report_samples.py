@@ -13,7 +13,7 @@ from crossdock.fixes.port import Change, PortResult
 from crossdock.host.registry import Place
 from crossdock.host.steps import Step
 from crossdock.http.evidence import Evidence, EvidenceStatus
-from crossdock.image.lookup import Alternative, ImagePlatforms, PlatformImage
+from crossdock.image.availability import Alternative, ImagePlatforms, PlatformImage
 from crossdock.image.registry import Limit
 from crossdock.plan.model import BuildPlan, StagePlan, Strategy
 from crossdock.platforms import AMD64, ARM64, parse_platform

@@ -12,6 +12,7 @@ from crossdock.findings import Skipped
 from crossdock.image.binary import identify
 from crossdock.image.inspect import inspect_file
 from crossdock.report import json as reports
+from crossdock.rules import RULES
 
 PUBLISHED = Path(__file__).parents[3] / "docs/schemas"
 
@@ -21,6 +22,7 @@ def samples() -> dict[str, msgspec.Struct]:
         "check": reports.check_report(sample.CHECKED),
         "check-clean": reports.check_report(sample.CLEAN),
         "port": reports.port_report(sample.PORTED, written=True),
+        "explain": reports.explain_report(RULES),
         "plan": reports.plan_report(sample.PLAN),
         "verify": reports.verify_report(sample.VERIFIED),
         "verify-broken": reports.verify_report(sample.BROKEN),
@@ -85,6 +87,7 @@ def test_a_finding_has_exactly_the_documented_fields() -> None:
             "safety": "safe",
             "edits": [{"path": "app/Dockerfile", "start": 5, "end": 28, "replacement": ""}],
         },
+        "explain": "crossdock explain pinned-platform",
     }
     assert library["fix"] is None
     assert library["column"] == 32

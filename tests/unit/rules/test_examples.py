@@ -11,10 +11,11 @@ from crossdock.findings import Finding
 from crossdock.platforms import AMD64
 from crossdock.read.context import Context
 from crossdock.read.dockerfile import parse
+from crossdock.read.files import read_declared
 from crossdock.read.trace import trace
 from crossdock.rules import RULES
 from crossdock.rules.base import Example, Rule
-from crossdock.rules.check import CheckReport, check_dockerfile
+from crossdock.rules.check import CheckReport, check_declared, check_dockerfile
 from crossdock.source import Source, Span, apply_edits
 
 VALID = [pytest.param(rule, example, id=f"{rule.id}-{n}") for rule in RULES for n, example in enumerate(rule.VALID)]
@@ -22,8 +23,15 @@ INVALID = [pytest.param(rule, example, id=f"{rule.id}-{n}") for rule in RULES fo
 
 
 def report_of(text: str, example: Example, tmp_path: Path) -> CheckReport:
+    if example.path != "Dockerfile":
+        return check_declared(read_declared(Source(example.path, text.encode()), {}), example.registry or None)
     context = Context(tmp_path, b"").with_files(example.files) if example.files else None
-    return check_dockerfile(Source("Dockerfile", text.encode()), context=context, build_args={})
+    return check_dockerfile(
+        Source("Dockerfile", text.encode()),
+        context=context,
+        build_args={},
+        look_up=(lambda _: example.registry) if example.registry else None,
+    )
 
 
 def of_rule(report: CheckReport, rule: type[Rule]) -> list[Finding]:
@@ -75,7 +83,7 @@ def test_the_first_fix_gives_the_file_that_the_example_shows(
     rule: type[Rule], example: Example, tmp_path: Path
 ) -> None:
     text, _ = unmarked(example)
-    source = Source("Dockerfile", text.encode())
+    source = Source(example.path, text.encode())
     fixes = [finding.fixes[0] for finding in of_rule(report_of(text, example, tmp_path), rule) if finding.fixes]
     if example.fixed is None:
         assert fixes == []
@@ -86,7 +94,11 @@ def test_the_first_fix_gives_the_file_that_the_example_shows(
 
 
 CHANGES_A_VARIABLE = {"shadowed-platform-argument", "undeclared-platform-argument"}
-MENDED = [p for p in INVALID if p.values[1].fixed and p.values[0].id not in CHANGES_A_VARIABLE]
+MENDED = [
+    p
+    for p in INVALID
+    if p.values[1].fixed and p.values[1].path == "Dockerfile" and p.values[0].id not in CHANGES_A_VARIABLE
+]
 
 
 @pytest.mark.parametrize(("rule", "example"), MENDED)
