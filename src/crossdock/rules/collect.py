@@ -124,7 +124,8 @@ class _Collector:
         while stage is not None and not stage.amd64_only and stage.role is Role.TARGET:
             for step in stage.steps:
                 for made in step.assignments if step.instruction.keyword == "ENV" else ():
-                    if made.name not in PLATFORM_ARGUMENTS and not amd64_tokens(made.name):
+                    says_target = made.name.startswith("CROSS") or amd64_tokens(made.name)
+                    if made.name not in PLATFORM_ARGUMENTS and not says_target:
                         kind = Kind.GOARCH if made.name == "GOARCH" else Kind.VARIABLE
                         yield from self._sink(kind, ShellWord(made.value, made.origin), _Site(stage, step), made.name)
             stage = self.trace.stages[stage.parent] if stage.parent is not None else None
@@ -385,7 +386,7 @@ class _Collector:
             text = word.text
             if APT_ARCH.search(text) or ((is_source or SOURCE_LINE.match(text)) and amd64_tokens(text)):
                 yield from self._sink(Kind.REPOSITORY, word, site)
-            elif into_file and LIBRARY_PATH.search(text):
+            elif into_file and any("/" in text[: match.end()].split()[-1] for match in LIBRARY_PATH.finditer(text)):
                 yield from self._sink(Kind.LIBRARY_PATH, word, site)
             elif into_file and FLAG.search(text):
                 yield from self._sink(Kind.COMPILER_FLAG, word, site)
@@ -400,6 +401,8 @@ class _Collector:
             return
         path = texts[0].split("?")[0]
         if kind in {Kind.DOWNLOAD, Kind.PACKAGE_FILE} and (KEY.search(path) or NOARCH.search(path)):
+            return
+        if kind is Kind.GOARCH and command and (command.variable("GOOS") or literal("linux")).render() != "linux":
             return
         if _is_guess(kind, texts[0]) and _builds(site.step):
             # What is compiled here came as source.
@@ -493,6 +496,7 @@ def _texts(stage: StageTrace) -> Iterator[str]:
         for commands in (step.commands, *(run.trace.commands for run in step.scripts)):
             for command in commands:
                 yield from (word.text for word in command.words)
+                yield from (made.value.render() for made in command.assignments)
 
 
 def _brings(step: Step) -> Iterator[str]:
@@ -507,8 +511,8 @@ def _brings(step: Step) -> Iterator[str]:
         for command in commands:
             yield from (redirect.target.render() for redirect in command.redirects)
             made = command.arguments[-1:] if command.name in {"ln", "install"} else command.arguments
-            for word in made:
-                if command.name in BRINGERS or "://" in word.text:
+            for before, word in zip(("", *(word.text for word in made)), made, strict=False):
+                if command.name in BRINGERS or before in OUTPUT_OPTIONS or "://" in word.text:
                     yield word.text
 
 
