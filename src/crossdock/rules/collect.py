@@ -111,8 +111,12 @@ class _Collector:
         return any(pattern.search(text) for text in texts)
 
     def _all(self) -> Iterator[Sink]:
-        for stage in self.trace.stages:
-            if stage.amd64_only:
+        names = [stage.stage.name or "" for stage in self.trace.stages]
+        for_arm64 = {without_names(name) for name in names if names_arm64(name)}
+        for stage, name in zip(self.trace.stages, names, strict=True):
+            # A stage for amd64 beside its like for arm64 is meant so.
+            is_one_of_several = amd64_tokens(name) and without_names(name) in for_arm64
+            if stage.amd64_only or is_one_of_several:
                 continue
             for step in stage.steps:
                 yield from self._step(stage, step)
@@ -179,6 +183,9 @@ class _Collector:
     def _variables(self, site: _Site) -> Iterator[Sink]:
         for made in site.step.assignments:
             if made.name in PLATFORM_ARGUMENTS or made.name == "GOARCH" or amd64_tokens(made.name):
+                continue
+            if any(re.fullmatch(rf"{re.escape(made.name)}_?(?:ARM64|AARCH64)", d.name, re.I) for d in self.definitions):
+                # There is another one for arm64, and what chooses between them is elsewhere.
                 continue
             kind = _kind_of_variable(made)
             if kind is None and "/" in made.value.render() and self._is_unexplained(made.value.render(), site):
@@ -588,7 +595,8 @@ def _target_kind(name: str, before: str, text: str) -> Kind | None:
 def _is_foreign(name: str, before: str, text: str) -> bool:
     """Whether a package manager is asked for packages of another x86 architecture."""
     if name == "dpkg":
-        return before == "--add-architecture" or text.startswith("--add-architecture=")
+        told = text if before == "--add-architecture" else text.removeprefix("--add-architecture=")
+        return told in {"i386", "amd64", "x32"}
     return name in MANAGERS and FOREIGN.search(text) is not None
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 _AMD64 = re.compile(
     r"""
-      (?<![a-z]) (?: amd[-_]?64 (?!gpu) )                # amd64, also after digits: linux2amd64
+      (?<![a-z]) (?: amd[-_]?64 (?!gpu|(?!linux)[a-z]{5}) )                # amd64, also after digits: linux2amd64
     | (?<=linux) amd64
     | x86[-_]?64                                        # x86_64, x86-64, x8664, also after letters: linux26x86_64
     | (?: (?<![a-z0-9]) | (?<=x86) ) x64 (?![a-z0-9])

@@ -91,6 +91,13 @@ CLEAN = [
     "ENV PATH=/opt/cross/x86_64-elf/bin:$PATH",
     'CMD ["/sbin/tini", "--", "server"]',
     'CMD ["memcached", "-m64"]',
+    "RUN dpkg --add-architecture armhf",
+    "ARG LLVM=x86_64-linux-gnu-18 LLVM_ARM64=aarch64-linux-gnu-18\nRUN ./install.sh",
+    (
+        "FROM golang AS build-linux-amd64\nENV GOARCH=amd64\nRUN go build .\n"
+        "FROM golang AS build-linux-arm64\nENV GOARCH=arm64\nRUN go build .\nFROM scratch\n"
+        "COPY --from=build-linux-amd64 /t /t-amd64\nCOPY --from=build-linux-arm64 /t /t-arm64"
+    ),
     "RUN GOOS=darwin GOARCH=amd64 go build -o t-darwin . && GOOS=freebsd GOARCH=386 go build -o t-freebsd .",
     "RUN GOARCH=386 go build -o t-386 . && GOARCH=arm64 go build -o t-arm64 .",
     "RUN go build -o out/t-linux-x86_64 . && mv out/t-linux-x86_64 /bin/t",
