@@ -55,6 +55,7 @@ FOUND = [
     "ENV JAVA_HOME=/usr/lib/jvm/jre-1.8.0-openjdk.⟦x86_64⟧",
     "RUN curl -L https://example.com/suite.tgz | tar xz && cp suite/bin/Linux_⟦x86_64⟧/tool /usr/bin/",
     "COPY . /src\nRUN make && mv out/lx-⟦amd64⟧/tool /usr/bin/",
+    "ENV QTDIR=/opt/Qt/5.15/⟦gcc_64⟧",
     'CMD ["/srv/server.⟦x86_64⟧", "--port", "80"]',
     "COPY --from=debian /usr/lib/⟦x86_64-linux-gnu⟧/libz.so.1 \\\n    /usr/lib/⟦x86_64-linux-gnu⟧/",
     "RUN ln -s /tools/bin/Linux_⟦x86_64⟧/* /usr/local/bin",
