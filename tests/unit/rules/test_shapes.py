@@ -45,6 +45,8 @@ FOUND = [
     'ENV ARCH=⟦amd64⟧\nCMD ["/init.sh"]',
     "RUN export DIST=https://example.com/go-⟦amd64⟧.tgz && ./bootstrap",
     'SHELL ["scl", "enable", "devtoolset-7"]\nRUN curl -LO https://example.com/tool-⟦amd64⟧',
+    'ENV V=1.2\nRUN bash -c "curl -LO https://example.com/⟦x86_64⟧/tool-${V}.tgz"',
+    'ENV B=https://example.com\nRUN bash -c "curl -LO $B/tool-⟦amd64⟧.tgz"',
     "RUN bash -o pipefail -c 'curl -L https://example.com/go-⟦amd64⟧.tgz | tar xz'",
     "RUN meteor build --architecture os.linux.⟦x86_64⟧",
     # Paths.
