@@ -127,8 +127,12 @@ class _Collector:
         return any(pattern.search(text) for text in texts)
 
     def _all(self) -> Iterator[Sink]:
-        for stage in self.trace.stages:
-            if stage.amd64_only:
+        names = [stage.stage.name or "" for stage in self.trace.stages]
+        for_arm64 = {without_names(name) for name in names if names_arm64(name)}
+        for stage, name in zip(self.trace.stages, names, strict=True):
+            # A stage for amd64 beside its like for arm64 is meant so.
+            is_one_of_several = amd64_tokens(name) and without_names(name) in for_arm64
+            if stage.amd64_only or is_one_of_several:
                 continue
             for step in stage.steps:
                 yield from self._step(stage, step)
@@ -140,7 +144,8 @@ class _Collector:
         while stage is not None and not stage.amd64_only and stage.role is Role.TARGET:
             for step in stage.steps:
                 for made in step.assignments if step.instruction.keyword == "ENV" else ():
-                    if made.name not in PLATFORM_ARGUMENTS and not amd64_tokens(made.name):
+                    says_target = made.name.startswith("CROSS") or amd64_tokens(made.name)
+                    if made.name not in PLATFORM_ARGUMENTS and not says_target:
                         kind = Kind.GOARCH if made.name == "GOARCH" else Kind.VARIABLE
                         yield from self._sink(kind, ShellWord(made.value, made.origin), _Site(stage, step), made.name)
             stage = self.trace.stages[stage.parent] if stage.parent is not None else None
@@ -194,6 +199,9 @@ class _Collector:
     def _variables(self, site: _Site) -> Iterator[Sink]:
         for made in site.step.assignments:
             if made.name in PLATFORM_ARGUMENTS or made.name == "GOARCH" or amd64_tokens(made.name):
+                continue
+            if any(re.fullmatch(rf"{re.escape(made.name)}_?(?:ARM64|AARCH64)", d.name, re.I) for d in self.definitions):
+                # There is another one for arm64, and what chooses between them is elsewhere.
                 continue
             kind = _kind_of_variable(made)
             if kind is None and "/" in made.value.render() and self._is_unexplained(made.value.render(), site):
@@ -407,7 +415,7 @@ class _Collector:
             text = word.text
             if APT_ARCH.search(text) or ((is_source or SOURCE_LINE.match(text)) and amd64_tokens(text)):
                 yield from self._sink(Kind.REPOSITORY, word, site)
-            elif into_file and LIBRARY_PATH.search(text):
+            elif into_file and any("/" in text[: match.end()].split()[-1] for match in LIBRARY_PATH.finditer(text)):
                 yield from self._sink(Kind.LIBRARY_PATH, word, site)
             elif into_file and FLAG.search(text):
                 yield from self._sink(Kind.COMPILER_FLAG, word, site)
@@ -426,6 +434,8 @@ class _Collector:
             and (KEY.search(path) or NOARCH.search(path))
             and (upstream_file(texts[0]) is None)
         ):
+            return
+        if kind is Kind.GOARCH and command and (command.variable("GOOS") or literal("linux")).render() != "linux":
             return
         if _is_guess(kind, texts[0]) and _builds(site.step):
             # What is compiled here came as source.
@@ -521,6 +531,7 @@ def _texts(stage: StageTrace) -> Iterator[str]:
         for commands in (step.commands, *(run.trace.commands for run in step.scripts)):
             for command in commands:
                 yield from (word.text for word in command.words)
+                yield from (made.value.render() for made in command.assignments)
 
 
 def _brings(step: Step) -> Iterator[str]:
@@ -535,8 +546,8 @@ def _brings(step: Step) -> Iterator[str]:
         for command in commands:
             yield from (redirect.target.render() for redirect in command.redirects)
             made = command.arguments[-1:] if command.name in {"ln", "install"} else command.arguments
-            for word in made:
-                if command.name in BRINGERS or "://" in word.text:
+            for before, word in zip(("", *(word.text for word in made)), made, strict=False):
+                if command.name in BRINGERS or before in OUTPUT_OPTIONS or "://" in word.text:
                     yield word.text
 
 

@@ -9,7 +9,7 @@ from crossdock.findings import Confidence, Finding, Fix, Safety, Severity
 from crossdock.packages.model import Answer, Ecosystem, PackageFact, PackageRequest, Status
 from crossdock.read.trace import StageTrace, Step
 from crossdock.rules.base import Example, Project, Rule
-from crossdock.rules.edits import Choice, declared, run_prefix
+from crossdock.rules.edits import Choice, declared, run_beginning
 from crossdock.rules.vocabulary import FOREIGN
 from crossdock.source import Edit, Span
 
@@ -140,5 +140,8 @@ def _by_variable(project: Project, stage: StageTrace, step: Step) -> tuple[Edit,
         name = f"amd64_package{number if number > 1 else ''}"
         choices.append(Choice(name, word, ""))
         edits.append(Edit(source.path, span, f"${{{name}}}".encode()))
-    prefix = run_prefix(project, step.instruction, choices)
-    return (*edits, *declared(project, stage.stage, "TARGETARCH", step.instruction), prefix) if prefix else ()
+    beginning = run_beginning(project, step.instruction)
+    if beginning is None:
+        return ()
+    declaration = declared(project, stage.stage, "TARGETARCH", step.instruction)
+    return (*edits, *declaration, *beginning.choosing(choices))

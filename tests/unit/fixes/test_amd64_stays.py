@@ -22,6 +22,7 @@ EXAMPLES = [
     for rule in RULES
     if rule.id not in CHANGES_A_VARIABLE
     for number, example in enumerate(rule.INVALID)
+    if example.path == "Dockerfile"
 ]
 
 
