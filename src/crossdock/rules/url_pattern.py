@@ -58,10 +58,6 @@ class Match:
     """What stood for each ``{version}``, also where it has no digits (latest, a variable)."""
 
     @property
-    def start(self) -> int:
-        return self.spans[0][0]
-
-    @property
     def end(self) -> int:
         """Where the file's own name ends; a checksum's ending or a query may follow."""
         return self.spans[-1][1]
