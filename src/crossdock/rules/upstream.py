@@ -15,7 +15,7 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
-from crossdock.rules.names import Token, amd64_tokens, arm64_names
+from crossdock.rules.names import PAIRS, Token, amd64_tokens, arm64_names
 from crossdock.rules.url_pattern import Change, Match, UrlPattern, changes, keys_of
 
 FOLDER = Path(__file__).parents[1] / "catalogue/upstream"
@@ -175,7 +175,7 @@ def arm64_file_names(url: str, token: str) -> tuple[str, ...]:
     if known and known.missing:
         return ()
     told = known.arm64_name(token) if known else None
-    usual = arm64_names(token) if amd64_tokens(token) else ()
+    usual = arm64_names(token) if token.lower() in PAIRS or amd64_tokens(token) else ()
     return usual if told is None else tuple(dict.fromkeys((told, *usual)))
 
 
