@@ -29,7 +29,6 @@ class Files:
     """One ``[[files]]``: the files of a project that fit one URL."""
 
     project: str
-    source: str
     pattern: UrlPattern
     arm64: UrlPattern
     words: tuple[tuple[str, str], ...]
@@ -78,7 +77,7 @@ class UpstreamFile:
     url: str
     files: Files
     version: str
-    match: Match
+    """The version that the URL names; empty where it is not known."""
     changes: tuple[Change, ...]
     """What is different in the URL of the file for arm64; where there is none, ``text`` of each is empty."""
 
@@ -113,9 +112,9 @@ class UpstreamFile:
     @property
     def arm64_url(self) -> str | None:
         """The URL of the file for arm64; None where there is none."""
-        return None if self.missing else self._arm64(self.match.url)
-
-    def _arm64(self, url: str) -> str:
+        if self.missing:
+            return None
+        url = self.url
         for change in sorted(self.changes, key=lambda change: -change.start):
             url = url[: change.start] + change.text + url[change.end :]
         return url
@@ -129,7 +128,7 @@ def upstream_file(url: str) -> UpstreamFile | None:
         version = _known_version(match) if match else ""
         if match and files.covers(version):
             changed = () if files.neutral else tuple(_changes(files, match))
-            return UpstreamFile(url, files, version, match, changed)
+            return UpstreamFile(url, files, version, changed)
     return None
 
 
@@ -203,7 +202,6 @@ def _files(data: dict[str, Any], entry: dict[str, Any]) -> Files:
     counterparts = tuple((amd64, arm64) for amd64, arm64 in words.items() if arm64 is not False)
     return Files(
         project=data["name"],
-        source=entry.get("source", data["source"]),
         pattern=UrlPattern(entry["url"], tuple(words)),
         arm64=UrlPattern(entry.get("arm64_url", entry["url"]), tuple(arm64.lower() for _, arm64 in counterparts)),
         words=counterparts,
@@ -223,7 +221,7 @@ def _index() -> dict[str, tuple[Path, ...]]:
     """The projects by the keys of their URLs. The lines that hold a URL are read here, and a project's file only as a
     whole when one of its keys is met: few of the catalogue's projects are in any one Dockerfile."""
     found: dict[str, list[Path]] = {}
-    for path in sorted(FOLDER.iterdir(), key=attrgetter("name")):
+    for path in sorted(FOLDER.glob("*.toml"), key=attrgetter("name")):
         for url in _URL.findall(path.read_text("utf-8")):
             for key in UrlPattern(url, ()).index_keys():
                 if path not in found.setdefault(key, []):

@@ -18,7 +18,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import pairwise, product
+from itertools import accumulate, pairwise, product
 
 ANYWHERE = "**/"
 VERSION, ARCH, ANY = "{version}", "{arch}", "*"
@@ -56,10 +56,6 @@ class Match:
     spans: tuple[tuple[int, int], ...]
     versions: tuple[str, ...]
     """What stood for each ``{version}``, also where it has no digits (latest, a variable)."""
-
-    @property
-    def start(self) -> int:
-        return self.spans[0][0]
 
     @property
     def end(self) -> int:
@@ -112,7 +108,22 @@ class UrlPattern:
             options = piece[1:-1].split(",") if _PLACEHOLDER.fullmatch(piece) else [piece]
         return "|".join(re.escape(option) for option in options)
 
+    @cached_property
+    def _fixed(self) -> tuple[str, ...]:
+        """The texts that every URL which fits has in it, in lower case."""
+        low, high = _tag("".join(self.pieces)) or (-1, -1)
+        starts = accumulate((len(piece) for piece in self.pieces), initial=0)
+        return tuple(
+            piece.lower()
+            for start, piece in zip(starts, self.pieces, strict=False)
+            if not (low <= start < high or _PLACEHOLDER.fullmatch(piece))
+        )
+
     def match(self, url: str) -> Match | None:
+        lower = url.lower()
+        # Compiling an expression costs more than many of these, and most patterns of a host do not fit.
+        if not all(text in lower for text in self._fixed):
+            return None
         found = self._expression.search(url)
         if found is None:
             return None
