@@ -118,7 +118,7 @@ def test_a_machine_that_has_nothing(machine: Machine, tmp_path: Path) -> None:
     assert machine.states(tmp_path)["emulation-arm64"] == "good", "a real arm64 program ran in an empty root"
     assert machine.root.run("docker", "--version").returncode == 0
 
-    installed = {"docker.io", "qemu-user", "qemu-user-static"} & machine.packages()
+    installed = {"docker.io", "qemu-user-static", "qemu-user-binfmt"} & machine.packages()
     assert len(installed) == 2
 
     before = machine.root.state()
@@ -143,8 +143,9 @@ def test_a_machine_that_has_nothing(machine: Machine, tmp_path: Path) -> None:
 
 def test_a_machine_with_docker_and_qemu(machine: Machine, tmp_path: Path) -> None:
     """What is there stays there, also when the rest is taken back."""
-    qemu = "qemu-user" if "trixie" in machine.root.path("/etc/os-release").read_text() else "qemu-user-static"
-    install = f"apt-get -qq update && apt-get install -qq -y --no-install-recommends docker.io {qemu}"
+    trixie = "trixie" in machine.root.path("/etc/os-release").read_text()
+    names = "docker.io docker-cli docker-buildx qemu-user" if trixie else "docker.io qemu-user-static"
+    install = f"apt-get -qq update && apt-get install -qq -y --no-install-recommends mount {names}"
     ready = machine.root.run("sh", "-c", install, environment={"DEBIAN_FRONTEND": "noninteractive"})
     assert ready.returncode == 0, ready.stdout[-3000:]
     packages = machine.packages()
