@@ -207,7 +207,7 @@ def _remove_rest(name: str, parts: list[dict[str, str]], error: EngineError, run
         left = [command for command in _cleaning(containers) if not _does(command, runner)]
         if not left:
             return
-        hint = "When the node answers again: " + " && ".join(f"`{shlex.join(command.argv)}`" for command in left)
+        hint = f"When the node answers again: `{' && '.join(shlex.join(command.argv) for command in left)}`"
     raise EngineError(
         f"buildx has forgotten the builder {name!r}, but not all of it could be removed", hint=hint, log=error.log
     ) from error
