@@ -22,7 +22,7 @@ from crossdock.host.change import run_steps
 from crossdock.platforms import DEFAULT_TARGETS
 from crossdock.process import Command, Completed, SystemRunner
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
 
 ENTRIES = "/proc/sys/fs/binfmt_misc"
 

@@ -24,5 +24,5 @@ def runs_arm32(facts: Facts) -> tuple[bool | None, str]:
 
 
 def _name(core: Core) -> str:
-    machine = f" ({core['machine']})" if "machine" in core else ""
-    return f"{core['core']}{machine}"
+    """Of the core, and of the machine where that is another."""
+    return " of ".join(dict.fromkeys(filter(None, (core["core"], core.get("machine")))))

@@ -32,7 +32,7 @@ _VIRTUAL = re.compile(r"\b(QEMU|KVM|VMware|VirtualBox|OpenStack|Virtual Machine)
 _PLAIN = re.compile(r"AArch64|ARMv8 Processor|\(aarch64\)", re.IGNORECASE)
 """What old kernels write as model name: it tells nothing."""
 _MODEL = ("model name", "Model Name", "Model", "Hardware")
-"""Which field has the name: of most kernels, of LoongArch since 5.19, of Raspberry Pi's, of old Arm ones."""
+"""Which field has the name: of most kernels, of LoongArch in Linux itself, of Raspberry Pi's, of old Arm ones."""
 _FEATURES = ("Features", "flags", "features")
 """The second is x86's and that of Kylin 4.0.2 on Arm, the third that of old kernels for LoongArch."""
 
