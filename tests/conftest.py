@@ -1,4 +1,4 @@
-"""For every test: in continuous integration, a skipped test is a failed one."""
+"""For every test: in continuous integration, a skipped test is a failed one; a slow example is none."""
 
 from __future__ import annotations
 
@@ -7,6 +7,11 @@ from collections.abc import Generator
 from typing import TypeVar
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# How long an example takes says how busy the machine is; pytest's own time limit is what ends a test that hangs.
+settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("unhurried")
 
 Report = TypeVar("Report", pytest.TestReport, pytest.CollectReport)
 

@@ -6,12 +6,14 @@ import gzip
 import hashlib
 import io
 import os
+import signal
 import subprocess
 import tarfile
 import threading
+import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -30,14 +32,19 @@ echo "Docker version 29.9.9, build test"
 
 @dataclass(frozen=True)
 class Root:
-    """A Debian below ``folder``. Nothing starts services there, and no program outlives the command that started it."""
+    """A Debian below ``folder``. Nothing starts services there, and no program outlives the command that started it,
+    unless it is ``entered`` by a command that says otherwise (``with_own_kernel_list``)."""
 
     folder: Path
+    entered: tuple[str, ...] = ()
+
+    def command(self, *command: str) -> tuple[str, ...]:
+        isolated = ("unshare", "--mount", "--pid", "--fork", "--kill-child", f"--mount-proc={self.folder}/proc")
+        return (*(self.entered or isolated), "chroot", str(self.folder), *command)
 
     def run(self, *command: str, environment: Mapping[str, str] = _NOTHING) -> subprocess.CompletedProcess[str]:
-        isolated = ["unshare", "--mount", "--pid", "--fork", "--kill-child", f"--mount-proc={self.folder}/proc"]
         return subprocess.run(
-            [*isolated, "chroot", str(self.folder), *command],
+            self.command(*command),
             env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root", **environment},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -83,6 +90,45 @@ def unpack(archive: Path, folder: Path) -> Root:
     policy.chmod(0o755)
     (folder / "etc/resolv.conf").write_text(Path("/etc/resolv.conf").read_text())
     return Root(folder)
+
+
+@contextmanager
+def with_own_kernel_list(root: Root) -> Iterator[Root]:
+    """The same with a binfmt_misc of its own (Linux 6.7 or newer), which is empty and not mounted at first.
+
+    A user namespace has it; all users are the same in there as outside. Namespaces and mounts last until the end.
+    """
+    proc = f"{root.folder}/proc"
+    # What the machine has registered stays in force until the namespace has had a binfmt_misc mounted.
+    script = f"read -r go && mount -t proc proc {proc} && cd {proc}/sys/fs && mount -t binfmt_misc none binfmt_misc && "
+    script += "umount binfmt_misc && echo ready && exec sleep 600"
+    unshare = ["unshare", "--user", "--mount", "--pid", "--fork"]
+    pipe = subprocess.PIPE
+    with (
+        subprocess.Popen([*unshare, "sh", "-c", script], stdin=pipe, stdout=pipe, text=True) as holder,
+        ExitStack() as stack,
+    ):
+        stack.callback(holder.kill)
+        assert holder.stdin
+        assert holder.stdout
+        child = _first_child(holder.pid)
+        stack.callback(os.kill, child, signal.SIGKILL)
+        for kind in ("uid_map", "gid_map"):
+            Path(f"/proc/{child}/{kind}").write_text("0 0 4294967295")
+        holder.stdin.write("go\n")
+        holder.stdin.flush()
+        assert holder.stdout.readline() == "ready\n", "binfmt_misc cannot be mounted in a user namespace"
+        yield replace(root, entered=("nsenter", f"--target={child}", "--user", "--mount", "--pid"))
+
+
+def _first_child(process: int) -> int:
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        children = Path(f"/proc/{process}/task/{process}/children").read_text().split()
+        if children:
+            return int(children[0])
+        time.sleep(0.02)
+    raise RuntimeError("unshare did not start; see user namespaces in unshare(1)")
 
 
 @dataclass(frozen=True)

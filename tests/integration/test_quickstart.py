@@ -6,7 +6,6 @@ import json
 import os
 import re
 import subprocess
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -83,15 +82,13 @@ def test_quickstart_ends_green_and_leaves_the_clone_as_it_was(clone: Clone) -> N
     assert sorted(platforms) == ["amd64", "arm64"]
 
 
-def test_a_second_run_is_quick_and_sets_nothing_up_again(clone: Clone) -> None:
+def test_a_second_run_sets_nothing_up_again(clone: Clone) -> None:
     stamps = {path: path.stat().st_mtime_ns for path in (clone.folder / ".venv").glob("holds-*")}
-    began = time.monotonic()
     again = _quickstart(clone.folder)
     assert again.exit_code == 0, again.output[-6000:]
     assert "installing" not in again.output
     assert "fetching" not in again.output
     assert stamps == {path: path.stat().st_mtime_ns for path in (clone.folder / ".venv").glob("holds-*")}
-    assert time.monotonic() - began < 150
 
 
 def test_one_fix_withheld_is_stopped_by_verify(clone: Clone, upstream: str, tmp_path: Path) -> None:

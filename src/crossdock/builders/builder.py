@@ -6,13 +6,13 @@ import contextlib
 import re
 import shlex
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from crossdock.builders.nodes import Driver, Node, docker_words
 from crossdock.builders.settings import BUILDKITD_TOML
-from crossdock.engines.buildx import inspect_fields, plugin_version
+from crossdock.engines.buildx import inspect_parts, plugin_version
 from crossdock.engines.trouble import failure
 from crossdock.errors import EngineError, UsageError
 from crossdock.process import Command, CommandTimeout, LineHandler, Runner, uninterrupted
@@ -148,16 +148,11 @@ def _require_running(name: str, said: tuple[str, ...], runner: Runner) -> None:
 
 def not_running(text: str) -> tuple[str, ...]:
     """The nodes of ``docker buildx inspect`` that do not run, each with buildx's word for it, and why if it says so."""
-    nodes: list[dict[str, str]] = []
-    for field, value in inspect_fields(text):
-        if field == "Name" or not nodes:
-            nodes.append({})
-        nodes[-1].setdefault(field, value)
     return tuple(
         ": ".join(
             filter(None, (f"{node.get('Name', 'a node')} is {node.get('Status') or 'not running'}", node.get("Error")))
         )
-        for node in nodes[1:]  # the first name is the builder's
+        for node in inspect_parts(text)[1:]
         if node.get("Status") != "running"
     )
 
@@ -189,10 +184,39 @@ def bootstrap(name: str, runner: Runner, on_line: LineHandler) -> None:
 
 
 def remove(name: str, runner: Runner) -> None:
-    """Remove a builder, the BuildKit that buildx started for it, and its cache. Raises EngineError."""
+    """Remove a builder, the BuildKit that buildx started for it, and its cache. Raises EngineError, also when the
+    builder is gone, but a node that did not answer still holds a part of it."""
     check_name(name)
     require(name, runner)
-    _run(_rm(name), runner, lambda _: None, f"the builder {name!r} could not be removed")
+    done = runner.run(Command(("docker", "buildx", "inspect", name)), timeout=_QUESTION_SECONDS, check=False)
+    try:
+        _run(_rm(name), runner, lambda _: None, f"the builder {name!r} could not be removed")
+    except EngineError as error:
+        if exists(name, runner):
+            raise
+        _remove_rest(name, inspect_parts(done.text) or [{}], error, runner)
+
+
+def _remove_rest(name: str, parts: list[dict[str, str]], error: EngineError, runner: Runner) -> None:
+    """buildx forgets a builder also when a node does not answer, and leaves those after that one alone. Raises
+    EngineError for what cannot be removed now."""
+    head, *nodes = parts
+    hint = f"Remove what it has started there: {', '.join(node['Name'] for node in nodes)}."
+    if head.get("Driver") == Driver.CONTAINER:
+        containers = [(node.get("Endpoint", ""), _container(node["Name"])) for node in nodes]
+        left = [command for command in _cleaning(containers) if not _does(command, runner)]
+        if not left:
+            return
+        hint = f"When the node answers again: `{' && '.join(shlex.join(command.argv) for command in left)}`"
+    raise EngineError(
+        f"buildx has forgotten the builder {name!r}, but not all of it could be removed", hint=hint, log=error.log
+    ) from error
+
+
+def _does(command: Command, runner: Runner) -> bool:
+    with contextlib.suppress(EngineError):
+        return runner.run(command, timeout=_QUESTION_SECONDS, check=False).exit_code == 0
+    return False
 
 
 def require(name: str, runner: Runner) -> None:
@@ -229,6 +253,8 @@ def _run(command: Command, runner: Runner, on_line: LineHandler, what: str) -> t
 
 
 def _hint(lines: Sequence[str]) -> str:
+    if any("no configuration has been provided" in line for line in lines):
+        return "No cluster is known here: set KUBECONFIG to its file; `kubectl config view` has to show the cluster."
     if any("pulling image" in line for line in lines):
         return (
             "Where Docker Hub cannot be reached, copy moby/buildkit:buildx-stable-1 into your registry and give "
@@ -246,19 +272,23 @@ def _undo(new: NewBuilder, runner: Runner) -> None:
         with contextlib.suppress(CommandTimeout):
             if runner.run(_rm(new.name), timeout=_QUESTION_SECONDS, check=False).exit_code == 0:
                 return
-        for command in _leftovers(new):
-            with contextlib.suppress(EngineError):
-                runner.run(command, timeout=_QUESTION_SECONDS, check=False)
+        for command in _cleaning(_containers(new)):
+            _does(command, runner)
 
 
-def _leftovers(new: NewBuilder) -> Iterator[Command]:
-    """What removes a node's container and its volume, by the names that buildx gives them."""
-    for address, container in _containers(new):
+def _cleaning(containers: Iterable[tuple[str, str]]) -> Iterator[Command]:
+    """What removes the containers of nodes and their volumes, by the names that buildx gives them."""
+    for address, container in containers:
         yield Command((*docker_words(address), "rm", "--force", "--volumes", container))
         yield Command((*docker_words(address), "volume", "rm", "--force", f"{container}_state"))
 
 
 def _containers(new: NewBuilder) -> Iterator[tuple[str, str]]:
-    """The address of each Docker, and the name that buildx gives to its container there."""
+    """The address of each Docker, and the name of the container there."""
     for number, node in enumerate(new.nodes if new.driver is Driver.CONTAINER else ()):
-        yield node.endpoint, f"buildx_buildkit_{new.name}{number}"
+        yield node.endpoint, _container(f"{new.name}{number}")
+
+
+def _container(node: str) -> str:
+    """The name that buildx gives to the container of a node."""
+    return f"buildx_buildkit_{node}"

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import re
+import shlex
 import socket
 import tempfile
 import time
@@ -18,7 +19,7 @@ from enum import StrEnum
 from urllib.parse import parse_qsl, urlsplit
 
 from crossdock.engines.buildx import inspect_fields
-from crossdock.engines.trouble import daemon_trouble
+from crossdock.engines.trouble import daemon_trouble, ssh_trouble
 from crossdock.errors import EngineError, UsageError
 from crossdock.platforms import Platform, normalise, parse_platform
 from crossdock.process import Command, CommandTimeout, Runner
@@ -185,7 +186,7 @@ def _ask_docker(address: str, runner: Runner) -> Answer:
     try:
         done = runner.run(command, timeout=ASK_SECONDS, check=False)
     except CommandTimeout as error:
-        raise _silent(address, ()) from error
+        raise _silent(address, (f"no answer within {ASK_SECONDS:.0f} s",)) from error
     said = (*done.text.splitlines(), *done.stderr.decode("utf-8", "replace").splitlines())
     try:
         info = json.loads(done.text)
@@ -199,16 +200,17 @@ def _ask_docker(address: str, runner: Runner) -> Answer:
 
 
 def _silent(address: str, said: tuple[str, ...]) -> EngineError:
+    known = daemon_trouble(said)
     lines = tuple(line for line in said if line.strip() and not line.startswith("{"))[-3:]
     if not address:
-        known = daemon_trouble(said)
         return EngineError(known.what, hint=known.hint) if known else EngineError("Docker does not answer", log=lines)
-    hints = {
-        "ssh": f"`ssh {address.removeprefix('ssh://')} docker version` has to work without asking for a password.",
-        "": "See `docker context ls` for the contexts there are; addresses begin with ssh://, tcp:// or unix://.",
-    }
     scheme = address.partition("://")[0] if "://" in address else ""
-    hint = hints.get(scheme, f"`docker --host {address} version` has to work.")
+    if known and scheme == "ssh":
+        hint = known.hint if ssh_trouble(said) else f"On that machine: {known.hint}"
+        return EngineError(known.what, where=address, hint=hint)
+    hint = f"`{shlex.join(docker_words(address))} version` has to work."
+    if not scheme:
+        hint = "See `docker context ls` for the contexts there are; addresses begin with ssh://, tcp:// or unix://."
     return EngineError("the node does not answer as a Docker", where=address, hint=hint, log=lines)
 
 

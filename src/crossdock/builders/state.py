@@ -5,12 +5,11 @@ from __future__ import annotations
 import contextlib
 import json
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from crossdock.builders.builder import require
 from crossdock.builders.nodes import Driver, NodeOption, ask, docker_words, latency, listed
-from crossdock.engines.buildx import inspect_fields, plugin_version
+from crossdock.engines.buildx import inspect_parts, plugin_version
 from crossdock.engines.trouble import failure
 from crossdock.errors import EngineError
 from crossdock.platforms import Platform
@@ -65,7 +64,8 @@ class BuilderState:
             for platform in node.pinned
             if platform in node.emulated
         ]
-        loose = [node.name for node in self.nodes if not node.pinned]
+        # Of a node in trouble buildx does not say what is pinned on it.
+        loose = [node.name for node in self.nodes if not node.pinned and not node.trouble]
         if len(self.nodes) > 1 and loose:
             found.append(
                 f"no platform is pinned on {', '.join(loose)}: BuildKit gives work to the first node that can do it, "
@@ -114,7 +114,7 @@ def _look(name: str, runner: Runner, *, current: bool) -> BuilderState:
 
 def parse_builder_state(text: str, *, current: bool = False) -> BuilderState:
     """What ``docker buildx inspect`` prints."""
-    head, *parts = _parts(text)
+    head, *parts = inspect_parts(text) or [{}]
     nodes = []
     for part in parts:
         platforms = part.get("Platforms", "")
@@ -137,17 +137,6 @@ def parse_builder_state(text: str, *, current: bool = False) -> BuilderState:
     )
 
 
-def _parts(text: str) -> Iterator[dict[str, str]]:
-    """The fields of the builder, then those of each node: each part begins with a name."""
-    part: dict[str, str] = {}
-    for name, value in inspect_fields(text):
-        if name == "Name" and part:
-            yield part
-            part = {}
-        part.setdefault(name, value)
-    yield part
-
-
 def _asked(node: NodeState, driver: str, runner: Runner) -> NodeState:
     """With what the node itself says. A node that does not answer keeps its trouble, or gets that as its trouble."""
     if driver not in {*Driver, "docker"} or node.endpoint.startswith("kubernetes"):
@@ -156,7 +145,9 @@ def _asked(node: NodeState, driver: str, runner: Runner) -> NodeState:
     try:
         answer = ask(NodeOption(node.endpoint), runner, driver=kind, options=node.options)
     except EngineError as error:
-        return replace(node, trouble=node.trouble or ". ".join((error.what, *error.log[-1:])))
+        said = ". ".join((error.what, *error.log[-1:]))
+        # Over ssh Docker's own words are the whole command and all that ssh wrote.
+        return replace(node, trouble=said if node.endpoint.startswith("ssh://") else node.trouble or said)
     return replace(
         node,
         own=answer.own,

@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-import tomllib
-from functools import cache
-from pathlib import Path
-from typing import Any
-
+from crossdock.doctor.cpu import Core, matching
 from crossdock.doctor.facts import Facts
 
-_CATALOGUE = Path(__file__).parents[1] / "catalogue/arm32.toml"
 _LARGE_PAGE = 65536
 
 
@@ -17,29 +12,17 @@ def runs_arm32(facts: Facts) -> tuple[bool | None, str]:
     """The answer, or None where it is not known, and what it is concluded from."""
     if facts.userland and facts.userland.architecture == "arm":
         return True, "the programs of this system are 32-bit ones themselves"
-    cores = [_core(facts.cpu.implementer, part) for part in facts.cpu.parts]
+    cores = list(matching(facts.cpu.implementer, facts.cpu.parts))
     for core in cores:
-        if core and not core["runs"]:
-            return False, f"{core['cores']} cores have no 32-bit mode ({core['source']})"
+        if core.get("arm32") is False:
+            return False, f"{_name(core)} cores have no 32-bit mode ({core['arm32_source']})"
     if facts.page_size == _LARGE_PAGE:
         return False, "kernels with pages of 64 KiB are built without 32-bit programs (CONFIG_COMPAT)"
-    known = [core for core in cores if core]
-    if known and len(known) == len(cores):
-        return True, f"{known[0]['cores']} cores have a 32-bit mode ({known[0]['source']})"
+    if cores and len(cores) == len(facts.cpu.parts) and all("arm32" in core for core in cores):
+        return True, f"{_name(cores[0])} cores have a 32-bit mode ({cores[0]['arm32_source']})"
     return None, "it is not known whether these cores have a 32-bit mode"
 
 
-def _core(implementer: int | None, part: int) -> dict[str, Any] | None:
-    return next(
-        (
-            core
-            for core in cores()
-            if core["implementer"] == implementer and (not core["parts"] or part in core["parts"])
-        ),
-        None,
-    )
-
-
-@cache
-def cores() -> tuple[dict[str, Any], ...]:
-    return tuple(tomllib.loads(_CATALOGUE.read_text("utf-8"))["core"])
+def _name(core: Core) -> str:
+    """Of the core, and of the machine where that is another."""
+    return " of ".join(dict.fromkeys(filter(None, (core["core"], core.get("machine")))))

@@ -98,8 +98,8 @@ def _handler(name: str, offset: str, magic: str, mask: str, interpreter: str, fl
 def _number(text: str) -> int | None:
     if not text:
         return 0
-    return int(text) if text.isascii() and text.isdigit() else None
+    return int(text) if re.fullmatch(r"[0-9]{1,9}", text) else None
 
 
 def _bytes(text: str) -> bytes:
-    return _BYTE.sub(lambda found: bytes.fromhex(found[1].decode()), text.encode())
+    return _BYTE.sub(lambda found: bytes.fromhex(found[1].decode()), text.encode("utf-8", "replace"))

@@ -159,13 +159,18 @@ def _parse(text: str, where: str) -> Material:
 def _strings(part: Any, name: str, where: str) -> dict[str, str]:
     if not isinstance(part, dict) or not all(isinstance(value, str) for value in part.values()):
         raise InputError(f"its part {name!r} is not as a collector writes it", where=where, hint=_AGAIN)
-    return part
+    return {_written(key): _written(value) for key, value in part.items()}
+
+
+def _written(text: str) -> str:
+    """JSON can hold halves of characters, which can neither be compared with bytes nor shown."""
+    return text.encode("utf-8", "replace").decode()
 
 
 def _answers(part: Any, where: str) -> dict[str, Answer]:
     try:
         return {
-            name: Answer(int(entry["exit"]), str(entry["output"]), str(entry["errors"]))
+            name: Answer(int(entry["exit"]), _written(str(entry["output"])), _written(str(entry["errors"])))
             for name, entry in (part or {}).items()
         }
     except (AttributeError, KeyError, TypeError, ValueError) as error:
@@ -176,11 +181,11 @@ def _answers(part: Any, where: str) -> dict[str, Answer]:
 
 
 def _number(text: str | None) -> int | None:
-    return int(text) if text and text.isascii() and text.isdigit() else None
+    return int(text) if text and re.fullmatch(r"[0-9]{1,18}", text) else None
 
 
 def _kilobytes(meminfo: str, name: str) -> int | None:
-    found = re.search(rf"^{name}:\s+(\d+) kB", meminfo, re.MULTILINE)
+    found = re.search(rf"^{name}:\s+(\d{{1,18}}) kB", meminfo, re.MULTILINE)
     return int(found[1]) * 1024 if found else None
 
 
@@ -211,7 +216,7 @@ def _disks(material: Material) -> tuple[Disk, ...]:
     mounts, disks = _mounts(material), {}
     answer = material.commands.get("df")
     for line in answer.output.splitlines()[1:] if answer else ():
-        found = re.fullmatch(r".*\s(\d+)\s+\d+\s+(-?\d+)\s+\S+\s+(/.*)", line)
+        found = re.fullmatch(r".*\s(\d{1,18})\s+\d+\s+(-?\d{1,18})\s+\S+\s+(/.*)", line)
         if found:
             path = found[3]
             disks[path] = Disk(path, int(found[1]) * 1024, max(0, int(found[2])) * 1024, mounts.get(path, ""))

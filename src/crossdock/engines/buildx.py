@@ -375,3 +375,14 @@ def inspect_fields(text: str) -> Iterator[tuple[str, str]]:
         name, colon, value = line.partition(":")
         if colon and not line.startswith(" "):
             yield name, value.strip()
+
+
+def inspect_parts(text: str) -> list[dict[str, str]]:
+    """The fields of the builder that ``docker buildx inspect`` shows, then those of each node: each part begins with a
+    name. Of a field that is there twice, the first counts."""
+    parts: list[dict[str, str]] = []
+    for name, value in inspect_fields(text):
+        if name == "Name" or not parts:
+            parts.append({})
+        parts[-1].setdefault(name, value)
+    return parts

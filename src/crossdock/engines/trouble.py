@@ -85,6 +85,31 @@ _ANY = (
         "Give the machine more memory or swap, or run fewer jobs in parallel.",
     ),
 )
+_SSH = (
+    ("permission denied (", "Put your key there with `ssh-copy-id`, or give it to the agent with `ssh-add`."),
+    ("has changed and", "Find out why the host has another key now, before you remove the old one (`ssh-keygen -R`)."),
+    ("host key verification failed", "Run it once by hand, and compare the key that the host shows."),
+    ("not found", "Install Docker there, in a folder that a shell without login has in its PATH."),
+)
+"""What ssh says, and the next step."""
+_SSH_ENDED = re.compile(r"command \[(ssh .*?)\] has exited with .*?stderr=(.*)", re.DOTALL)
+"""How Docker tells that its connection over ssh has ended (docker/cli, cli/connhelper/commandconn)."""
+
+
+def ssh_trouble(lines: Iterable[str]) -> Trouble | None:
+    """Why Docker did not reach the Docker of another machine over ssh, if it is that."""
+    found = _SSH_ENDED.search("\n".join(lines))
+    if not found:
+        return None
+    said = [line.strip().removeprefix("ssh: ") for line in found[2].splitlines() if line.strip()] or ["ssh has ended"]
+    advice, line = next(
+        ((advice, line) for words, advice in _SSH for line in said if words in line.lower()),
+        ("Check the address, and that the machine runs and can be reached from here.", said[0]),
+    )
+    # The same, without the options that only Docker needs, as a question that a person would ask.
+    asked = re.sub(r" -o \S+| -T\b| --(?= )", "", found[1]).replace("system dial-stdio", "version")
+    hint = f"`{asked}` has to work without asking for anything. {advice}"
+    return Trouble(_SSH_ENDED, f"ssh does not reach a Docker there: {line}", hint)
 
 
 def daemon_trouble(lines: Iterable[str]) -> Trouble | None:
@@ -99,7 +124,9 @@ def diagnose(lines: Iterable[str]) -> Trouble | None:
 
 def _first(known: tuple[Trouble, ...], lines: Iterable[str]) -> Trouble | None:
     text = list(lines)
-    return next((entry for entry in known if any(entry.pattern.search(line) for line in text)), None)
+    return ssh_trouble(text) or next(
+        (entry for entry in known if any(entry.pattern.search(line) for line in text)), None
+    )
 
 
 def failed_step(step: BuildEvent) -> str:

@@ -63,18 +63,23 @@ def entries() -> tuple[Entry, ...]:
     )
 
 
+_Pattern = tuple[str, str, Entry]
+"""What stands before the first ``*`` of a name, which is quick to compare, the whole name, and the entry."""
+
+
 @cache
-def _by_name() -> tuple[Mapping[tuple[Ecosystem, str], tuple[Entry, ...]], tuple[tuple[str, Entry], ...]]:
-    """The entries by name, and those whose names have a ``*`` with their names."""
+def _by_name() -> tuple[Mapping[tuple[Ecosystem, str], tuple[Entry, ...]], Mapping[Ecosystem, tuple[_Pattern, ...]]]:
+    """The entries by name, and those whose names have a ``*`` by ecosystem."""
     exact: dict[tuple[Ecosystem, str], tuple[Entry, ...]] = {}
-    patterns: list[tuple[str, Entry]] = []
+    patterns: dict[Ecosystem, tuple[_Pattern, ...]] = {}
     for entry in entries():
         for name in entry.names:
             if "*" in name:
-                patterns.append((name, entry))
+                found = (name.partition("*")[0], name, entry)
+                patterns[entry.ecosystem] = (*patterns.get(entry.ecosystem, ()), found)
             else:
                 exact[entry.ecosystem, name] = (*exact.get((entry.ecosystem, name), ()), entry)
-    return exact, tuple(patterns)
+    return exact, patterns
 
 
 def plain_name(request: PackageRequest) -> str:
@@ -88,10 +93,8 @@ def _entries_for(request: PackageRequest) -> Iterator[Entry]:
     exact, patterns = _by_name()
     name = plain_name(request)
     yield from exact.get((request.ecosystem, name), ())
-    for pattern, entry in patterns:
-        # The prefix is compared first, because that is much quicker.
-        same = entry.ecosystem is request.ecosystem and name.startswith(pattern.partition("*")[0])
-        if same and fnmatchcase(name, pattern):
+    for prefix, pattern, entry in patterns.get(request.ecosystem, ()):
+        if name.startswith(prefix) and fnmatchcase(name, pattern):
             yield entry
 
 

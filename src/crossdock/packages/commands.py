@@ -128,6 +128,8 @@ def _rpm(_: Command, words: Sequence[ShellWord]) -> Install | None:
 
 def _rpm_name(text: str) -> tuple[str, str] | None:
     """A version can only be guessed at: it is at the end, begins with a digit and has a point."""
+    if text.endswith(".rpm"):
+        return None
     match = re.fullmatch(r"([A-Za-z][\w.+-]*?)(?:-(\d+(?:[.:][\w~^]+)+(?:-\d[\w.]*)?))?", text)
     return (match[1], f"={match[2]}" if match[2] else "") if match else None
 

@@ -205,7 +205,7 @@ def timed_out(
     busy = {one.pid: (one.cpu - used.get(one.pid, one.cpu)) / max(between, 0.01) for one in after}
     lines = tuple(_doing(process, busy[process.pid]) for process in after)
     known = _known(by, tuple(process.program for process in after)) if after and by else ()
-    if any(rate >= _BUSY for rate in busy.values()):
+    if any(_computes(process, busy[process.pid]) for process in after):
         hint = "It was computing. Emulated, that takes several times as long as natively: give it more time."
     elif after:
         hint = "It was waiting for something. A service does; a program that should have ended may hang when emulated."
@@ -220,7 +220,7 @@ def timed_out(
 def _doing(process: Process, rate: float) -> str:
     name = " ".join(process.words) or f"process {process.pid}"
     name = name if len(name) <= 80 else f"{name[:79]}…"
-    if rate >= _BUSY:
+    if _computes(process, rate):
         state = "computing"
     elif process.state == "D":
         state = "waiting for a device or disk"
@@ -233,6 +233,11 @@ def _doing(process: Process, rate: float) -> str:
     kernel = f" in {process.wait}" if process.wait and state.startswith("waiting") else ""
     time = f"{process.cpu:.1f} s of processor time in {process.age:.1f} s"
     return f"`{name}` (process {process.pid}): {state}{kernel}, {time}"
+
+
+def _computes(process: Process, rate: float) -> bool:
+    """Whether it has a processor, or wants one: on a busy machine it may get little of it."""
+    return rate >= _BUSY or process.state == "R"
 
 
 def _known(emulator: Emulator, programs: tuple[str, ...]) -> tuple[Trouble, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from crossdock.builders.builder import NewBuilder, bootstrap, create, not_running
+from crossdock.builders.builder import NewBuilder, bootstrap, create, not_running, remove
 from crossdock.builders.nodes import Driver, Node
 from crossdock.errors import EngineError
 from crossdock.platforms import AMD64, ARM64
@@ -103,6 +103,52 @@ def test_containers_are_removed_one_by_one_when_buildx_cannot() -> None:
         "docker --host ssh://me@arm-1 rm --force --volumes buildx_buildkit_both1",
         "docker --host ssh://me@arm-1 volume rm --force buildx_buildkit_both1_state",
     ]
+
+
+def removing(buildx: Buildx, *silent: str, driver: str = "docker-container") -> None:
+    """buildx forgets the builder and fails; what is done with Docker itself fails for the ``silent`` nodes."""
+    before = buildx._answer
+
+    def answer(command: Command) -> tuple[int, str, str]:
+        code, out, err = before(command)
+        if command.argv[1:3] == ("buildx", "rm"):
+            return 1, "", "failed to remove both: no route to host\n"
+        if any(address in command.argv for address in silent):
+            return 1, "", "no route to host\n"
+        return (
+            code,
+            out.replace("docker-container", driver).replace("both1\n", "both1\nEndpoint: ssh://me@arm-1\n"),
+            err,
+        )
+
+    buildx._answer = answer  # type: ignore[method-assign]
+    buildx.made = True
+    remove("both", buildx)
+
+
+def test_the_nodes_after_one_that_is_gone_are_cleaned() -> None:
+    """buildx forgets the builder, and does nothing more once a node has not answered."""
+    buildx = Buildx()
+    removing(buildx)
+    assert buildx.started[-1] == "docker --host ssh://me@arm-1 volume rm --force buildx_buildkit_both1_state"
+
+
+def test_what_could_not_be_removed_is_told() -> None:
+    buildx = Buildx()
+    with pytest.raises(
+        EngineError, match="has forgotten the builder 'both', but not all of it could be removed"
+    ) as raised:
+        removing(buildx, "ssh://me@arm-1")
+    assert "docker volume rm --force buildx_buildkit_both0_state" in buildx.started
+    hint = raised.value.hint or ""
+    assert "`docker --host ssh://me@arm-1 rm --force --volumes buildx_buildkit_both1 && docker --host" in hint
+    assert "both0" not in hint
+
+
+def test_deployments_are_named_when_the_cluster_is_gone() -> None:
+    with pytest.raises(EngineError) as raised:
+        removing(Buildx(), driver="kubernetes")
+    assert raised.value.hint == "Remove what it has started there: both0, both1."
 
 
 def test_a_builder_that_is_there_is_left() -> None:

@@ -113,6 +113,22 @@ def test_the_commands_that_make_it() -> None:
     assert script(new).startswith("cat >buildkitd.toml <<'EOF'\n# toml\nEOF\ndocker buildx create")
 
 
+def test_the_commands_for_a_cluster() -> None:
+    """Each deployment gets its machines by the architecture that is pinned on it, unless the address selects others."""
+    addresses = ("k8s://ci/arm?replicas=2,platform=linux/arm64", "k8s://ci/x?nodeselector=a=1,platform=linux/amd64")
+    nodes, notes = pin([(parse_node(address), Answer(Driver.KUBERNETES)) for address in addresses])
+    commands = create_commands(NewBuilder("pods", Driver.KUBERNETES, nodes, driver_options=("image=r.lan/buildkit:1",)))
+    selected = "--driver-opt=nodeselector=kubernetes.io/arch=arm64"
+    words, image = "docker buildx create --name=pods", "--driver-opt=image=r.lan/buildkit:1 --driver-opt=namespace=ci"
+    assert [" ".join(command.argv) for command in commands] == [
+        f"{words} --driver=kubernetes --node=arm --platform=linux/arm64 {image} --driver-opt=replicas=2 {selected}",
+        f"{words} --append --node=x --platform=linux/amd64 {image} --driver-opt=nodeselector=a=1",
+    ]
+    assert notes == ()
+    with pytest.raises(UsageError, match="cannot be asked which platform"):
+        pin([(parse_node("k8s://ci/arm"), Answer(Driver.KUBERNETES))])
+
+
 @pytest.mark.parametrize("name", ["default", "Upper", "-x", ""])
 def test_what_is_no_name(name: str) -> None:
     with pytest.raises(UsageError):

@@ -6,9 +6,12 @@ import tomllib
 from pathlib import Path
 
 import pytest
+import systems
 
 import crossdock
+from crossdock.doctor.arm32 import runs_arm32
 from crossdock.doctor.cpu import read_cpu
+from crossdock.doctor.facts import Facts
 from crossdock.platforms import AMD64, ARM64
 
 PLAIN = "fp asimd evtstrm aes pmull sha1 sha2 crc32"
@@ -62,10 +65,32 @@ def test_amd64() -> None:
     assert "sse2" in cpu.features
 
 
+@pytest.mark.parametrize("name", systems.PROCESSOR_NAMES)
+def test_processors_of_the_field(name: str) -> None:
+    entry, cpu = systems.processor(name), systems.load_processor(name)
+    expected = entry["expected"]
+    assert (cpu.model, cpu.vendor, cpu.baseline) == (
+        expected["model"],
+        expected.get("vendor", ""),
+        expected.get("baseline", ""),
+    )
+    assert cpu.features
+    if entry["architecture"] == "aarch64":
+        assert runs_arm32(Facts(platform=ARM64, cpu=cpu, page_size=4096))[0] is expected.get("arm32")
+    assert entry["source"]
+
+
+def test_how_many_processors_a_virtual_machine_has_tells_nothing() -> None:
+    text = cpuinfo(0x70, 0x663)
+    assert read_cpu(text, ARM64, "QEMU KVM Virtual Machine", 8).model == "FT-2000/4, D2000 or S2500"
+
+
 def test_the_table_is_in_order() -> None:
     table = tomllib.loads((Path(crossdock.__file__).parent / "catalogue/cpus.toml").read_text())
-    seen = [(core["implementer"], core.get("part")) for core in table["core"]]
+    seen = [(core["implementer"], part) for core in table["core"] for part in core.get("parts", [None])]
     assert len(seen) == len(set(seen))
     for core in table["core"]:
-        assert core.keys() <= {"implementer", "part", "core", "machine", "cores", "hardware"}
+        assert core.keys() <= {"implementer", "parts", "core", "machine", "cores", "hardware", "arm32", "arm32_source"}
+        assert ("arm32" in core) == ("arm32_source" in core)
+        assert core.get("arm32_source", "https://").startswith(("https://", "from memory"))
         assert f"{core['implementer']:#04x}" in table["vendors"]

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from crossdock.doctor.examine import examine
 from crossdock.doctor.facts import BuilderFacts, Disk
 from crossdock.doctor.material import SCHEMA, read_facts
 from crossdock.errors import InputError
@@ -194,6 +195,23 @@ def test_what_is_no_facts_is_refused(text: str, what: str) -> None:
 
 PARTS = st.sampled_from(["files", "handlers", "interpreters", "at-boot", "folders", "runs"])
 NAMES = st.sampled_from(["/etc/os-release", "/proc/cpuinfo", "/proc/mounts", "a.toml", "/etc/docker/daemon.json"])
+
+
+def test_numbers_without_end_and_halves_of_characters_are_read() -> None:
+    """Python refuses to convert numbers of more than 4300 digits, and to encode surrogates, which JSON can hold."""
+    long = "9" * 5000
+    facts = read_facts(
+        material(
+            values={"machine": "x86_64", "page-size": long, "cores": long, "kernel": f"{long}.{long}", "uid": "\ud800"},
+            files={"/proc/meminfo": f"MemTotal: {long} kB\n", "/proc/version": "a\udfffb"},
+            **{"at-boot": {"/etc/binfmt.d/a.conf": f":a:M:{long}:\\x7f::/i:F\n:b:M::\ud800::/i:F\n"}},
+            commands={"df": {"exit": 0, "output": f"\n/dev/a {long} 1 {long} 1% /\n\ud800", "errors": "\ud800"}},
+        ),
+        "f",
+    )
+    assert (facts.page_size, facts.memory, facts.disks) == (None, None, ())
+    assert facts.proc_version == "a?b"
+    assert "\ud800" not in repr(examine(facts))
 
 
 @given(st.dictionaries(PARTS, st.dictionaries(NAMES, st.text())))

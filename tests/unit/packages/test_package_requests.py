@@ -49,7 +49,7 @@ def words(text: str, files: dict[str, bytes] | None = None) -> list[str]:
         ("apt-get install -y $PACKAGES_FROM_OUTSIDE", []),
         ("apk add --no-cache --virtual .build gcc=12.2.1-r0 'musl-dev>1' bash@edge !openssl tool_amd64.apk",
          [("gcc", "=12.2.1-r0"), ("musl-dev", ">1"), ("bash", "")]),
-        ("yum install -y git-2.39.1 java-11-openjdk @development epel-release",
+        ("yum install -y git-2.39.1 java-11-openjdk @development epel-release x-1.0-1.x86_64.rpm",
          [("git", "=2.39.1"), ("java-11-openjdk", ""), ("epel-release", "")]),
         ("pip install --no-cache-dir -U pip 'requests[socks]>=2,<3' numpy==1.19.5",
          [("pip", ""), ("requests", ">=2,<3"), ("numpy", "==1.19.5")]),
