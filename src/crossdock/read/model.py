@@ -24,7 +24,8 @@ class LogicalText:
         """The bytes in the file from which the characters ``start:end`` were read."""
         if start == end:
             return Span(self.offsets[start], self.offsets[start])
-        last = self.offsets[end - 1] + len(self.text[end - 1].encode("utf-8", "surrogateescape"))
+        char = self.text[end - 1]
+        last = self.offsets[end - 1] + (1 if char < "\x80" else len(char.encode("utf-8", "surrogateescape")))
         return Span(self.offsets[start], min(last, self.offsets[end]))
 
     def slice(self, start: int, end: int) -> LogicalText:

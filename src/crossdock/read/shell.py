@@ -509,8 +509,7 @@ class _Walker(WordReader):
                     self._record(node, state, assignments=tuple(assignments))
                     assignments = []
                 target = child.named_children[0] if child.type == "command_name" and child.named_children else child
-                origin = self.origin(child.start_byte, child.end_byte)
-                words += [ShellWord(value, origin) for value in self.fields(target, state)]
+                words += self.shell_words(target, state)
             previous_end = child.end_byte
         redirects += tuple(self.redirects(own, state))
         if not words:

@@ -225,17 +225,26 @@ def merge(state: State, outcomes: list[State]) -> None:
         state.become(alive[0])
         state.certain = certain
         return
-    names = dict.fromkeys(name for outcome in alive for name in outcome.variables)
-    merged = {
-        name: either(o.variables.get(name, Value((Fragment(None, None, name),))) for o in alive) for name in names
-    }
-    paths = dict.fromkeys(path for outcome in alive for path in outcome.files)
-    files = {path: either(o.files.get(path, UNKNOWN) for o in alive) for path in paths}
+    merged = _merged([outcome.variables for outcome in alive])
+    files = _merged([outcome.files for outcome in alive])
     stdout = either(outcome.stdout for outcome in alive)
     state.become(alive[0])
     state.variables, state.files, state.stdout, state.certain = merged, files, stdout, certain
     state.exported = frozenset().union(*(outcome.exported for outcome in alive))
     state.directory = either(outcome.directory for outcome in alive)
+
+
+def _merged(held: list[dict[str, Value]]) -> dict[str, Value]:
+    """What each variable or file holds after one of several ways; most hold the same on all."""
+    merged: dict[str, Value] = {}
+    for name in dict.fromkeys(name for values in held for name in values):
+        values = [each.get(name) for each in held]
+        first = values[0]
+        if first is not None and all(value is first for value in values):
+            merged[name] = first
+        else:
+            merged[name] = either(value or Value((Fragment(None, None, name),)) for value in values)
+    return merged
 
 
 def is_nonempty(value: Value) -> bool | None:

@@ -57,7 +57,6 @@ from crossdock.rules.vocabulary import (
 )
 from crossdock.source import Span
 
-
 _PLATFORM = re.compile(r"(?:^|[\s,])(?:linux|darwin|freebsd|windows)/$")
 """What stands before the architecture in the name of a platform, which is no path."""
 

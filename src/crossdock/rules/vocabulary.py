@@ -33,7 +33,8 @@ NAMED_FOLDER = re.compile(r"/[\w.-]*64[\w.-]*(?=[/:\s'\"]|$)")
 FOREIGN_PATH = re.compile(r"(?:amd64|x86[-_]64)[-_](?:elf|efi|w64|uefi|none)|mingw|android-\d|arch-x86", re.IGNORECASE)
 """Paths of what is built for bare metal, firmware, Windows or phones, on any machine."""
 INSTALLERS = frozenset(
-    "dpkg apt apt-get aptitude gdebi alien rpm yum dnf microdnf tdnf zypper apk pip pip3 pipx conda mamba pacman opkg".split()
+    "dpkg apt apt-get aptitude gdebi alien rpm yum dnf microdnf tdnf zypper apk pip pip3 pipx conda mamba "
+    "pacman opkg".split()
 )
 MANAGERS = frozenset(
     "apt apt-get aptitude yum dnf microdnf tdnf zypper apk pacman conda mamba micromamba "
