@@ -124,8 +124,12 @@ class _Collector:
         return any(pattern.search(text) for text in texts)
 
     def _all(self) -> Iterator[Sink]:
-        for stage in self.trace.stages:
-            if stage.amd64_only:
+        names = [stage.stage.name or "" for stage in self.trace.stages]
+        for_arm64 = {without_names(name) for name in names if names_arm64(name)}
+        for stage, name in zip(self.trace.stages, names, strict=True):
+            # A stage for amd64 beside its like for arm64 is meant so.
+            is_one_of_several = amd64_tokens(name) and without_names(name) in for_arm64
+            if stage.amd64_only or is_one_of_several:
                 continue
             for step in stage.steps:
                 yield from self._step(stage, step)
@@ -137,7 +141,8 @@ class _Collector:
         while stage is not None and not stage.amd64_only and stage.role is Role.TARGET:
             for step in stage.steps:
                 for made in step.assignments if step.instruction.keyword == "ENV" else ():
-                    if made.name not in PLATFORM_ARGUMENTS and not amd64_tokens(made.name):
+                    says_target = made.name.startswith("CROSS") or amd64_tokens(made.name)
+                    if made.name not in PLATFORM_ARGUMENTS and not says_target:
                         kind = Kind.GOARCH if made.name == "GOARCH" else Kind.VARIABLE
                         yield from self._sink(kind, ShellWord(made.value, made.origin), _Site(stage, step), made.name)
             stage = self.trace.stages[stage.parent] if stage.parent is not None else None
@@ -191,6 +196,9 @@ class _Collector:
     def _variables(self, site: _Site) -> Iterator[Sink]:
         for made in site.step.assignments:
             if made.name in PLATFORM_ARGUMENTS or made.name == "GOARCH" or amd64_tokens(made.name):
+                continue
+            if any(re.fullmatch(rf"{re.escape(made.name)}_?(?:ARM64|AARCH64)", d.name, re.I) for d in self.definitions):
+                # There is another one for arm64, and what chooses between them is elsewhere.
                 continue
             kind = _kind_of_variable(made)
             if kind is None and "/" in made.value.render() and self._is_unexplained(made.value.render(), site):
@@ -296,12 +304,25 @@ class _Collector:
             if site.builds and not self._leaves(site.stage, command):
                 return None
             return Kind.PACKAGE_FILE if name in INSTALLERS and PACKAGE_FILE.search(text) else Kind.DOWNLOAD
-        if name in FETCHERS:
-            return None if site.builds or before in OUTPUT_OPTIONS or text.startswith("-") else Kind.DOWNLOAD
+        if name in FETCHERS | {"flatpak"}:
+            if before in OUTPUT_OPTIONS:
+                # The file is called as its address says, unless that says nothing.
+                others = (other.text for other in command.arguments if other is not word)
+                return (
+                    None
+                    if site.builds or not amd64_tokens(text) or any("64" in other for other in others)
+                    else Kind.DOWNLOAD
+                )
+            return None if site.builds or text.startswith("-") else Kind.DOWNLOAD
         told = _target_kind(name, before, text)
         if told is not None or site.builds:
             return told
-        if FLAG.search(text) and (COMPILERS.fullmatch(name) or "FLAGS" in text or text.startswith("-D")):
+        if FLAG.search(text) and (
+            COMPILERS.fullmatch(name)
+            or "FLAGS" in text
+            or text.startswith("-D")
+            or not re.fullmatch(r"-m(?:64|32)", text)
+        ):
             return Kind.COMPILER_FLAG
         if _is_foreign(name, before, text) and not any(other.text in REMOVES for other in command.arguments):
             return Kind.FOREIGN
@@ -323,7 +344,7 @@ class _Collector:
         if not tokens or FOREIGN_PATH.search(text):
             return False
         here = " ".join(_downloads(site.step)).lower()
-        names = [text[_start_of_name(text, token.start) : token.end].lower() for token in tokens]
+        names = [_name_of(text, token).lower() for token in tokens]
         if all(
             token.text.lower() in here or any(name in earlier for earlier in self.brought)
             for token, name in zip(tokens, names, strict=True)
@@ -391,7 +412,7 @@ class _Collector:
             text = word.text
             if APT_ARCH.search(text) or ((is_source or SOURCE_LINE.match(text)) and amd64_tokens(text)):
                 yield from self._sink(Kind.REPOSITORY, word, site)
-            elif into_file and LIBRARY_PATH.search(text):
+            elif into_file and any("/" in text[: match.end()].split()[-1] for match in LIBRARY_PATH.finditer(text)):
                 yield from self._sink(Kind.LIBRARY_PATH, word, site)
             elif into_file and FLAG.search(text):
                 yield from self._sink(Kind.COMPILER_FLAG, word, site)
@@ -406,6 +427,8 @@ class _Collector:
             return
         path = texts[0].split("?")[0]
         if kind in {Kind.DOWNLOAD, Kind.PACKAGE_FILE} and (KEY.search(path) or NOARCH.search(path)):
+            return
+        if kind is Kind.GOARCH and command and (command.variable("GOOS") or literal("linux")).render() != "linux":
             return
         if _is_guess(kind, texts[0]) and _builds(site.step):
             # What is compiled here came as source.
@@ -499,6 +522,7 @@ def _texts(stage: StageTrace) -> Iterator[str]:
         for commands in (step.commands, *(run.trace.commands for run in step.scripts)):
             for command in commands:
                 yield from (word.text for word in command.words)
+                yield from (made.value.render() for made in command.assignments)
 
 
 def _brings(step: Step) -> Iterator[str]:
@@ -513,8 +537,8 @@ def _brings(step: Step) -> Iterator[str]:
         for command in commands:
             yield from (redirect.target.render() for redirect in command.redirects)
             made = command.arguments[-1:] if command.name in {"ln", "install"} else command.arguments
-            for word in made:
-                if command.name in BRINGERS or "://" in word.text:
+            for before, word in zip(("", *(word.text for word in made)), made, strict=False):
+                if command.name in BRINGERS or before in OUTPUT_OPTIONS or "://" in word.text:
                     yield word.text
 
 
@@ -527,9 +551,15 @@ def _downloads(step: Step) -> Iterator[str]:
             yield from (word.text for word in command.arguments if command.name in FETCHERS or "://" in word.text)
 
 
-def _start_of_name(text: str, at: int) -> int:
-    """Where the name begins that holds position ``at``: after a separator, or after what cannot be known."""
-    return max((match.end() for match in re.finditer(rf"[/:=,\s\"'*?{HOLE}]", text[:at])), default=0)
+def _name_of(text: str, token: Token) -> str:
+    """The name that holds a token, from the last separator or unknown part; what follows the token counts only where
+    it is all that the name says."""
+    ends = rf"[/:=,\s\"'*?{HOLE}]"
+    start = max((match.end() for match in re.finditer(ends, text[: token.start])), default=0)
+    if start < token.start:
+        return text[start : token.end]
+    end = re.search(ends, text[token.end :])
+    return text[start : token.end + end.start() if end else len(text)]
 
 
 def _length(span: Span) -> int:

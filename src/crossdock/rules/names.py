@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 _AMD64 = re.compile(
     r"""
-      (?<![a-z]) (?: amd[-_]?64 (?!gpu) )                # amd64, also after digits: linux2amd64
+      (?<![a-z]) (?: amd[-_]?64 (?!gpu|(?!linux)[a-z]{5}) )                # amd64, also after digits: linux2amd64
     | (?<=linux) amd64
     | x86[-_]?64                                        # x86_64, x86-64, x8664, also after letters: linux26x86_64
     | (?: (?<![a-z0-9]) | (?<=x86) ) x64 (?![a-z0-9])
@@ -30,7 +30,9 @@ _X86 = re.compile(
 )
 """32-bit x86. Machines that run amd64 run it too, and arm64 ones do not."""
 _ARM64 = re.compile(r"(?<![a-z])(?:arm[-_]?64|aarch[-_]?64|armv8|linuxarm64|sbsa)", re.IGNORECASE)
-_ANY = re.compile(f"{_AMD64.pattern}|{_ARM64.pattern}|(?<![a-z])(?:amd|arm)(?![a-z])", re.IGNORECASE | re.VERBOSE)
+_ANY = re.compile(
+    f"{_AMD64.pattern}|{_ARM64.pattern}|{_X86.pattern}|(?<![a-z])(?:amd|arm)(?![a-z])", re.IGNORECASE | re.VERBOSE
+)
 _OTHER_SYSTEM = re.compile(
     r"(?<![a-z])(?:darwin|macos|osx|apple|windows|win32|win64|win-x64|mingw\w*|msys2?|freebsd|openbsd)(?![a-z])|\.exe\b|\.msi\b",
     re.IGNORECASE,
@@ -42,14 +44,18 @@ _TOOLS_FOR_AMD64 = re.compile(
 """Programs that run on any architecture and deal with amd64."""
 
 LIBRARY_PATH = re.compile(
-    r"x86_64-linux-(?:gnu|musl)(?!-)|(?<=/lib/)i386-linux-gnu|ld-linux-x86-64|(?:ld-|libc\.)musl-x86_64"
+    r"x86_64-linux-(?:gnu|musl)(?!-)|(?<=/lib/)i386-linux-gnu(?!/pkgconfig)|(?<=/targets/)x86_64-linux|ld-linux-x86-64|(?:ld-|libc\.)musl-(?P<musl>x86_64)"
     r"|/jvm/[^\s:/]*(?P<jvm>amd64|x86_64|i386)|lib/(?P<lib>amd64)\b"
     r"|cpython-\d+-x86_64|openjdk-(?P<openjdk>amd64|i386)|(?<=/usr/lib/)x86_64\b(?!-linux)"
     r"|(?<=/bin/)x86_64-linux\b(?!-)|(?<=arch/)x86(?:_64)?(?=/boot)|(?<![\w.-])/(?:usr/)?lib32\b",
     re.IGNORECASE,
 )
 """Multiarch directories, dynamic loaders and folders of JVMs, TeX Live and kernel builds, named for amd64."""
-TRIPLE = re.compile(r"x86_64-(?:unknown|pc|alpine|redhat|suse|apple|w64)?-?linux-(?:gnu|musl)(?:x32)?", re.IGNORECASE)
+TRIPLE = re.compile(
+    r"x86_64-(?:unknown|pc|alpine|redhat|suse|apple|w64)?-?linux-(?:gnu|musl)(?:x32)?"
+    r"|x86_64-(?:redhat|suse|amazon|pc|unknown)-linux\b",
+    re.IGNORECASE,
+)
 """GNU and Rust target triples of amd64 Linux."""
 
 _NO_ARCHITECTURE = re.compile(
@@ -57,7 +63,7 @@ _NO_ARCHITECTURE = re.compile(
     re.IGNORECASE,
 )
 _ANY_ARCHITECTURE = re.compile(
-    r"(?<![a-z])(?:arm(?:64|hf|el|v\d)?(?![a-z]|-(?:none|linux|eabi|embedded))|aarch)|ppc|s390|riscv|loong|/android/",
+    r"(?<![a-z])(?:arm(?:64|hf|el|v\d)?(?![a-z]|-(?:none|linux|eabi|embedded))|aarch)|ppc|s390|riscv|loong|/android/|LATEST_RELEASE",
     re.IGNORECASE,
 )
 

@@ -28,8 +28,8 @@ PATH_USERS = frozenset(
 """Programs that fail, or take a thing for amd64, when a path that is named for amd64 is not there."""
 BRINGERS = FETCHERS | frozenset("mkdir ln git svn hg dpkg rpm tee install".split())
 """Programs that bring files or folders under the names they are told."""
-NAMED_FOLDER = re.compile(r"/[\w.-]*64[\w.-]*(?=[/:\s'\"]|$)")
-"""A folder of a path with something that may be an architecture's name; more than words that happen to be written."""
+NAMED_FOLDER = re.compile(r"(?:^|[\s=:'\"])(?:[/~]|\$\w|\$\{)[\w./~${}()-]*64")
+"""A path with something that may be an architecture's name; more than words that happen to be written."""
 FOREIGN_PATH = re.compile(r"(?:amd64|x86[-_]64)[-_](?:elf|efi|w64|uefi|none)|mingw|android-\d|arch-x86", re.IGNORECASE)
 """Paths of what is built for bare metal, firmware, Windows or phones, on any machine."""
 INSTALLERS = frozenset(
@@ -59,6 +59,7 @@ FLAG = re.compile(
     r"(?<![\w-])(?:-{1,2}enable)?-m(?:64|32|sse[\w.]*|avx[\w.]*|mmx|3dnow|fpmath=(?:sse|387)\w*|popcnt|aes|pclmul|bmi2?|fma|f16c"
     r"|(?:arch|tune|cpu)=(?:x86-64\S*|core\w*|nehalem|westmere|sandybridge|ivybridge|haswell|broadwell|skylake\S*"
     r"|icelake\S*|cascadelake|znver\d|k8|opteron\S*|athlon\S*|i[3-6]86|pentium\S*|atom|bonnell|silvermont|nocona|corei7\S*))(?![\w.])"
+    r"|(?<![\w-])target-cpu=(?:x86-64\S*|nehalem|westmere|sandybridge|ivybridge|haswell|broadwell|skylake\S*|znver\d)"
 )
 FLAG_VARIABLES = re.compile(
     r"(?:.*_)?(?:CC|CXX|CFLAGS|CXXFLAGS|CPPFLAGS|LDFLAGS|FFLAGS|GOAMD64|CGO_CFLAGS|CGO_CXXFLAGS|NVCC_FLAGS|COPT|RUSTFLAGS)"

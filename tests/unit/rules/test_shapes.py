@@ -26,6 +26,7 @@ FOUND = [
     "ADD https://example.com/⟦Tool.AppImage⟧ /opt/",
     "RUN curl -LO https://github.com/sgerrand/alpine-pkg-glibc/releases/download/2.29-r0/⟦glibc-2.29-r0.apk⟧",
     "RUN curl -LO https://example.com/gcc-arm-none-eabi-5_4-⟦linux⟧.tar.bz2",
+    "RUN flatpak install -y flathub org.example.Platform/⟦x86_64⟧/6.8",
     # What a server lists is searched for the amd64 file.
     "RUN curl -s https://example.com/list | awk '{print $2}' | grep ⟦amd64⟧ | xargs curl -O",
     "RUN curl -s https://example.com/list | cut -d: -f2 | grep s6-⟦amd64⟧.tgz | xargs curl -O",
@@ -49,7 +50,7 @@ FOUND = [
     # Paths.
     "RUN sed -i 's/a/b/' /usr/lib/jvm/java-8-openjdk-⟦amd64⟧/jre/lib/security/java.security",
     "RUN echo /usr/local/lib > /usr/lib/⟦x86_64-linux-gnu⟧/local.conf",
-    "RUN mkdir /lib64 && ln -s /lib/⟦libc.musl-x86_64⟧.so.1 /lib64/libc.so.1",
+    "RUN mkdir /lib64 && ln -s /lib/libc.musl-⟦x86_64⟧.so.1 /lib64/libc.so.1",
     "RUN update-java-alternatives -s java-1.8.0-openjdk-⟦amd64⟧",
     "ENV JAVA_HOME=/usr/lib/jvm/jre-1.8.0-openjdk.⟦x86_64⟧",
     "RUN curl -L https://example.com/suite.tgz | tar xz && cp suite/bin/Linux_⟦x86_64⟧/tool /usr/bin/",
@@ -67,6 +68,12 @@ FOUND = [
     # Flags.
     'RUN CC="cc ⟦-mavx2⟧" pip install --force-reinstall pillow-simd',
     "RUN ./configure ⟦--enable-m64⟧-build",
+    "ENV RUSTFLAGS='-C ⟦target-cpu=haswell⟧'\nRUN cargo build",
+    "RUN bazel build -c opt --copt=⟦-mavx2⟧ //tool",
+    "RUN ../configure --build=⟦x86_64-redhat-linux⟧ --disable-multilib",
+    "RUN ./configure --extra-ldflags=-L/usr/local/cuda/targets/⟦x86_64-linux⟧/lib",
+    "RUN wget https://example.com/download/deb -O editor-⟦amd64⟧.deb",
+    "RUN apt-get update && \\\n    ` # the tool ` \\\n    curl -LO https://example.com/linux_⟦amd64⟧.zip",
     "RUN echo 'CFLAGS = -O2 ⟦-m32⟧' >> Makefile",
 ]
 
@@ -83,6 +90,22 @@ CLEAN = [
     "LABEL architecture=x86_64",
     "ENV PATH=/opt/cross/x86_64-elf/bin:$PATH",
     'CMD ["/sbin/tini", "--", "server"]',
+    'CMD ["memcached", "-m64"]',
+    "RUN dpkg --add-architecture armhf",
+    "ARG LLVM=x86_64-linux-gnu-18 LLVM_ARM64=aarch64-linux-gnu-18\nRUN ./install.sh",
+    (
+        "FROM golang AS build-linux-amd64\nENV GOARCH=amd64\nRUN go build .\n"
+        "FROM golang AS build-linux-arm64\nENV GOARCH=arm64\nRUN go build .\nFROM scratch\n"
+        "COPY --from=build-linux-amd64 /t /t-amd64\nCOPY --from=build-linux-arm64 /t /t-arm64"
+    ),
+    "RUN GOOS=darwin GOARCH=amd64 go build -o t-darwin . && GOOS=freebsd GOARCH=386 go build -o t-freebsd .",
+    "RUN GOARCH=386 go build -o t-386 . && GOARCH=arm64 go build -o t-arm64 .",
+    "RUN go build -o out/t-linux-x86_64 . && mv out/t-linux-x86_64 /bin/t",
+    "RUN CC=/x86_64-linux-musl-cross/bin/cc ./build && CC=/aarch64-linux-musl-cross/bin/cc ./build",
+    "RUN V=$(curl https://example.com/LATEST_RELEASE_90_LINUX) && echo $V",
+    "RUN echo '0a1b2c  coin-0.15-x86_64-linux-gnu.tar.gz' > SHA256SUMS",
+    "ENV CROSS_SYSTEM_PROCESSOR=amd64",
+    "RUN curl -o sdk-linux.zip https://example.com/sdk && echo 'echo building for linux/amd64...' > build.sh",
     "RUN curl -LO https://example.com/fmt_3.1_linux.tar.gz && tar xf fmt_3.1_linux.tar.gz && cd fmt && make install",
     "RUN TARGET=i586-linux-musl /build-toolchain.sh\nENV SYSROOT=/usr/local/i586-linux-musl",
 ]
