@@ -45,7 +45,7 @@ PACKAGE_FILE = re.compile(r"\.(?:deb|rpm|apk|whl|pkg\.tar\.\w+|conda)(?:[?#].*)?
 FILE_OF_PROGRAMS = re.compile(rf"{PACKAGE_FILE.pattern}|\.(?:zip|tar\.\w+|tgz|txz|tbz2?|run)$")
 """Packages and archives."""
 TEXT_FILE = re.compile(
-    r"\.(?:txt|md|json|ya?ml|toml|conf|cfg|ini|list|patch|diff|xml|config|rules|service|asc|gpg|key|s|S|c|h|cc|cpp|go|rs|py)$"
+    r"\.(?:txt|md|json|ya?ml|toml|conf|cfg|ini|list|patch|diff|xml|config|repo|cmake|rules|service|asc|gpg|key|s|S|c|h|cc|cpp|go|rs|py)$"
 )
 KEY = re.compile(
     r"(?:(?:KEY|key|Key)(?![\w.-]*\.(?:deb|rpm|apk|zip|tgz|gz|bz2|xz|zst|run|sh|AppImage)$)[\w.-]*|\.(?:gpg|key|pub))$"
