@@ -4,10 +4,9 @@
     python bench/check.py FOLDER... [--runs N]
 
 Every file below the folders whose name begins with Dockerfile or Containerfile, or ends in .Dockerfile, is checked
-alone, without its context and without network: all by one process, so that starting up does not count (bench/startup.py
-measures that). hadolint gets the same files in one call. The two take turns, and the best of the runs counts, in seconds
-of processor time, because a busy machine makes both slower. The goal is at least 200 Dockerfiles a second, and no file
-above one second.
+alone, without its context and without network: all by one process, so that starting up does not count
+(bench/startup.py measures that). hadolint gets the same files in one call. The two take turns, and the best of the runs
+counts, in seconds of processor time. The goal is at least 200 Dockerfiles a second, and no file above one second.
 """
 
 from __future__ import annotations

@@ -29,10 +29,7 @@ class Amd64BuildOutput(SinkRule):
         Example("FROM debian\nCOPY centos7-x86_64.repo fixtures/exit.amd64.S /tmp/\n", note="text"),
     )
     INVALID = (
-        Example(
-            "FROM debian\nCOPY bin/⟦amd64⟧/tool /usr/bin/\n",
-            fixed="FROM debian\nARG TARGETARCH\nCOPY bin/${TARGETARCH}/tool /usr/bin/\n",
-        ),
+        Example("FROM debian\nCOPY bin/⟦amd64⟧/tool /usr/bin/\n"),
         Example(
             "FROM golang AS build\nRUN make app\nFROM scratch\nCOPY --from=build /dist/app-linux-⟦amd64⟧ /app\n",
             fixed=(
