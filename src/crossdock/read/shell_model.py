@@ -164,6 +164,8 @@ class State:
     certain: bool = True
     because: tuple[Value, ...] = ()
     errexit: bool = False
+    lenient: bool = False
+    """What fails now does not end the shell: it stands in a condition, or before ``&&`` or ``||``."""
 
     def fork(self) -> State:
         return State(**self.__dict__)
