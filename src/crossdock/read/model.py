@@ -15,7 +15,7 @@ from crossdock.source import Source, Span
 class LogicalText:
     """The text of an instruction's arguments after line continuations were joined and comments between them dropped,
     with the way back: ``offsets[i]`` is the byte offset in the file of character ``i`` of ``text``; it has one more
-    element than the text, for the end."""
+    element than the text, for the end. They can go back where text from elsewhere was put in."""
 
     text: str
     offsets: tuple[int, ...] = field(repr=False)
@@ -24,9 +24,14 @@ class LogicalText:
         """The bytes in the file from which the characters ``start:end`` were read."""
         if start == end:
             return Span(self.offsets[start], self.offsets[start])
+        first, before, following = self.offsets[start], self.offsets[end - 1], self.offsets[end]
         char = self.text[end - 1]
-        last = self.offsets[end - 1] + (1 if char < "\x80" else len(char.encode("utf-8", "surrogateescape")))
-        return Span(self.offsets[start], min(last, self.offsets[end]))
+        last = before + (1 if char < "\x80" else len(char.encode("utf-8", "surrogateescape")))
+        stop = min(last, following) if following >= before else last
+        if stop < first:
+            # A variable's text, written further up, was put in: what was written here ends before it.
+            stop = max(offset for offset in self.offsets[start:end] if offset >= first) + 1
+        return Span(first, stop)
 
     def slice(self, start: int, end: int) -> LogicalText:
         """The characters ``start:end``; the end is where the last of them ends, not where the next one starts."""

@@ -18,7 +18,7 @@ _AMD64 = re.compile(
     | (?: linux | linux_[a-z]+ | x11 )\.64 (?![0-9a-z]|\.\d)
     | (?<![a-z0-9]) linux[-_]64 (?![0-9a-z]|\.\d)       # linux-64, but not version 64.0 for Linux
     | (?<![a-z0-9]) lin64 (?![0-9a-z])
-    | (?<![a-z]) (?: em64t | intel64 )
+    | (?<![a-z]) (?: em64t | intel64 | gcc_64 ) (?![a-z0-9])
     | (?<![0-9]) 64[-_]?bit (?![a-z])                     # 64bit, 64-bit
     """,
     re.IGNORECASE | re.VERBOSE,

@@ -45,6 +45,8 @@ FOUND = [
     'ENV ARCH=⟦amd64⟧\nCMD ["/init.sh"]',
     "RUN export DIST=https://example.com/go-⟦amd64⟧.tgz && ./bootstrap",
     'SHELL ["scl", "enable", "devtoolset-7"]\nRUN curl -LO https://example.com/tool-⟦amd64⟧',
+    'ENV V=1.2\nRUN bash -c "curl -LO https://example.com/⟦x86_64⟧/tool-${V}.tgz"',
+    'ENV B=https://example.com\nRUN bash -c "curl -LO $B/tool-⟦amd64⟧.tgz"',
     "RUN bash -o pipefail -c 'curl -L https://example.com/go-⟦amd64⟧.tgz | tar xz'",
     "RUN meteor build --architecture os.linux.⟦x86_64⟧",
     # Paths.
@@ -55,6 +57,7 @@ FOUND = [
     "ENV JAVA_HOME=/usr/lib/jvm/jre-1.8.0-openjdk.⟦x86_64⟧",
     "RUN curl -L https://example.com/suite.tgz | tar xz && cp suite/bin/Linux_⟦x86_64⟧/tool /usr/bin/",
     "COPY . /src\nRUN make && mv out/lx-⟦amd64⟧/tool /usr/bin/",
+    "ENV QTDIR=/opt/Qt/5.15/⟦gcc_64⟧",
     'CMD ["/srv/server.⟦x86_64⟧", "--port", "80"]',
     "COPY --from=debian /usr/lib/⟦x86_64-linux-gnu⟧/libz.so.1 \\\n    /usr/lib/⟦x86_64-linux-gnu⟧/",
     "RUN ln -s /tools/bin/Linux_⟦x86_64⟧/* /usr/local/bin",
