@@ -25,7 +25,8 @@ class LogicalText:
         if start == end:
             return Span(self.offsets[start], self.offsets[start])
         first, before, following = self.offsets[start], self.offsets[end - 1], self.offsets[end]
-        last = before + len(self.text[end - 1].encode("utf-8", "surrogateescape"))
+        char = self.text[end - 1]
+        last = before + (1 if char < "\x80" else len(char.encode("utf-8", "surrogateescape")))
         stop = min(last, following) if following >= before else last
         if stop < first:
             # A variable's text, written further up, was put in: what was written here ends before it.

@@ -56,6 +56,10 @@ _FILTERS = frozenset("awk gawk mawk cut sed tr".split())
 MOST_STEPS = 5_000
 """Commands walked before evaluation gives up: functions and loops in a generated script could multiply without end."""
 MOST_ROUNDS_OF_LOOP = 24
+_COMPOUND = frozenset(
+    "if_statement case_statement for_statement while_statement c_style_for_statement compound_statement "
+    "negated_command".split()
+)
 
 
 def evaluate(
@@ -201,33 +205,26 @@ class _Walker(WordReader):
     def chain(self, node: Node, state: State, statement: bool = False) -> bool | None:
         """``a && b || c``, each of them a pipeline."""
         parts = links(node)
-        if len(parts) == 1:
-            status = self.pipeline(parts[0].stages, state)
-            if statement and status is False and state.errexit:
-                state.ended = True
-            return status
-        status, chosen = None, False
+        status: bool | None = None
+        chosen = ran = False
         for number, link in enumerate(parts):
             if state.stopped:
                 return status
-            if number == 0:
-                status = self.pipeline(link.stages, state)
-                chosen = status is True and is_test(link.stages)
-            elif link.operator == "&&":
-                if status is False:
-                    continue
-                if status is None and is_test(parts[number - 1].stages):
-                    status = self.maybe(link, state)
-                else:
-                    status = self.pipeline(link.stages, state)
-            elif status is True or (status is None and chosen):
-                # ``test && this || that`` is meant as if and else.
+            after_and = link.operator == "&&"
+            # ``test && this || that`` is meant as if and else.
+            passed_over = status is False if after_and else status is True or (status is None and chosen)
+            ran = number == 0 or not passed_over
+            if not ran:
                 continue
-            elif status is None:
-                self.maybe(link, state)
-                status = None
-            else:
-                status = self.pipeline(link.stages, state)
+            is_unsure = number > 0 and status is None and (not after_and or is_test(parts[number - 1].stages))
+            before, state.lenient = state.lenient, state.lenient or number < len(parts) - 1
+            status = self.maybe(link, state) if is_unsure else self.pipeline(link.stages, state)
+            state.lenient = before
+            chosen = chosen or (number == 0 and status is True and is_test(link.stages))
+        if statement and ran and status is False and state.errexit and not state.lenient:
+            # What failed inside of ``if``, ``case`` and the like has ended the shell there, or was to be ignored.
+            last = parts[-1].stages[-1].node if parts[-1].stages else node
+            state.ended = state.ended or last.type not in _COMPOUND
         return status
 
     def maybe(self, link: Link, state: State) -> bool | None:
@@ -398,11 +395,11 @@ class _Walker(WordReader):
         return status
 
     def _conditions(self, nodes: list[Node], state: State) -> bool | None:
-        errexit, state.errexit = state.errexit, False
+        before, state.lenient = state.lenient, True
         status: bool | None = None
         for node in nodes:
             status = self.chain(node, state)
-        state.errexit = errexit
+        state.lenient = before
         return status
 
     def run_case_statement(self, node: Node, state: State) -> bool | None:
@@ -516,8 +513,7 @@ class _Walker(WordReader):
                     self._record(node, state, assignments=tuple(assignments))
                     assignments = []
                 target = child.named_children[0] if child.type == "command_name" and child.named_children else child
-                origin = self.origin(child.start_byte, child.end_byte)
-                more = [ShellWord(value, origin) for value in self.fields(target, state)]
+                more = self.shell_words(target, state)
                 if words and more and child.start_byte == previous_end:
                     # The grammar ends a word behind ${NAME} when a backslash follows.
                     before, rest = words.pop(), more.pop(0)

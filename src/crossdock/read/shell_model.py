@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -33,8 +32,6 @@ MOST_FRAGMENTS = 1000
 FETCHERS = frozenset("curl wget aria2c axel lftp fetch http https httpie wcurl".split())
 FROM_NETWORK = "$(fetched)"
 """Stands for a variable's name in unknown text that a fetcher printed."""
-
-_COMMENT_IN_BACKQUOTES = re.compile(rb"(?<!\\)`\s*#[^`\n]*`")
 
 ARCHITECTURE_WORDS = frozenset().union(*ARCHITECTURE_NAMES.values())
 
@@ -167,6 +164,8 @@ class State:
     certain: bool = True
     because: tuple[Value, ...] = ()
     errexit: bool = False
+    lenient: bool = False
+    """What fails now does not end the shell: it stands in a condition, or before ``&&`` or ``||``."""
 
     def fork(self) -> State:
         return State(**self.__dict__)
@@ -204,8 +203,6 @@ class ShellText:
 
 def as_shell_text(logical: LogicalText) -> ShellText:
     data = logical.text.encode("utf-8", "surrogateescape")
-    # A comment in backquotes, between the lines of one command: the substitution is empty, and the grammar fails at it.
-    data = _COMMENT_IN_BACKQUOTES.sub(lambda match: b" " * len(match[0]), data)
     if len(data) == len(logical.text):
         return ShellText(logical, data, None)
     characters: list[int] = []
@@ -230,17 +227,26 @@ def merge(state: State, outcomes: list[State]) -> None:
         state.become(alive[0])
         state.certain = certain
         return
-    names = dict.fromkeys(name for outcome in alive for name in outcome.variables)
-    merged = {
-        name: either(o.variables.get(name, Value((Fragment(None, None, name),))) for o in alive) for name in names
-    }
-    paths = dict.fromkeys(path for outcome in alive for path in outcome.files)
-    files = {path: either(o.files.get(path, UNKNOWN) for o in alive) for path in paths}
+    merged = _merged([outcome.variables for outcome in alive])
+    files = _merged([outcome.files for outcome in alive])
     stdout = either(outcome.stdout for outcome in alive)
     state.become(alive[0])
     state.variables, state.files, state.stdout, state.certain = merged, files, stdout, certain
     state.exported = frozenset().union(*(outcome.exported for outcome in alive))
     state.directory = either(outcome.directory for outcome in alive)
+
+
+def _merged(held: list[dict[str, Value]]) -> dict[str, Value]:
+    """What each variable or file holds after one of several ways; most hold the same on all."""
+    merged: dict[str, Value] = {}
+    for name in dict.fromkeys(name for values in held for name in values):
+        values = [each.get(name) for each in held]
+        first = values[0]
+        if first is not None and all(value is first for value in values):
+            merged[name] = first
+        else:
+            merged[name] = either(value or Value((Fragment(None, None, name),)) for value in values)
+    return merged
 
 
 def is_nonempty(value: Value) -> bool | None:

@@ -29,6 +29,7 @@ from crossdock.read.shell_model import (
     Assignment,
     Command,
     Machine,
+    ShellWord,
     State,
     TooMuch,
     UnsetUse,
@@ -96,8 +97,21 @@ class WordReader(ABC):
                 begin = index
         return Value(tuple(fragments))
 
+    def shell_words(self, node: Node, state: State) -> list[ShellWord]:
+        """The words one written word becomes, with where it was written."""
+        start, end = node.start_byte, node.end_byte
+        if node.type == "word" and not node.child_count:
+            raw = self.source.data[start:end]
+            if b"\\" not in raw and b"{" not in raw:
+                value = self.written(start, end)
+                fragments = value.fragments
+                if len(fragments) == 1 and (whole := fragments[0].origin):
+                    return [ShellWord(value, whole)]
+        origin = self.origin(start, end)
+        return [ShellWord(value, origin) for value in self.fields(node, state)]
+
     def fields(self, node: Node, state: State) -> list[Value]:
-        """The words one written word becomes: unquoted expansions are split at white space."""
+        """The values one written word becomes: unquoted expansions are split at white space."""
         parts = self.parts(node, state)
         if node.type == "string" and len(parts) == 1 and (several := self._several(node, state)) is not None:
             return several
@@ -333,7 +347,7 @@ class WordReader(ABC):
         return either(elements.values())
 
     def _indirect(self, name_node: Node, origin: Origin, state: State) -> Value:
-        """``${!x}``. Where the name was made of an architecture's name, that chose the value, and is to blame."""
+        """``${!x}``. Where the name was made of an architecture's name, that chose the value and is to blame."""
         named = self._named(name_node, origin, state)
         name = named.text
         if not name or not re.fullmatch(r"[A-Za-z_]\w*", name):

@@ -25,8 +25,11 @@ class Amd64BuildOutput(SinkRule):
             "FROM golang AS build\nRUN make app\nFROM scratch\nARG TARGETARCH\n"
             "COPY --from=build /dist/app-linux-${TARGETARCH} /app\n"
         ),
+        Example("FROM debian\nCOPY builder-glibc-x64/start /start\n", note="the name of a project, not of a program"),
+        Example("FROM debian\nCOPY centos7-x86_64.repo fixtures/exit.amd64.S /tmp/\n", note="text"),
     )
     INVALID = (
+        Example("FROM debian\nCOPY bin/⟦amd64⟧/tool /usr/bin/\n"),
         Example(
             "FROM golang AS build\nRUN make app\nFROM scratch\nCOPY --from=build /dist/app-linux-⟦amd64⟧ /app\n",
             fixed=(

@@ -61,6 +61,9 @@ _PLATFORM = re.compile(r"(?:^|[\s,])(?:linux|darwin|freebsd|windows)/$")
 """What stands before the architecture in the name of a platform, which is no path."""
 
 
+_FOR_ARM64 = re.compile(r"(.+?)_?(?:ARM64|AARCH64)", re.IGNORECASE)
+
+
 def collect(trace: Trace) -> tuple[Sink, ...]:
     """Every sink in the order of the file. Sinks on paths that only an amd64 build takes are left out: they are not
     reached when the trace is for another architecture."""
@@ -92,11 +95,15 @@ class _Collector:
     """For each stage the words that name arm64, without that name: amd64's counterparts of them are meant."""
     matrix: dict[int, set[tuple[str, str]]] = field(default_factory=dict)
     """For each stage the variables and programs that are also run for arm64: ``GOARCH=arm64 build.sh``."""
+    paired: set[str] = field(default_factory=set)
+    """Variables, in small letters, beside which there is another one for arm64: ``URL`` and ``URL_ARM64``."""
     brought: list[str] = field(default_factory=list)
     """What downloads, COPY and mkdir write down, in small letters: paths by these names follow from it."""
 
     def run(self) -> Iterator[Sink]:
         self._define()
+        found = (_FOR_ARM64.fullmatch(definition.name) for definition in self.definitions)
+        self.paired = {match[1].lower() for match in found if match}
         self.brought += (text.lower() for _, step in self.trace.steps for text in _brings(step))
         for stage in self.trace.stages:
             self.siblings[stage.stage.index] = {without_names(text) for text in _texts(stage) if names_arm64(text)}
@@ -200,7 +207,7 @@ class _Collector:
         for made in site.step.assignments:
             if made.name in PLATFORM_ARGUMENTS or made.name == "GOARCH" or amd64_tokens(made.name):
                 continue
-            if any(re.fullmatch(rf"{re.escape(made.name)}_?(?:ARM64|AARCH64)", d.name, re.I) for d in self.definitions):
+            if made.name.lower() in self.paired:
                 # There is another one for arm64, and what chooses between them is elsewhere.
                 continue
             kind = _kind_of_variable(made)
@@ -223,7 +230,7 @@ class _Collector:
                 yield from self._sink(Kind.LIBRARY_PATH, word, site, "COPY")
             elif PACKAGE_FILE.search(text) and step.copied_from is None:
                 yield from self._sink(Kind.PACKAGE_FILE, word, site, "COPY")
-            elif not TEXT_FILE.search(text):
+            elif not TEXT_FILE.search(text) and _names_what_is_copied(text):
                 yield from self._sink(Kind.OUTPUT, word, site, "COPY")
         into = step.destination
         if into and LIBRARY_PATH.search(into.text) and not site.builds:
@@ -618,6 +625,20 @@ def _target_kind(name: str, before: str, text: str) -> Kind | None:
     if is_bare(text) or (option.startswith("-") and is_bare(value)):
         return Kind.OUTPUT if ARCH_OPTION.match(before) or value or name.endswith((".sh", ".py")) else None
     return None
+
+
+def _names_what_is_copied(path: str) -> bool:
+    """Whether the name of amd64 in a path tells what the file is: it is in its name, or a folder is called so
+    (``bin/amd64/tool``, ``tool-linux-amd64/tool``), rather than being a part of the name of a project."""
+    *folders, name = path.rstrip("/").split("/")
+    if amd64_tokens(name):
+        return True
+    stem = name.split(".")[0]
+    return any(
+        is_bare(folder) or TRIPLE.search(folder) or folder.startswith(stem)
+        for folder in folders
+        if amd64_tokens(folder)
+    )
 
 
 def _is_for_another_system(command: Command) -> bool:

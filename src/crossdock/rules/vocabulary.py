@@ -33,8 +33,8 @@ NAMED_FOLDER = re.compile(r"(?:^|[\s=:'\"])(?:[/~]|\$\w|\$\{)[\w./~${}()-]*64")
 FOREIGN_PATH = re.compile(r"(?:amd64|x86[-_]64)[-_](?:elf|efi|w64|uefi|none)|mingw|android-\d|arch-x86", re.IGNORECASE)
 """Paths of what is built for bare metal, firmware, Windows or phones, on any machine."""
 INSTALLERS = frozenset(
-    "dpkg apt apt-get aptitude gdebi alien rpm yum dnf microdnf tdnf zypper apk pip pip3 pipx conda mamba pacman"
-    " opkg".split()
+    "dpkg apt apt-get aptitude gdebi alien rpm yum dnf microdnf tdnf zypper apk pip pip3 pipx conda mamba "
+    "pacman opkg".split()
 )
 MANAGERS = frozenset(
     "apt apt-get aptitude yum dnf microdnf tdnf zypper apk pacman conda mamba micromamba "
@@ -45,7 +45,7 @@ PACKAGE_FILE = re.compile(r"\.(?:deb|rpm|apk|whl|pkg\.tar\.\w+|conda)(?:[?#].*)?
 FILE_OF_PROGRAMS = re.compile(rf"{PACKAGE_FILE.pattern}|\.(?:zip|tar\.\w+|tgz|txz|tbz2?|run)$")
 """Packages and archives."""
 TEXT_FILE = re.compile(
-    r"\.(?:txt|md|json|ya?ml|toml|conf|cfg|ini|list|patch|diff|xml|config|rules|service|asc|gpg|key|s|S|c|h|cc|cpp|go|rs|py)$"
+    r"\.(?:txt|md|json|ya?ml|toml|conf|cfg|ini|list|patch|diff|xml|config|repo|cmake|rules|service|asc|gpg|key|s|S|c|h|cc|cpp|go|rs|py)$"
 )
 KEY = re.compile(
     r"(?:(?:KEY|key|Key)(?![\w.-]*\.(?:deb|rpm|apk|zip|tgz|gz|bz2|xz|zst|run|sh|AppImage)$)[\w.-]*|\.(?:gpg|key|pub))$"

@@ -163,6 +163,14 @@ def test_after_exit_nothing_is_reached() -> None:
     assert words('set -e; test "$(uname -m)" = x86_64; curl x') == [["test", "aarch64", "=", "x86_64"]]
 
 
+def test_errexit_ends_the_shell_only_where_it_does() -> None:
+    ignored = "false && true"
+    for text in (f"if true; then {ignored}; fi", f"case a in a) {ignored} ;; esac", f"{{ {ignored}; }}", ignored):
+        assert last(f"set -e; {text}; c after") == ["c", "after"], text
+    for text in ("false", "if true; then false; fi", "(false && true)", f"f() {{ {ignored}; }}; f"):
+        assert ["c", "after"] not in words(f"set -e; {text}; c after"), text
+
+
 def test_what_cannot_be_decided_is_walked_both_ways() -> None:
     trace = run('if [ -f /x ]; then v=one; else v=two; fi; curl "$v"; which wget || apk add wget')
     curl = next(command for command in trace.commands if command.name == "curl")

@@ -172,6 +172,7 @@ def statements(draw: st.DrawFn, bash: bool, depth: int = 0) -> str:
 @st.composite
 def scripts(draw: st.DrawFn, bash: bool) -> str:
     lines = draw(st.lists(statements(bash), min_size=1, max_size=5))
+    lines.insert(0, draw(st.sampled_from(("set -e", "set -u", ":"))))
     # A variable that nothing sets is taken for one from outside, so each has a value at first.
     head = (
         f"a={draw(quoted)} b={draw(quoted)} c=\n"
@@ -182,12 +183,12 @@ def scripts(draw: st.DrawFn, bash: bool) -> str:
     return head + "\n".join(lines)
 
 
-SHOWN = '\nprintf "%s\\0" "$a" "$b" "$c"\n'
+SHOWN = """trap 'printf "%s\\0" "$a" "$b" "$c"' EXIT\n"""
 
 
 def printed(shell: str, script: str, folder: str) -> list[str]:
     done = subprocess.run(
-        [shell, "-c", script + SHOWN],
+        [shell, "-c", SHOWN + script],
         env={**ENVIRONMENT, "PATH": "/usr/bin:/bin", "LC_ALL": "C"},
         cwd=folder,
         capture_output=True,
