@@ -18,13 +18,13 @@ from crossdock.read.dockerfile import parse
 from crossdock.read.pieces import HOLE
 from crossdock.read.trace import PLATFORM_ARGUMENTS, StageTrace, Step, trace
 from crossdock.read.values import Origin, Value
-from crossdock.rules.assets import preferred, suffixless_arm64
+from crossdock.rules.assets import preferred, suffixless, suffixless_arm64
 from crossdock.rules.base import Project
 from crossdock.rules.checksums import Digest, belong_together, digest_of, file_name, is_checked_with_unknown
 from crossdock.rules.dependents import dependents
 from crossdock.rules.draft import CannotWrite, Draft, Spelling
 from crossdock.rules.edits import Choice, replacing, run_beginning
-from crossdock.rules.names import amd64_tokens, arm64_names
+from crossdock.rules.names import PAIRS, amd64_tokens, arm64_names
 from crossdock.rules.place import Place
 from crossdock.rules.sinks import DefinedBy, Definition, Kind, Mark, Sink
 from crossdock.rules.stages import stage_per_architecture
@@ -97,7 +97,8 @@ def _candidates(sink: Sink, marks: tuple[Mark, ...]) -> Iterator[dict[str, str]]
 
 def _file_names(url: str, word: str) -> tuple[str, ...]:
     """What a word of a URL may be for arm64: what the project is known to call it, then what is usual."""
-    if not amd64_tokens(word):
+    implicit = suffixless(url)
+    if implicit and implicit.text == word:
         told = suffixless_arm64(url)
         return (told,) if told else ()
     return tuple(dict.fromkeys((*preferred(url, word), *arm64_names(word))))
@@ -215,7 +216,7 @@ def _free_variable(place: Place, sink: Sink, word: str, made: Iterable[Choice]) 
     """A name for a variable that the RUN or script does not use for something else."""
     text = place.source.data.decode("utf-8", "replace") if place.script else place.source.text(place.instruction.span)
     taken = {choice.name for choice in made} | {*re.findall(r"(?:\$\{?|\b(?=\w+=))(\w+)", text)}
-    stem = f"{_slug(sink)}_arch" if amd64_tokens(word) else f"{_slug(sink)}_file"
+    stem = f"{_slug(sink)}_{'arch' if amd64_tokens(word) or word.lower() in PAIRS else 'file'}"
     names = [stem, *(f"{stem}{number}" for number in range(2, len(taken) + 3))]
     if not stem.endswith("_file"):
         names.insert(0, "arch")
