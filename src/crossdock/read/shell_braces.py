@@ -1,6 +1,6 @@
-"""Works around the shell grammar's one blind spot: of several expansions in a word, a later ``$NAME`` is not understood.
+"""Works around a blind spot of the shell grammar: of several expansions in a word, it loses a later ``$NAME``.
 
-tree-sitter-bash 0.25 ends the word ``v$V/tool-$V-amd64`` behind its second ``$``, and takes the rest for another word.
+tree-sitter-bash 0.25 ends the word ``v$V/tool-$V-amd64`` behind its second ``$``, and takes the rest for another one.
 With ``${V}`` it does not, so such names get braces before the text is parsed again.
 """
 
