@@ -297,11 +297,15 @@ def _replace_digest(draft: Draft, place: Place, user: Sink, digest: Digest, clai
     if not claims:
         raise CannotWrite
     slug = _slug(user)
-    placeholder = f"digest-of-{slug}-{len(draft.claims)}"
-    there = place if user.script else place.at(digest.stage, digest.step, shell=True)
+    placeholder = f"digest-of-{slug}-{len(draft.claims)}-"
+    there = place.at(digest.stage, digest.step, shell=True)
     if digest.variable:
         draft.choose(there, Choice(digest.variable, None, placeholder))
     else:
+        if user.script:
+            there = place
+        if there.source.path != digest.origin.path:
+            raise CannotWrite
         beginning = there.beginning()
         taken = {made.name for made in beginning.chosen()} if beginning else set()
         stem = f"{slug}_{digest.algorithm}"
