@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from crossdock.read.pieces import HOLE
-from crossdock.read.shell_model import FETCHERS, Command, ShellWord
+from crossdock.read.shell_model import FETCHERS, Assignment, Command, ShellWord
 from crossdock.read.trace import StageTrace, Step
 from crossdock.read.values import Origin
 from crossdock.rules.base import Project
@@ -161,14 +161,14 @@ def _digest_in(project: Project, sink: Sink, step: Step, word: ShellWord) -> Dig
         return None
     if origin.span in step.instruction.span:
         return found
-    variable = _variable(project, sink.stage, origin)
-    return replace(found, variable=variable) if variable else None
+    defined = definition_at(project, sink.stage, origin)
+    return replace(found, variable=defined[1].name) if defined else None
 
 
-def _variable(project: Project, stage: StageTrace, origin: Origin) -> str:
-    """The ARG or ENV in which the digits are written."""
+def definition_at(project: Project, stage: StageTrace, origin: Origin) -> tuple[Step, Assignment] | None:
+    """The ARG or ENV, among those that a stage can see, in which something is written."""
     for step in (*project.trace.preamble, *stage.steps):
         for made in step.assignments:
             if step.instruction.keyword in {"ARG", "ENV"} and origin.span in made.origin.span:
-                return made.name
-    return ""
+                return step, made
+    return None

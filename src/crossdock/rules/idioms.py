@@ -21,7 +21,7 @@ from crossdock.read.values import Origin, Value
 from crossdock.rules.assets import preferred, suffixless, suffixless_arm64
 from crossdock.rules.base import Project
 from crossdock.rules.checksums import Digest, belong_together, digest_of, file_name, is_checked_with_unknown
-from crossdock.rules.dependents import dependents
+from crossdock.rules.dependents import Dependent, dependents
 from crossdock.rules.draft import CannotWrite, Draft, Spelling
 from crossdock.rules.edits import Choice, replacing, run_beginning
 from crossdock.rules.names import PAIRS, amd64_tokens, arm64_names
@@ -276,20 +276,34 @@ def _use(draft: Draft, place: Place, user: Sink, names: Mapping[str, str], spell
     if user.kind in _FILES and user.stage is not None:
         whole = not any(amd64_tokens(word) for word in spellings)
         for dependent in dependents(place.project, user, tuple(spellings), whole):
-            there = place.at(user.stage, dependent.step, shell=dependent.shell)
-            spelling = spellings[dependent.word]
-            if spelling.local and dependent.step is not user.step:
+            _follow(draft, place.at(user.stage, dependent.step, shell=dependent.shell), dependent, names, spellings)
+            if spellings[dependent.word].local and dependent.step is not user.step:
                 raise CannotWrite
-            if dependent.shell or spelling.argument:
-                draft.write(there, dependent.origin.span, spelling)
-            else:
-                draft.lower(Safety.UNSAFE)
         digest = digest_of(place.project, user)
         if is_checked_with_unknown(user):
             draft.lower(Safety.UNSAFE)
         if digest and not digest.has_counterpart(place.project):
             claims = (_replace_digest(draft, place, user, digest, claims),)
     draft.claims += claims or ()
+
+
+def _follow(
+    draft: Draft, there: Place, dependent: Dependent, names: Mapping[str, str], spellings: Mapping[str, Spelling]
+) -> None:
+    """Change a name that depends on a download, or the variable that holds it. Raises CannotWrite."""
+    spelling = spellings[dependent.word]
+    if dependent.defined and not spelling.argument:
+        _, made = dependent.defined
+        value = _written_value(there.source.text(made.origin.span))
+        if value is None or dependent.word not in value:
+            raise CannotWrite
+        draft.choose(there, Choice(made.name, None, value.replace(dependent.word, names[dependent.word])))
+    elif dependent.defined:
+        draft.write(there.at(there.stage, dependent.defined[0], shell=False), dependent.origin.span, spelling)
+    elif (dependent.shell or spelling.argument) and not dependent.fixed:
+        draft.write(there, dependent.origin.span, spelling)
+    else:
+        draft.lower(Safety.UNSAFE)
 
 
 def _replace_digest(draft: Draft, place: Place, user: Sink, digest: Digest, claims: tuple[Claim, ...] | None) -> Claim:

@@ -116,6 +116,20 @@ def test_names_in_later_steps_go_with_the_download() -> None:
     assert "/var/lib/amd64 other-amd64" in text
 
 
+def test_a_variable_that_holds_the_name_of_the_file_goes_with_it() -> None:
+    before = (
+        "FROM a\nENV URL=https://e.c/t-{0} FILE=t-{0} SUM={1}\n"
+        'RUN curl -fO "$URL" && echo "$SUM  $FILE" | sha256sum -c && mv "$FILE" /bin/t\n'
+    )
+    text = result(before.format("amd64", SHA))
+    assert "ENV URL=https://e.c/t-${TARGETARCH} FILE=t-${TARGETARCH} SUM=" in text
+    assert f"arm64) SUM={digest_of('https://e.c/t-arm64')} ;;" in text
+    text = result(before.format("linux64", SHA))
+    assert "ENV URL=https://e.c/t-linux64 FILE=t-linux64 SUM=" in text
+    sum_ = digest_of("https://e.c/t-linux-arm64")
+    assert f"arm64) URL=https://e.c/t-linux-arm64; FILE=t-linux-arm64; SUM={sum_} ;;" in text
+
+
 def test_a_name_belongs_to_the_download_that_it_is_most_like() -> None:
     text = result(
         "FROM a\nRUN wget https://e.c/tool-x86_64-unknown-linux-gnu.tgz https://e.c/tool-extra-x64.tgz \\\n"
