@@ -28,13 +28,14 @@ _PLATFORM = re.compile(r"[-_.]?(?:v?\d|linux|amd64|x86|x64|gnu|musl|unknown).*$"
 class Dependent:
     """An amd64 word that names what was downloaded, used in ``step``.
 
-    It is written at ``origin``: there, or in the ARG or ENV that ``defined`` is. ``shell`` says that a shell reads it,
-    ``fixed`` that nobody would expand a variable there.
+    It is written at ``origin``: there, or in the ARG or ENV that ``defined`` is. ``name`` is the part of a path that it
+    belongs to. ``shell`` says that a shell reads it, ``fixed`` that nobody would expand a variable there.
     """
 
     step: Step
     origin: Origin
     word: str
+    name: str
     shell: bool
     fixed: bool = False
     defined: tuple[Step, Assignment] | None = None
@@ -71,9 +72,11 @@ def dependents(project: Project, sink: Sink, words: tuple[str, ...], whole: bool
                     if not whole and _owner(segment, word, at, rivals) is not sink:
                         continue
                     if here:
-                        yield Dependent(step, origins[0], word, shell, fixed=step.instruction.keyword in _STARTS)
+                        yield Dependent(
+                            step, origins[0], word, segment, shell, fixed=step.instruction.keyword in _STARTS
+                        )
                     elif shell and (defined := definition_at(project, sink.stage, origins[0])):
-                        yield Dependent(step, origins[0], word, shell, defined=defined)
+                        yield Dependent(step, origins[0], word, segment, shell, defined=defined)
 
 
 def _texts(step: Step) -> Iterator[tuple[Value, bool]]:

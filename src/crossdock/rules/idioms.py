@@ -432,8 +432,17 @@ def _small_stages(place: Place, stage: StageTrace, sink: Sink, names: Mapping[st
     edits, digest = made
     if digest and claims:
         claims = (Claim(claims[0].url, digest[0], digest[1]),)
-    safety = Safety.UNSAFE if claims is None else Safety.SAFE
-    return Fix("Download in one small stage for each architecture", safety, edits, claims or ())
+    draft = Draft(Safety.UNSAFE if claims is None else Safety.SAFE, list(claims or ()), list(edits))
+    words = tuple(dict.fromkeys(mark.token.text for mark in place.marks if amd64_tokens(mark.token.text)))
+    for dependent in dependents(place.project, sink, words, whole=False):
+        there = place.at(stage, dependent.step, shell=True)
+        if dependent.name == file_name(sink.text):
+            continue  # COPY keeps the name that ADD gave it
+        if dependent.shell and not dependent.defined:
+            draft.write(there, dependent.origin.span, _spellings(there, sink, names, reuse=False)[dependent.word])
+        else:
+            draft.lower(Safety.UNSAFE)
+    return draft.fix("Download in one small stage for each architecture")
 
 
 def _image(place: Place, sink: Sink) -> Iterator[Fix]:

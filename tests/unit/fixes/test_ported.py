@@ -224,6 +224,12 @@ def test_the_machine_is_not_asked_where_it_is_not_the_target() -> None:
     assert "arm64) arch=aarch64 ;;" in text
 
 
+def test_folders_in_an_added_archive_follow_and_the_archive_keeps_its_name() -> None:
+    text = result("FROM a\nADD https://e.c/t-x64.tgz /\nRUN tar xf /t-x64.tgz && mv /t-x64/t /bin && rm /t-x64.tgz\n")
+    assert "COPY --from=t /t /t-x64.tgz\n" in text
+    assert text.endswith("&& tar xf /t-x64.tgz && mv /t-${arch}/t /bin && rm /t-x64.tgz\n")
+
+
 def test_additions_get_small_stages_of_their_own_but_share_them_for_one_file() -> None:
     one, other = (f"ADD https://e.c/{number}/tool_x86_64 /usr/bin/tool\n" for number in (1, 2))
     text = result(f"FROM a\n{one}{one}{other}FROM a\n{one}")
