@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from crossdock.read.shell_model import Assignment, Command
-from crossdock.read.trace import Step
+from crossdock.read.trace import StageTrace, Step
 from crossdock.read.values import Origin, Value
 from crossdock.rules.base import Project
 from crossdock.rules.checksums import definition_at, file_name, saved_as
+from crossdock.rules.per_stage import per_stage
 from crossdock.rules.place import expands
 from crossdock.rules.sinks import Kind, Sink
 
@@ -55,28 +57,36 @@ def dependents(project: Project, sink: Sink, words: tuple[str, ...], whole: bool
         if s.kind in {Kind.DOWNLOAD, Kind.PACKAGE_FILE} and s.stage is sink.stage and s.script is None
     ]
     taken = {mark.origin for other in project.sinks for mark in other.marks}
-    steps = sink.stage.steps
-    for step in steps[next((n for n, step in enumerate(steps) if step is sink.step), len(steps)) :]:
+    start = sink.step.instruction.span.start
+    for step, value, text, is_last in _of_stage(sink.stage):
+        if step.instruction.span.start < start or (whole and is_last):
+            continue
         shell = step.instruction.keyword == "RUN"
-        for value, is_last in _texts(step):
-            text = value.render()
-            if "://" in text or (whole and is_last):
+        for word in words:
+            if word not in text:
                 continue
-            for word in words:
-                for start, end, segment in _mentions(text, word, sink, whole):
-                    origins = value.origin_of(start, end)
-                    if len(origins) != 1 or origins[0] in taken:
-                        continue
-                    here = origins[0].span in step.instruction.span
-                    at = origins[0].span.start if here else step.instruction.span.end
-                    if not whole and _owner(segment, word, at, rivals) is not sink:
-                        continue
-                    if here:
-                        yield Dependent(
-                            step, origins[0], word, segment, shell, fixed=step.instruction.keyword in _STARTS
-                        )
-                    elif shell and (defined := definition_at(project, sink.stage, origins[0])):
-                        yield Dependent(step, origins[0], word, segment, shell, defined=defined)
+            for begin, end, segment in _mentions(text, word, sink, whole):
+                origins = value.origin_of(begin, end)
+                if len(origins) != 1 or origins[0] in taken:
+                    continue
+                here = origins[0].span in step.instruction.span
+                at = origins[0].span.start if here else step.instruction.span.end
+                if not whole and _owner(segment, word, at, rivals) is not sink:
+                    continue
+                if here:
+                    yield Dependent(step, origins[0], word, segment, shell, fixed=step.instruction.keyword in _STARTS)
+                elif shell and (defined := definition_at(project, sink.stage, origins[0])):
+                    yield Dependent(step, origins[0], word, segment, shell, defined=defined)
+
+
+_Text = tuple[Step, Value, str, bool]
+
+
+@per_stage
+def _of_stage(stage: StageTrace) -> Sequence[_Text]:
+    """What the steps of a stage say, without URLs."""
+    texts = ((step, value, value.render(), is_last) for step in stage.steps for value, is_last in _texts(step))
+    return [entry for entry in texts if "://" not in entry[2]]
 
 
 def _texts(step: Step) -> Iterator[tuple[Value, bool]]:
@@ -125,6 +135,7 @@ def _owner(segment: str, word: str, at: int, downloads: list[Sink]) -> Sink | No
     return (above[-1] if above else alike[0]) if best else None
 
 
+@lru_cache(maxsize=4096)
 def _likeness(segment: str, name: str, word: str) -> int:
     """How sure it is that a part of a path belongs to a downloaded file: 0 is not at all."""
     bare, stem = _stem(segment), _stem(name)
