@@ -340,6 +340,8 @@ def _definition_fix(place: Place, definition: Definition, names: Mapping[str, st
         for user in users:
             _use(draft, place, user, names, dict.fromkeys(names, _TARGETARCH))
         return draft.fix(f"Let {definition.name} follow TARGETARCH")
+    if any(sink.origin == definition.origin for sink in place.project.sinks):
+        return None  # what the variable says is wrong by itself, and another value in the RUN leaves it so
     value = _value_for_arm64(place, definition, names)
     if value is None or not users or any(user.command is None or _at_start(user) for user in users):
         return None

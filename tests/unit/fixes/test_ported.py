@@ -203,6 +203,13 @@ def test_an_argument_gets_its_value_wherever_it_is_used_and_in_what_is_made_of_i
     assert "\nRUN echo no\n" in text
 
 
+def test_what_the_image_keeps_in_env_is_not_mended_by_giving_the_build_another_value() -> None:
+    before = "FROM a\nENV OPTIONS --with-libdir=lib/x86_64-linux-gnu\nRUN configure $OPTIONS\n"
+    left = ported(before.encode(), Everything(), unsafe=True)
+    assert not left.changes
+    assert {decision.finding.location.line for decision in left.left} == {2}
+
+
 @pytest.mark.parametrize(
     ("before", "after"),
     [
