@@ -1,6 +1,6 @@
-"""Works around the shell grammar's one blind spot: of several ``$NAME`` in a word only the first is understood.
+"""Works around a blind spot of the shell grammar: of several expansions in a word, it loses a later ``$NAME``.
 
-tree-sitter-bash 0.25 ends the word ``v$V/tool-$V-amd64`` behind its second ``$``, and takes the rest for another word.
+tree-sitter-bash 0.25 ends the word ``v$V/tool-$V-amd64`` behind its second ``$``, and takes the rest for another one.
 With ``${V}`` it does not, so such names get braces before the text is parsed again.
 """
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 MOST_ROUNDS = 20
 """Each parses the text again and mends one more variable of every word."""
-_TWO_IN_A_WORD = re.compile(rb"\$[A-Za-z_{][^\s\"']*\$[A-Za-z_]")
+_TWO_IN_A_WORD = re.compile(rb"(?:\$[A-Za-z_{]|[)`])[^\s\"']*\$[A-Za-z_]")
 _NAME = re.compile(r"[A-Za-z_]\w*", re.ASCII)
 
 

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from crossdock.read.pieces import HOLE
-from crossdock.read.shell_model import FETCHERS, Command, ShellWord
+from crossdock.read.shell_model import FETCHERS, Assignment, Command, ShellWord
 from crossdock.read.trace import StageTrace, Step
 from crossdock.read.values import Origin
 from crossdock.rules.base import Project
 from crossdock.rules.names import without_names
+from crossdock.rules.per_stage import per_stage
 from crossdock.rules.sinks import Sink
 
 _DIGEST = re.compile(
     r"(?<![0-9a-fA-F])(?:[0-9a-f]{32}|[0-9a-f]{40}|[0-9a-f]{64}|[0-9a-f]{96}|[0-9a-f]{128})(?![0-9a-fA-F])"
 )
+_UNKNOWN = re.compile(rf"{HOLE}\s+\S")
 _ALGORITHMS = {32: "md5", 40: "sha1", 64: "sha256", 96: "sha384", 128: "sha512"}
 _SIGNATURE = re.compile(r"\.(?:asc|sig|sign|gpg|minisig|pem|crt|cert|sha\d*(?:sums?)?|md5(?:sums?)?|sum|digest)$", re.I)
 """What is published beside a file to check it."""
@@ -50,27 +52,27 @@ def digest_of(project: Project, sink: Sink) -> Digest | None:
         return None
     names = _local_names(sink)
     nearest: Digest | None = None
-    reached = sink.command is None
-    for step, command in _commands(sink):
-        if command is sink.command:
-            reached = True
-        elif reached and _fetches(command, names):
-            break
-        for word in _words(command):
-            digest = _digest_in(project, sink, step, word)
-            if digest is None:
-                continue
-            if any(_mentions(word.text, name) for name in names) and command is not sink.command:
+    reached, follows = sink.command is None, False
+    for line in _lines(sink):
+        if line.command is sink.command:
+            reached = follows = True
+            continue
+        if line.urls and reached:
+            if any(file_name(url) in names for url in line.urls):
+                break
+            follows = follows and all(belong_together(url, sink.text) for url in line.urls)
+        for word in line.digests:
+            digest = _digest_in(project, sink, line.step, word)
+            if digest and any(_mentions(word.text, name) for name in names):
                 return digest
-            nearest = nearest or (digest if _follows(sink, step, command) else None)
+            nearest = nearest or (digest if follows and line.step is sink.step else None)
     return nearest
 
 
 def is_checked_with_unknown(sink: Sink) -> bool:
     """Whether the file is held against a checksum that comes from outside: the user gives it, for one architecture."""
-    names = _local_names(sink)
-    texts = (word.text for _, command in _commands(sink) for word in _words(command))
-    return any(re.search(rf"{HOLE}\s+\*?\S*{re.escape(name)}", text) for text in texts for name in names)
+    texts = [text for line in _lines(sink) for text in line.unknown]
+    return any(re.search(rf"{HOLE}\s+\*?\S*{re.escape(name)}", text) for text in texts for name in _local_names(sink))
 
 
 def _local_names(sink: Sink) -> set[str]:
@@ -81,8 +83,44 @@ def _mentions(text: str, name: str) -> bool:
     return re.search(rf"(?<![\w.-]){re.escape(name)}(?![\w.-])", text) is not None
 
 
-def _fetches(command: Command, names: set[str]) -> bool:
-    return command.name in FETCHERS and any("://" in w.text and file_name(w.text) in names for w in command.words)
+@dataclass(frozen=True)
+class _Line:
+    """What one command downloads, and its words in which there is a checksum, or something unknown before a name."""
+
+    step: Step
+    command: Command
+    urls: tuple[str, ...]
+    digests: tuple[ShellWord, ...]
+    unknown: tuple[str, ...]
+
+
+def _lines(sink: Sink) -> Sequence[_Line]:
+    """Those of the sink's own script, or of its step and the later ones of the stage."""
+    if sink.script:
+        return _read((sink.step, command) for command in sink.script.trace.commands)
+    if sink.stage is None:
+        return ()
+    lines = _of_stage(sink.stage)
+    start = sink.step.instruction.span.start
+    return [line for line in lines if line.step.instruction.span.start >= start]
+
+
+@per_stage
+def _of_stage(stage: StageTrace) -> Sequence[_Line]:
+    return _read((step, command) for step in stage.steps for command in step.commands)
+
+
+def _read(commands: Iterable[tuple[Step, Command]]) -> Sequence[_Line]:
+    found: list[_Line] = []
+    for step, command in commands:
+        words = [*command.words, *(ShellWord(redirect.target, redirect.origin) for redirect in command.redirects)]
+        texts = [word.text for word in words]
+        urls = tuple(text for text in texts if "://" in text)
+        digests = tuple(w for w, text in zip(words, texts, strict=True) if len(text) >= 32 and _DIGEST.search(text))
+        unknown = tuple(text for text in texts if HOLE in text and _UNKNOWN.search(text))
+        if urls or digests or unknown:
+            found.append(_Line(step, command, urls if command.name in FETCHERS else (), digests, unknown))
+    return found
 
 
 def file_name(url: str) -> str:
@@ -115,37 +153,6 @@ def belong_together(one: str, other: str) -> bool:
     return longer.startswith(shorter) and _SIGNATURE.fullmatch(longer[len(shorter) :]) is not None
 
 
-def _commands(sink: Sink) -> Iterator[tuple[Step, Command]]:
-    """The commands of the sink's own script, or of its step and the later ones of the stage."""
-    if sink.script:
-        yield from ((sink.step, command) for command in sink.script.trace.commands)
-        return
-    steps = sink.stage.steps if sink.stage else ()
-    for step in steps[next((n for n, step in enumerate(steps) if step is sink.step), len(steps)) :]:
-        yield from ((step, command) for command in step.commands)
-
-
-def _follows(sink: Sink, step: Step, command: Command) -> bool:
-    """Whether a command comes after the download in the same RUN, with no other download in between."""
-    if step is not sink.step or sink.command is None:
-        return False
-    between = False
-    for _, each in _commands(sink):
-        if each is command:
-            return between
-        if each is sink.command:
-            between = True
-        elif between and each.name in FETCHERS:
-            urls = [word.text for word in each.words if "://" in word.text]
-            between = all(belong_together(url, sink.text) for url in urls)
-    return False
-
-
-def _words(command: Command) -> Iterator[ShellWord]:
-    yield from command.words
-    yield from (ShellWord(redirect.target, redirect.origin) for redirect in command.redirects)
-
-
 def _digest_in(project: Project, sink: Sink, step: Step, word: ShellWord) -> Digest | None:
     match = _DIGEST.search(word.text)
     if not match or sink.stage is None or "://" in word.text:
@@ -161,14 +168,14 @@ def _digest_in(project: Project, sink: Sink, step: Step, word: ShellWord) -> Dig
         return None
     if origin.span in step.instruction.span:
         return found
-    variable = _variable(project, sink.stage, origin)
-    return replace(found, variable=variable) if variable else None
+    defined = definition_at(project, sink.stage, origin)
+    return replace(found, variable=defined[1].name) if defined else None
 
 
-def _variable(project: Project, stage: StageTrace, origin: Origin) -> str:
-    """The ARG or ENV in which the digits are written."""
+def definition_at(project: Project, stage: StageTrace, origin: Origin) -> tuple[Step, Assignment] | None:
+    """The ARG or ENV, among those that a stage can see, in which something is written."""
     for step in (*project.trace.preamble, *stage.steps):
         for made in step.assignments:
             if step.instruction.keyword in {"ARG", "ENV"} and origin.span in made.origin.span:
-                return made.name
-    return ""
+                return step, made
+    return None

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
-from crossdock.read.shell_model import Command
-from crossdock.read.trace import Step
+from crossdock.read.shell_model import Assignment, Command
+from crossdock.read.trace import StageTrace, Step
 from crossdock.read.values import Origin, Value
 from crossdock.rules.base import Project
-from crossdock.rules.checksums import file_name, saved_as
+from crossdock.rules.checksums import definition_at, file_name, saved_as
+from crossdock.rules.per_stage import per_stage
 from crossdock.rules.place import expands
 from crossdock.rules.sinks import Kind, Sink
 
@@ -19,18 +21,26 @@ _EXTENSION = re.compile(
     r"|\.(?:asc|sig|sign|gpg|minisig|pem|sha\d*(?:sums?)?|md5(?:sums?)?|sum)$",
     re.IGNORECASE,
 )
+_STARTS = frozenset({"CMD", "ENTRYPOINT"})
 _BREAKS = re.compile(r"[/\s'\"=;,:()*?]+")
 _PLATFORM = re.compile(r"[-_.]?(?:v?\d|linux|amd64|x86|x64|gnu|musl|unknown).*$", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
 class Dependent:
-    """An amd64 word in ``step`` that names what was downloaded. ``shell`` says that a shell reads it."""
+    """An amd64 word that names what was downloaded, used in ``step``.
+
+    It is written at ``origin``: there, or in the ARG or ENV that ``defined`` is. ``name`` is the part of a path that it
+    belongs to. ``shell`` says that a shell reads it, ``fixed`` that nobody would expand a variable there.
+    """
 
     step: Step
     origin: Origin
     word: str
+    name: str
     shell: bool
+    fixed: bool = False
+    defined: tuple[Step, Assignment] | None = None
 
 
 def dependents(project: Project, sink: Sink, words: tuple[str, ...], whole: bool) -> Iterator[Dependent]:
@@ -46,21 +56,37 @@ def dependents(project: Project, sink: Sink, words: tuple[str, ...], whole: bool
         for s in project.sinks
         if s.kind in {Kind.DOWNLOAD, Kind.PACKAGE_FILE} and s.stage is sink.stage and s.script is None
     ]
-    taken = {mark.origin for other in project.sinks if other is not sink for mark in other.marks}
-    steps = sink.stage.steps
-    for step in steps[next((n for n, step in enumerate(steps) if step is sink.step), len(steps)) :]:
+    taken = {mark.origin for other in project.sinks for mark in other.marks}
+    start = sink.step.instruction.span.start
+    for step, value, text, is_last in _of_stage(sink.stage):
+        if step.instruction.span.start < start or (whole and is_last):
+            continue
         shell = step.instruction.keyword == "RUN"
-        for value, is_last in _texts(step):
-            text = value.render()
-            if "://" in text or (whole and is_last):
+        for word in words:
+            if word not in text:
                 continue
-            for word in words:
-                for start, end, segment in _mentions(text, word, sink, whole):
-                    origins = value.origin_of(start, end)
-                    if len(origins) != 1 or origins[0].span not in step.instruction.span or origins[0] in taken:
-                        continue
-                    if whole or _owner(segment, word, origins[0].span.start, rivals) is sink:
-                        yield Dependent(step, origins[0], word, shell)
+            for begin, end, segment in _mentions(text, word, sink, whole):
+                origins = value.origin_of(begin, end)
+                if len(origins) != 1 or origins[0] in taken:
+                    continue
+                here = origins[0].span in step.instruction.span
+                at = origins[0].span.start if here else step.instruction.span.end
+                if not whole and _owner(segment, word, at, rivals) is not sink:
+                    continue
+                if here:
+                    yield Dependent(step, origins[0], word, segment, shell, fixed=step.instruction.keyword in _STARTS)
+                elif shell and (defined := definition_at(project, sink.stage, origins[0])):
+                    yield Dependent(step, origins[0], word, segment, shell, defined=defined)
+
+
+_Text = tuple[Step, Value, str, bool]
+
+
+@per_stage
+def _of_stage(stage: StageTrace) -> Sequence[_Text]:
+    """What the steps of a stage say, without URLs."""
+    texts = ((step, value, value.render(), is_last) for step in stage.steps for value, is_last in _texts(step))
+    return [entry for entry in texts if "://" not in entry[2]]
 
 
 def _texts(step: Step) -> Iterator[tuple[Value, bool]]:
@@ -73,7 +99,7 @@ def _texts(step: Step) -> Iterator[tuple[Value, bool]]:
                 yield from _of_command(command)
         case "ENV" | "ARG":
             yield from ((made.value, False) for made in step.assignments)
-        case "WORKDIR":
+        case "WORKDIR" | "CMD" | "ENTRYPOINT":
             yield from ((word.value, False) for word in step.words)
 
 
@@ -109,6 +135,7 @@ def _owner(segment: str, word: str, at: int, downloads: list[Sink]) -> Sink | No
     return (above[-1] if above else alike[0]) if best else None
 
 
+@lru_cache(maxsize=4096)
 def _likeness(segment: str, name: str, word: str) -> int:
     """How sure it is that a part of a path belongs to a downloaded file: 0 is not at all."""
     bare, stem = _stem(segment), _stem(name)

@@ -20,10 +20,10 @@ from crossdock.read.trace import PLATFORM_ARGUMENTS, StageTrace, Step, trace
 from crossdock.read.values import Origin, Value
 from crossdock.rules.base import Project
 from crossdock.rules.checksums import Digest, belong_together, digest_of, file_name, is_checked_with_unknown
-from crossdock.rules.dependents import dependents
+from crossdock.rules.dependents import Dependent, dependents
 from crossdock.rules.draft import CannotWrite, Draft, Spelling
 from crossdock.rules.edits import Choice, replacing, run_beginning
-from crossdock.rules.names import amd64_tokens, arm64_names
+from crossdock.rules.names import PAIRS, amd64_tokens, arm64_names
 from crossdock.rules.place import Place
 from crossdock.rules.sinks import DefinedBy, Definition, Kind, Mark, Sink
 from crossdock.rules.stages import stage_per_architecture
@@ -207,7 +207,7 @@ def _free_variable(place: Place, sink: Sink, word: str, made: Iterable[Choice]) 
     """A name for a variable that the RUN or script does not use for something else."""
     text = place.source.data.decode("utf-8", "replace") if place.script else place.source.text(place.instruction.span)
     taken = {choice.name for choice in made} | {*re.findall(r"(?:\$\{?|\b(?=\w+=))(\w+)", text)}
-    stem = f"{_slug(sink)}_arch" if amd64_tokens(word) else f"{_slug(sink)}_file"
+    stem = f"{_slug(sink)}_{'arch' if amd64_tokens(word) or word.lower() in PAIRS else 'file'}"
     names = [stem, *(f"{stem}{number}" for number in range(2, len(taken) + 3))]
     if not stem.endswith("_file"):
         names.insert(0, "arch")
@@ -267,14 +267,9 @@ def _use(draft: Draft, place: Place, user: Sink, names: Mapping[str, str], spell
     if user.kind in _FILES and user.stage is not None:
         whole = not any(amd64_tokens(word) for word in spellings)
         for dependent in dependents(place.project, user, tuple(spellings), whole):
-            there = place.at(user.stage, dependent.step, shell=dependent.shell)
-            spelling = spellings[dependent.word]
-            if spelling.local and dependent.step is not user.step:
+            _follow(draft, place.at(user.stage, dependent.step, shell=dependent.shell), dependent, names, spellings)
+            if spellings[dependent.word].local and dependent.step is not user.step:
                 raise CannotWrite
-            if dependent.shell or spelling.argument:
-                draft.write(there, dependent.origin.span, spelling)
-            else:
-                draft.lower(Safety.UNSAFE)
         digest = digest_of(place.project, user)
         if is_checked_with_unknown(user):
             draft.lower(Safety.UNSAFE)
@@ -283,16 +278,39 @@ def _use(draft: Draft, place: Place, user: Sink, names: Mapping[str, str], spell
     draft.claims += claims or ()
 
 
+def _follow(
+    draft: Draft, there: Place, dependent: Dependent, names: Mapping[str, str], spellings: Mapping[str, Spelling]
+) -> None:
+    """Change a name that depends on a download, or the variable that holds it. Raises CannotWrite."""
+    spelling = spellings[dependent.word]
+    if dependent.defined and not spelling.argument:
+        _, made = dependent.defined
+        value = _written_value(there.source.text(made.origin.span))
+        if value is None or dependent.word not in value:
+            raise CannotWrite
+        draft.choose(there, Choice(made.name, None, value.replace(dependent.word, names[dependent.word])))
+    elif dependent.defined:
+        draft.write(there.at(there.stage, dependent.defined[0], shell=False), dependent.origin.span, spelling)
+    elif (dependent.shell or spelling.argument) and not dependent.fixed:
+        draft.write(there, dependent.origin.span, spelling)
+    else:
+        draft.lower(Safety.UNSAFE)
+
+
 def _replace_digest(draft: Draft, place: Place, user: Sink, digest: Digest, claims: tuple[Claim, ...] | None) -> Claim:
     """Let the checksum be that of the file for the architecture. Raises CannotWrite where it cannot be known."""
     if not claims:
         raise CannotWrite
     slug = _slug(user)
-    placeholder = f"digest-of-{slug}-{len(draft.claims)}"
-    there = place if user.script else place.at(digest.stage, digest.step, shell=True)
+    placeholder = f"digest-of-{slug}-{len(draft.claims)}-"
+    there = place.at(digest.stage, digest.step, shell=True)
     if digest.variable:
         draft.choose(there, Choice(digest.variable, None, placeholder))
     else:
+        if user.script:
+            there = place
+        if there.source.path != digest.origin.path:
+            raise CannotWrite
         beginning = there.beginning()
         taken = {made.name for made in beginning.chosen()} if beginning else set()
         stem = f"{slug}_{digest.algorithm}"
@@ -313,6 +331,8 @@ def _definition_fix(place: Place, definition: Definition, names: Mapping[str, st
         for user in users:
             _use(draft, place, user, names, dict.fromkeys(names, _TARGETARCH))
         return draft.fix(f"Let {definition.name} follow TARGETARCH")
+    if any(sink.origin == definition.origin for sink in place.project.sinks):
+        return None  # what the variable says is wrong by itself, and another value in the RUN leaves it so
     value = _value_for_arm64(place, definition, names)
     if value is None or not users or any(user.command is None or _at_start(user) for user in users):
         return None
@@ -405,8 +425,17 @@ def _small_stages(place: Place, stage: StageTrace, sink: Sink, names: Mapping[st
     edits, digest = made
     if digest and claims:
         claims = (Claim(claims[0].url, digest[0], digest[1]),)
-    safety = Safety.UNSAFE if claims is None else Safety.SAFE
-    return Fix("Download in one small stage for each architecture", safety, edits, claims or ())
+    draft = Draft(Safety.UNSAFE if claims is None else Safety.SAFE, list(claims or ()), list(edits))
+    words = tuple(dict.fromkeys(mark.token.text for mark in place.marks if amd64_tokens(mark.token.text)))
+    for dependent in dependents(place.project, sink, words, whole=False):
+        there = place.at(stage, dependent.step, shell=True)
+        if dependent.name == file_name(sink.text):
+            continue  # COPY keeps the name that ADD gave it
+        if dependent.shell and not dependent.defined:
+            draft.write(there, dependent.origin.span, _spellings(there, sink, names, reuse=False)[dependent.word])
+        else:
+            draft.lower(Safety.UNSAFE)
+    return draft.fix("Download in one small stage for each architecture")
 
 
 def _image(place: Place, sink: Sink) -> Iterator[Fix]:

@@ -75,7 +75,7 @@ def downloads(draw: st.DrawFn) -> list[str]:
 @st.composite
 def instructions(draw: st.DrawFn) -> str:
     word = draw(WORDS)
-    kind = draw(st.integers(0, 6))
+    kind = draw(st.integers(0, 7))
     match kind:
         case 0:
             return f"ADD https://example.com/v1/tool-{word} /usr/bin/tool"
@@ -86,6 +86,11 @@ def instructions(draw: st.DrawFn) -> str:
         case 3:
             return f"RUN <<EOF\nset -e\ncurl -LO https://example.com/t-{word}\nchmod +x t-{word}\nEOF"
         case 4:
+            return (
+                f"ENV URL=https://example.com/v/t-{word} FILE=t-{word} SUM={SHA}\n"
+                'RUN wget $URL && echo "$SUM  $FILE" | sha256sum -c && mv $FILE /bin/'
+            )
+        case 5:
             return "RUN ls /usr/lib/x86_64-linux-gnu && GOARCH=amd64 go build"
     start = draw(st.sampled_from(["", "set -eux; ", "set -ex && \\\n    ", "\\\n# why\n    "]))
     joint = draw(JOINED)

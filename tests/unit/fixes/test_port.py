@@ -98,6 +98,13 @@ def test_offline_only_what_needs_no_looking_up_is_mended_unless_asked(project: P
     assert ported(project, None, unsafe=True).left == ()
 
 
+def test_a_checksum_in_a_script_stays_where_only_a_variable_of_the_dockerfile_is_to_blame(project: Path) -> None:
+    (project / "Dockerfile").write_text("FROM a\nARG ARCH=amd64\nCOPY install.sh /\nRUN sh /install.sh\n")
+    script = f"curl -o t https://e.c/t-$ARCH\necho '{'0' * 64}  t' | sha256sum -c\n"
+    (project / "install.sh").write_text(script)
+    assert ported(project, None, unsafe=True).changes == ()
+
+
 def test_only_the_wanted_rules_are_mended(project: Path) -> None:
     result = ported(project, Web(), "pinned-platform")
     assert result.dockerfile.data.decode() == DOCKERFILE.replace("--platform=linux/amd64 ", "")

@@ -116,6 +116,20 @@ def test_names_in_later_steps_go_with_the_download() -> None:
     assert "/var/lib/amd64 other-amd64" in text
 
 
+def test_a_variable_that_holds_the_name_of_the_file_goes_with_it() -> None:
+    before = (
+        "FROM a\nENV URL=https://e.c/t-{0} FILE=t-{0} SUM={1}\n"
+        'RUN curl -fO "$URL" && echo "$SUM  $FILE" | sha256sum -c && mv "$FILE" /bin/t\n'
+    )
+    text = result(before.format("amd64", SHA))
+    assert "ENV URL=https://e.c/t-${TARGETARCH} FILE=t-${TARGETARCH} SUM=" in text
+    assert f"arm64) SUM={digest_of('https://e.c/t-arm64')} ;;" in text
+    text = result(before.format("linux64", SHA))
+    assert "ENV URL=https://e.c/t-linux64 FILE=t-linux64 SUM=" in text
+    sum_ = digest_of("https://e.c/t-linux-arm64")
+    assert f"arm64) URL=https://e.c/t-linux-arm64; FILE=t-linux-arm64; SUM={sum_} ;;" in text
+
+
 def test_a_name_belongs_to_the_download_that_it_is_most_like() -> None:
     text = result(
         "FROM a\nRUN wget https://e.c/tool-x86_64-unknown-linux-gnu.tgz https://e.c/tool-extra-x64.tgz \\\n"
@@ -189,6 +203,13 @@ def test_an_argument_gets_its_value_wherever_it_is_used_and_in_what_is_made_of_i
     assert "\nRUN echo no\n" in text
 
 
+def test_what_the_image_keeps_in_env_is_not_mended_by_giving_the_build_another_value() -> None:
+    before = "FROM a\nENV OPTIONS --with-libdir=lib/x86_64-linux-gnu\nRUN configure $OPTIONS\n"
+    left = ported(before.encode(), Everything(), unsafe=True)
+    assert not left.changes
+    assert {decision.finding.location.line for decision in left.left} == {2}
+
+
 @pytest.mark.parametrize(
     ("before", "after"),
     [
@@ -208,6 +229,12 @@ def test_the_machine_is_not_asked_where_it_is_not_the_target() -> None:
     )
     assert "uname" not in text
     assert "arm64) arch=aarch64 ;;" in text
+
+
+def test_folders_in_an_added_archive_follow_and_the_archive_keeps_its_name() -> None:
+    text = result("FROM a\nADD https://e.c/t-x64.tgz /\nRUN tar xf /t-x64.tgz && mv /t-x64/t /bin && rm /t-x64.tgz\n")
+    assert "COPY --from=t /t /t-x64.tgz\n" in text
+    assert text.endswith("&& tar xf /t-x64.tgz && mv /t-${arch}/t /bin && rm /t-x64.tgz\n")
 
 
 def test_additions_get_small_stages_of_their_own_but_share_them_for_one_file() -> None:

@@ -60,6 +60,8 @@ def test_programs_that_tell_the_architecture(command: str, arm64: str, amd64: st
         ("get ü$V/ü$V/ü", "ü1/ü1/ü"),
         ("u=a/$V/b_$V.c; get $u", "a/1/b_1.c"),
         ("get $(echo a/$V/b_$V.c)", "a/1/b_1.c"),
+        ("get a-$(echo b)-$V/*", "a-b-1/*"),
+        ("get a-`echo b`-$V/c", "a-b-1/c"),
         (r"get a_${V}\.c", "a_1.c"),
     ],
 )
