@@ -90,11 +90,11 @@ class Amd64Download(SinkRule):
                 "FROM debian\n"
                 "ARG TARGETARCH\n"
                 'RUN case "$TARGETARCH" in \\\n'
-                "        amd64) scanner_file=linux ;; \\\n"
-                "        arm64) scanner_file=linux-arm64 ;; \\\n"
+                "        amd64) arch=linux ;; \\\n"
+                "        arm64) arch=linux-arm64 ;; \\\n"
                 '        *) echo "unsupported architecture: $TARGETARCH" >&2; exit 1 ;; \\\n'
                 "    esac \\\n"
-                "    && curl -LO https://example.com/v2/scanner-${scanner_file}.zip\n"
+                "    && curl -LO https://example.com/v2/scanner-${arch}.zip\n"
             ),
             note="a compiled file for Linux that names no architecture is for amd64",
         ),

@@ -24,7 +24,7 @@ FOUND = [
     "RUN curl -LO https://example.com/v2/⟦plugin.so⟧",
     "RUN curl -Lo /usr/bin/tool https://example.com/v2/tool-⟦linux⟧",
     "ADD https://example.com/⟦Tool.AppImage⟧ /opt/",
-    "RUN curl -LO https://github.com/sgerrand/alpine-pkg-glibc/releases/download/2.29-r0/glibc-2.29-r0⟦.apk⟧",
+    "RUN curl -LO https://github.com/sgerrand/alpine-pkg-glibc/releases/download/2.29-r0/⟦glibc-⟧2.29-r0.apk",
     "RUN curl -LO https://example.com/gcc-arm-none-eabi-5_4-⟦linux⟧.tar.bz2",
     "RUN flatpak install -y flathub org.example.Platform/⟦x86_64⟧/6.8",
     # What a server lists is searched for the amd64 file.
