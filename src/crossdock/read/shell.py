@@ -60,6 +60,7 @@ _COMPOUND = frozenset(
     "if_statement case_statement for_statement while_statement c_style_for_statement compound_statement "
     "negated_command".split()
 )
+"""What does not end a shell under ``set -e`` by its own status; commands inside do."""
 
 
 def evaluate(
@@ -371,7 +372,7 @@ class _Walker(WordReader):
             if condition is not None:
                 status = self._conditions(condition, state)
                 if state.stopped:
-                    return None
+                    break
             if status is False:
                 continue
             if status is True:

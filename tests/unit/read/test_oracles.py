@@ -118,7 +118,7 @@ LINE = st.one_of(
 )
 
 
-@settings(max_examples=400)
+@settings(max_examples=400, deadline=None)
 @given(st.lists(LINE, max_size=5), st.sampled_from(["\n", "\r\n"]))
 def test_generated_dockerfiles(lines: list[str], end: str) -> None:
     """What both take they read alike, and what the oracle refuses is refused here. This reader refuses more: it also
