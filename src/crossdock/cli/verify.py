@@ -29,6 +29,7 @@ from crossdock.image.model import Image
 from crossdock.platforms import Platform
 from crossdock.process import Runner, SystemRunner
 from crossdock.verify.image import verify_image
+from crossdock.verify.machines import machine_named
 from crossdock.verify.model import CheckResult, Status, VerifyResult
 from crossdock.verify.smoke import with_smoke_runs
 
@@ -37,6 +38,11 @@ from crossdock.verify.smoke import with_smoke_runs
 @click.argument("image")
 @platform_option("--require", help="Platforms that must be there; all others that are there are checked as well.")
 @platform_option("--platform", help="Check only these platforms.  [default: all]")
+@click.option(
+    "--machine",
+    metavar="NAME",
+    help="The arm64 programs have to start on this machine too: kunpeng-920, phytium-ft-2000, raspberry-pi-5 …",
+)
 @click.option("--no-smoke", is_flag=True, help="Do not start the images.")
 @smoke_timeout_option
 @engine_option
@@ -47,6 +53,7 @@ def command(
     image: str,
     require: tuple[Platform, ...],
     platform: tuple[Platform, ...],
+    machine: str | None,
     no_smoke: bool,
     smoke_timeout: float,
     engine: str,
@@ -66,12 +73,14 @@ def command(
     Examples:
       crossdock verify debian:12-slim
       crossdock verify --require linux/amd64,linux/arm64 HOST/team/app:1.0
+      crossdock verify --machine kunpeng-920 HOST/team/app:1.0
       crossdock verify --no-smoke app.tar
       crossdock verify --format json ./layout > verified.json
     """
+    on = machine_named(machine) if machine else None
     with registries(plain_http) as reached:
         found = open_image(image, reached)
-        result = verify_image(found, require=_wanted(found, require, platform))
+        result = verify_image(found, require=_wanted(found, require, platform), machine=on)
         if not no_smoke:
             result = _smoke(found, result, engine, smoke_timeout, SystemRunner())
     if format_ == "json":

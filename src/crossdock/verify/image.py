@@ -13,11 +13,13 @@ from crossdock.verify.binaries import check_binaries, instruction
 from crossdock.verify.contents import LayerContents, read_layer
 from crossdock.verify.entrypoint import check_entrypoint
 from crossdock.verify.filesystem import FileSystem
+from crossdock.verify.machines import Machine, check_machine
 from crossdock.verify.model import CheckResult, Status, VerifyResult
 
 
-def verify_image(image: Image, *, require: tuple[Platform, ...] = ()) -> VerifyResult:
-    """Check every platform in ``require``, or all that the image has when it is empty.
+def verify_image(image: Image, *, require: tuple[Platform, ...] = (), machine: Machine | None = None) -> VerifyResult:
+    """Check every platform in ``require``, or all that the image has when it is empty; whether its arm64 programs start
+    on ``machine`` too.
 
     Layers are streamed once each, also those that platforms share. An image that is wrong is a failed result; raises
     InputError only when the index itself cannot be read, and RegistryError when the registry cannot be reached.
@@ -31,7 +33,7 @@ def verify_image(image: Image, *, require: tuple[Platform, ...] = ()) -> VerifyR
         results.append(found.result)
         if found.manifest is None or found.config is None:
             continue
-        results += _contents(layers, found.manifest, found.config, platform)
+        results += _contents(layers, found.manifest, found.config, platform, machine)
     return VerifyResult(image.name, root.digest, tuple(platform for platform, _ in chosen), tuple(results))
 
 
@@ -109,8 +111,10 @@ class _Layers:
         return contents
 
 
-def _contents(layers: _Layers, manifest: Manifest, config: ImageConfig, platform: Platform) -> Iterator[CheckResult]:
-    """The checks ``layers``, ``binaries`` and ``entrypoint`` for one platform."""
+def _contents(
+    layers: _Layers, manifest: Manifest, config: ImageConfig, platform: Platform, machine: Machine | None
+) -> Iterator[CheckResult]:
+    """The checks ``layers``, ``binaries``, ``entrypoint`` and ``machine`` for one platform."""
     created_by = config.created_by if len(config.created_by) == len(manifest.layers) else ()
     system = FileSystem()
     escaping = 0
@@ -135,6 +139,7 @@ def _contents(layers: _Layers, manifest: Manifest, config: ImageConfig, platform
         yield CheckResult("layers", Status.PASSED, text, platform)
     yield from check_binaries(system, platform, created_by)
     yield from check_entrypoint(system, config, platform)
+    yield from check_machine(system, platform, created_by, machine)
 
 
 def _unreadable(check: str, error: InputError, platform: Platform, brought: str = "") -> CheckResult:

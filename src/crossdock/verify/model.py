@@ -10,6 +10,8 @@ from crossdock.platforms import Platform
 
 class Status(StrEnum):
     PASSED = "passed"
+    WARNING = "warning"
+    """It is right, and will not do everywhere."""
     FAILED = "failed"
     SKIPPED = "skipped"
 
@@ -18,8 +20,9 @@ class Status(StrEnum):
 class CheckResult:
     """One check on one platform.
 
-    ``check`` is its name: ``platforms``, ``config``, ``binaries``, ``entrypoint``, ``smoke``. For a failure, ``path``
-    is the file in the image and ``created_by`` the instruction whose layer brought it (the config's history).
+    ``check`` is its name: ``platforms``, ``config``, ``binaries``, ``entrypoint``, ``machine``, ``smoke``. For a failure
+    or a warning, ``path`` is the file in the image and ``created_by`` the instruction whose layer brought it (the
+    config's history).
     """
 
     check: str
