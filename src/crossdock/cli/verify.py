@@ -20,18 +20,22 @@ from crossdock.cli.options import (
 from crossdock.cli.output import style_of, write
 from crossdock.engines.choose import choose
 from crossdock.engines.model import Engine, SmokeResult
-from crossdock.errors import EngineError, ExitCode
+from crossdock.errors import EngineError, ExitCode, UsageError
 from crossdock.host.binfmt import check_emulation
 from crossdock.image.assemble import assemble_index
 from crossdock.image.layout import LayoutWriter
 from crossdock.image.locate import open_image
 from crossdock.image.model import Image
+from crossdock.image.stored import is_stored, open_stored
 from crossdock.platforms import Platform
 from crossdock.process import Runner, SystemRunner
 from crossdock.verify.image import verify_image
 from crossdock.verify.machines import machine_named
 from crossdock.verify.model import CheckResult, Status, VerifyResult
+from crossdock.verify.root import verify_root
 from crossdock.verify.smoke import with_smoke_runs
+
+_ROOT = "rootfs:"
 
 
 @click.command("verify")
@@ -62,7 +66,9 @@ def command(
 ) -> int:
     """Prove that IMAGE really is what its labels say, for every platform.
 
-    IMAGE is a reference in a registry, a folder with an OCI layout, or an OCI or Docker archive (docker save). Compared
+    IMAGE is a reference in a registry, a folder with an OCI layout, or an OCI or Docker archive (docker save); an image
+    in a local store by skopeo's names, docker-daemon:IMAGE, containers-storage:IMAGE or containerd:IMAGE; or a root
+    file system, as a folder or a tar (docker export), rootfs:PATH, of which only the binaries are compared. Compared
     are the index, the configuration, every binary in every layer, and the entrypoint with its interpreter, loader and
     libraries; then each platform's image is started without network. Where this machine cannot start it (no engine, no
     emulation), that is said and does not count as failed.
@@ -75,14 +81,20 @@ def command(
       crossdock verify --require linux/amd64,linux/arm64 HOST/team/app:1.0
       crossdock verify --machine kunpeng-920 HOST/team/app:1.0
       crossdock verify --no-smoke app.tar
+      crossdock verify docker-daemon:team/app:1.0
+      crossdock verify --platform linux/arm64 rootfs:/mnt/sdcard
       crossdock verify --format json ./layout > verified.json
     """
     on = machine_named(machine) if machine else None
-    with registries(plain_http) as reached:
-        found = open_image(image, reached)
-        result = verify_image(found, require=_wanted(found, require, platform), machine=on)
-        if not no_smoke:
-            result = _smoke(found, result, engine, smoke_timeout, SystemRunner())
+    runner = SystemRunner()
+    if image.startswith(_ROOT):
+        result = verify_root(Path(image.removeprefix(_ROOT)), _only(image, (*require, *platform)), on)
+    else:
+        with registries(plain_http) as reached:
+            found = open_stored(image, runner) if is_stored(image) else open_image(image, reached)
+            result = verify_image(found, require=_wanted(found, require, platform), machine=on)
+            if not no_smoke:
+                result = _smoke(found, result, engine, smoke_timeout, runner)
     if format_ == "json":
         from crossdock.report.json import encode, verify_report
 
@@ -92,6 +104,14 @@ def command(
 
         write(verify_text(result, style_of(sys.stdout)))
     return ExitCode.DONE if result.passed else ExitCode.FINDINGS
+
+
+def _only(image: str, platforms: tuple[Platform, ...]) -> Platform:
+    """The one platform that a root file system is to be of."""
+    if len(set(platforms)) != 1:
+        hint = "Add --platform linux/arm64, or whichever it is for."
+        raise UsageError("a root file system does not say which platform it is for", where=image, hint=hint)
+    return platforms[0]
 
 
 def _wanted(image: Image, require: tuple[Platform, ...], only: tuple[Platform, ...]) -> tuple[Platform, ...]:

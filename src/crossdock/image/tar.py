@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
-from typing import NoReturn
+from typing import NoReturn, Protocol
 
 from crossdock.errors import InputError
 
@@ -44,12 +44,20 @@ class Entry:
     escapes: bool = False
 
 
+class Forward(Protocol):
+    """Bytes that are read once, from the front."""
+
+    def exactly(self, size: int) -> bytes: ...
+
+    def skip(self, size: int) -> None: ...
+
+
 class Content:
     """The content of one entry, forward only, until the next entry is asked for."""
 
     __slots__ = ("_source", "left")
 
-    def __init__(self, source: _Bytes, size: int) -> None:
+    def __init__(self, source: Forward, size: int) -> None:
         self._source = source
         self.left = size
         """Bytes that were not taken yet."""

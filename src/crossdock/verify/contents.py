@@ -81,7 +81,7 @@ def read_layer(stream: BinaryIO, descriptor: Descriptor) -> LayerContents:
                 hidden.append(path)
             continue
         if entry.kind is Kind.FILE:
-            file = _file(entry.name, entry.mode, entry.size, content)
+            file = read_file(entry.name, entry.mode, entry.size, content)
         else:
             file = File(entry.kind, entry.mode, entry.link)
         if file.binary is None and not file.members:
@@ -91,7 +91,8 @@ def read_layer(stream: BinaryIO, descriptor: Descriptor) -> LayerContents:
     return LayerContents(descriptor.digest, tuple(hidden), tuple(opaque), tuple(files), tuple(escaping))
 
 
-def _file(name: str, mode: int, size: int, content: Content) -> File:
+def read_file(name: str, mode: int, size: int, content: Content) -> File:
+    """The facts about one regular file; ``name`` is its path, as far as it is known."""
     head = content.take(HEAD_BYTES)
     binary = identify(head)
     if binary is not None:

@@ -20,9 +20,9 @@ class Status(StrEnum):
 class CheckResult:
     """One check on one platform.
 
-    ``check`` is its name: ``platforms``, ``config``, ``binaries``, ``entrypoint``, ``machine``, ``smoke``. For a failure
-    or a warning, ``path`` is the file in the image and ``created_by`` the instruction whose layer brought it (the
-    config's history).
+    ``check`` is its name (``platforms``, ``config``, ``binaries``, ``entrypoint``, ``machine``, ``smoke``). For a
+    failure or a warning, ``path`` is the file in the image and ``created_by`` the instruction whose layer brought it
+    (the config's history).
     """
 
     check: str
@@ -36,7 +36,7 @@ class CheckResult:
 
 @dataclass(frozen=True)
 class VerifyResult:
-    """``reference`` as the user gave it; ``digest`` of exactly what was looked at."""
+    """``reference`` as the user gave it; ``digest`` of exactly what was looked at, empty for a root file system."""
 
     reference: str
     digest: str
