@@ -14,7 +14,7 @@ from crossdock.cli.options import (
     build_arg_option,
     build_arguments,
     file_option,
-    format_option,
+    formats,
     near,
     offline_option,
     prober,
@@ -36,7 +36,7 @@ from crossdock.source import Source
 @file_option
 @build_arg_option
 @offline_option
-@format_option
+@formats(sarif="SARIF 2.1.0 for code hosts")
 def command(
     paths: tuple[Path, ...], file: Path | None, build_args: tuple[str, ...], offline: bool, format_: str
 ) -> int:
@@ -54,6 +54,7 @@ def command(
       crossdock check --offline services/*/Dockerfile
       crossdock check -f docker/Dockerfile.prod .
       crossdock check --format json . > findings.json
+      crossdock check --format sarif . > findings.sarif
     """
     projects, skipped = _projects(paths or (Path(),), file)
     checked, failures = _check(projects, skipped, build_arguments(build_args), offline)
@@ -61,6 +62,11 @@ def command(
         from crossdock.report.json import check_report, encode
 
         write(encode(check_report(checked)))
+    elif format_ == "sarif":
+        from crossdock.report.json import encode
+        from crossdock.report.sarif import check_sarif
+
+        write(encode(check_sarif(checked)))
     elif checked.files or not failures:
         from crossdock.report.terminal import check_text
 

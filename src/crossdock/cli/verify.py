@@ -11,7 +11,7 @@ import click
 
 from crossdock.cli.options import (
     engine_option,
-    format_option,
+    formats,
     plain_http_option,
     platform_option,
     registries,
@@ -51,7 +51,7 @@ _ROOT = "rootfs:"
 @smoke_timeout_option
 @engine_option
 @plain_http_option
-@format_option
+@formats(sarif="SARIF 2.1.0", junit="JUnit XML for CI systems")
 def command(
     *,
     image: str,
@@ -95,15 +95,28 @@ def command(
             result = verify_image(found, require=_wanted(found, require, platform), machine=on)
             if not no_smoke:
                 result = _smoke(found, result, engine, smoke_timeout, runner)
-    if format_ == "json":
-        from crossdock.report.json import encode, verify_report
-
-        write(encode(verify_report(result)))
-    else:
-        from crossdock.report.terminal import verify_text
-
-        write(verify_text(result, style_of(sys.stdout)))
+    write(_report(result, format_))
     return ExitCode.DONE if result.passed else ExitCode.FINDINGS
+
+
+def _report(result: VerifyResult, format_: str) -> str:
+    from crossdock.report.json import encode, verify_report
+
+    match format_:
+        case "json":
+            return encode(verify_report(result))
+        case "sarif":
+            from crossdock.report.sarif import verify_sarif
+
+            return encode(verify_sarif(result))
+        case "junit":
+            from crossdock.report.junit import verify_junit
+
+            return verify_junit(result)
+        case _:
+            from crossdock.report.terminal import verify_text
+
+            return verify_text(result, style_of(sys.stdout))
 
 
 def _only(image: str, platforms: tuple[Platform, ...]) -> Platform:
