@@ -47,6 +47,7 @@ _ROOT = "rootfs:"
     metavar="NAME",
     help="The arm64 programs have to start on this machine too: kunpeng-920, phytium-ft-2000, raspberry-pi-5 …",
 )
+@click.option("--strict", is_flag=True, help="A warning fails, too.")
 @click.option("--no-smoke", is_flag=True, help="Do not start the images.")
 @smoke_timeout_option
 @engine_option
@@ -58,6 +59,7 @@ def command(
     require: tuple[Platform, ...],
     platform: tuple[Platform, ...],
     machine: str | None,
+    strict: bool,
     no_smoke: bool,
     smoke_timeout: float,
     engine: str,
@@ -96,7 +98,8 @@ def command(
             if not no_smoke:
                 result = _smoke(found, result, engine, smoke_timeout, runner)
     write(_report(result, format_))
-    return ExitCode.DONE if result.passed else ExitCode.FINDINGS
+    good = result.passed and not (strict and result.count(Status.WARNING))
+    return ExitCode.DONE if good else ExitCode.FINDINGS
 
 
 def _report(result: VerifyResult, format_: str) -> str:

@@ -287,8 +287,11 @@ def _failure(entry: CheckResult) -> list[RenderableType]:
 def _verdict(result: VerifyResult) -> Text:
     platforms = ", ".join(map(str, result.platforms)) or "no platform"
     if result.passed:
-        return text(("✓ verified: ", "bold green"), platforms)
-    failures = sum(entry.status is Status.FAILED for entry in result.results)
+        warnings = result.count(Status.WARNING)
+        return text(
+            ("✓ verified: ", "bold green"), platforms + (f", {_count(warnings, 'warning')}" if warnings else "")
+        )
+    failures = result.count(Status.FAILED)
     return text(("✗ not verified: ", "bold red"), f"{_count(failures, 'check')} failed for {platforms}")
 
 

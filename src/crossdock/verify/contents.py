@@ -15,6 +15,7 @@ from crossdock.image.bundles import Member, is_bundle, look_into
 from crossdock.image.elf import CorruptElf, Dynamic, read_dynamic
 from crossdock.image.layers import walk, whiteout_target
 from crossdock.image.model import Descriptor
+from crossdock.image.packages import MAX_BYTES, UNREAD, is_package_database, read_packages
 from crossdock.image.tar import Content, Kind
 
 ELF_WINDOW_BYTES = 16 << 20
@@ -32,7 +33,8 @@ class File:
     """A file, link or folder of a layer. ``link`` is a symlink's text or a hard link's path.
 
     ``script`` is the first line behind ``#!`` of an executable script, as bytes decode (a trailing carriage return is
-    kept: the kernel keeps it too). ``text`` is the whole content of the loader's configuration files. ``trouble`` says
+    kept: the kernel keeps it too). ``text`` is the whole content of the loader's configuration files, ``packages``
+    what a database of packages lists, with versions. ``trouble`` says
     what could not be read. ``fingerprint`` tells one binary from another by size and first bytes, within this process.
     """
 
@@ -44,6 +46,7 @@ class File:
     script: str = ""
     members: tuple[Member, ...] = ()
     text: str = ""
+    packages: tuple[tuple[str, str], ...] = ()
     trouble: tuple[str, ...] = ()
     fingerprint: int = 0
 
@@ -106,6 +109,10 @@ def read_file(name: str, mode: int, size: int, content: Content) -> File:
     if head[:2] == b"#!" and mode & 0o111:
         line = head[2:SCRIPT_LINE_BYTES].partition(b"\n")[0]
         return File(Kind.FILE, mode, script=line.decode("utf-8", "surrogateescape"))
+    if is_package_database(name):
+        return _database(name, mode, size, head, content)
+    if UNREAD.match(name):
+        return File(Kind.FILE, mode, trouble=("a database of rpm in an older form, which is not read",))
     if is_bundle(name, head):
         return _bundle(name, mode, size, head, content)
     if _is_loader_configuration(name):
@@ -119,6 +126,13 @@ def _with_dynamic(file: File, forward: _Forward) -> File:
         return replace(file, dynamic=read_dynamic(forward.read))
     except CorruptElf as error:
         return replace(file, trouble=(error.what,))
+
+
+def _database(name: str, mode: int, size: int, head: bytes, content: Content) -> File:
+    if size > MAX_BYTES:
+        return File(Kind.FILE, mode, trouble=(f"not looked into: {size:,} bytes are too many",))
+    packages = read_packages(name, head + content.take(size))
+    return File(Kind.FILE, mode, packages=tuple(sorted(packages.items())))
 
 
 def _bundle(name: str, mode: int, size: int, head: bytes, content: Content) -> File:

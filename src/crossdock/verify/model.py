@@ -20,9 +20,9 @@ class Status(StrEnum):
 class CheckResult:
     """One check on one platform.
 
-    ``check`` is its name (``platforms``, ``config``, ``binaries``, ``entrypoint``, ``machine``, ``smoke``). For a
-    failure or a warning, ``path`` is the file in the image and ``created_by`` the instruction whose layer brought it
-    (the config's history).
+    ``check`` is its name: ``platforms``, ``config``, ``layers``, ``binaries``, ``entrypoint``, ``machine``, ``parity``,
+    ``smoke``. For a failure or a warning, ``path`` is the file in the image and ``created_by`` the instruction whose
+    layer brought it (the config's history).
     """
 
     check: str
@@ -45,4 +45,7 @@ class VerifyResult:
 
     @property
     def passed(self) -> bool:
-        return all(result.status is not Status.FAILED for result in self.results)
+        return not self.count(Status.FAILED)
+
+    def count(self, status: Status) -> int:
+        return sum(result.status is status for result in self.results)
