@@ -14,11 +14,12 @@ from crossdock.cli.options import (
     formats,
     plain_http_option,
     platform_option,
+    read_source,
     registries,
     smoke_timeout_option,
 )
 from crossdock.cli.output import style_of, write
-from crossdock.engines.choose import choose
+from crossdock.engines.choose import choose, choose_to_run
 from crossdock.engines.model import Engine, SmokeResult
 from crossdock.errors import EngineError, ExitCode, UsageError
 from crossdock.host.binfmt import check_emulation
@@ -29,6 +30,8 @@ from crossdock.image.model import Image
 from crossdock.image.stored import is_stored, open_stored
 from crossdock.platforms import Platform
 from crossdock.process import Runner, SystemRunner
+from crossdock.verify.assertions import CommandTest, read_assertions
+from crossdock.verify.commands import check_commands, not_run
 from crossdock.verify.image import verify_image
 from crossdock.verify.machines import machine_named
 from crossdock.verify.model import CheckResult, Status, VerifyResult
@@ -47,6 +50,13 @@ _ROOT = "rootfs:"
     metavar="NAME",
     help="The arm64 programs have to start on this machine too: kunpeng-920, phytium-ft-2000, raspberry-pi-5 …",
 )
+@click.option(
+    "--tests",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="What files, config and commands have to be and do: container-structure-test's YAML. Repeatable.",
+)
 @click.option("--strict", is_flag=True, help="A warning fails, too.")
 @click.option("--no-smoke", is_flag=True, help="Do not start the images.")
 @smoke_timeout_option
@@ -59,6 +69,7 @@ def command(
     require: tuple[Platform, ...],
     platform: tuple[Platform, ...],
     machine: str | None,
+    tests: tuple[Path, ...],
     strict: bool,
     no_smoke: bool,
     smoke_timeout: float,
@@ -83,20 +94,24 @@ def command(
       crossdock verify --require linux/amd64,linux/arm64 HOST/team/app:1.0
       crossdock verify --machine kunpeng-920 HOST/team/app:1.0
       crossdock verify --no-smoke app.tar
+      crossdock verify --tests structure.yaml HOST/team/app:1.0
       crossdock verify docker-daemon:team/app:1.0
       crossdock verify --platform linux/arm64 rootfs:/mnt/sdcard
       crossdock verify --format json ./layout > verified.json
     """
     on = machine_named(machine) if machine else None
+    wanted = read_assertions(map(read_source, tests)) if tests else None
     runner = SystemRunner()
     if image.startswith(_ROOT):
         result = verify_root(Path(image.removeprefix(_ROOT)), _only(image, (*require, *platform)), on)
     else:
         with registries(plain_http) as reached:
             found = open_stored(image, runner) if is_stored(image) else open_image(image, reached)
-            result = verify_image(found, require=_wanted(found, require, platform), machine=on)
+            result = verify_image(found, require=_wanted(found, require, platform), machine=on, wanted=wanted)
             if not no_smoke:
                 result = _smoke(found, result, engine, smoke_timeout, runner)
+            if wanted and wanted.commands:
+                result = _commands(found, result, wanted.commands, engine, runner, smoke_timeout)
     write(_report(result, format_))
     good = result.passed and not (strict and result.count(Status.WARNING))
     return ExitCode.DONE if good else ExitCode.FINDINGS
@@ -155,6 +170,28 @@ def _smoke(image: Image, result: VerifyResult, name: str, timeout: float, runner
         for problem in check_emulation(emulated, runner)
     }
     return with_smoke_runs(result, lambda platform: _start(engine, image, platform, timeout), unable)
+
+
+def _commands(
+    image: Image, result: VerifyResult, tests: tuple[CommandTest, ...], name: str, runner: Runner, timeout: float
+) -> VerifyResult:
+    """Run the commands of the tests on each platform that can be run here."""
+    results = list(result.results)
+    try:
+        engine = choose_to_run("docker" if name == "buildx" else name, runner)
+    except EngineError as error:
+        results += (entry for platform in result.platforms for entry in not_run(tests, platform, error))
+        return replace(result, results=tuple(results))
+    emulated = result.platforms if engine.probe().shares_kernel else ()
+    unable = {
+        problem.platform: EngineError(problem.what, hint=problem.hint) for problem in check_emulation(emulated, runner)
+    }
+    for platform in result.platforms:
+        if problem := unable.get(platform):
+            results += not_run(tests, platform, problem)
+        else:
+            results += check_commands(image, tests, platform, engine, runner, timeout)
+    return replace(result, results=tuple(results))
 
 
 def _start(engine: Engine, image: Image, platform: Platform, timeout: float) -> SmokeResult:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from crossdock.errors import InputError
 from crossdock.image.model import Descriptor, Image, ImageConfig, Index, Manifest
 from crossdock.platforms import Platform
+from crossdock.verify.assertions import Assertions
 from crossdock.verify.binaries import check_binaries, instruction
 from crossdock.verify.contents import LayerContents, read_layer
 from crossdock.verify.entrypoint import check_entrypoint
@@ -15,11 +16,18 @@ from crossdock.verify.filesystem import FileSystem
 from crossdock.verify.machines import Machine, check_machine
 from crossdock.verify.model import CheckResult, Status, VerifyResult
 from crossdock.verify.parity import Inventory, check_parity, take_inventory
+from crossdock.verify.structure import check_structure
 
 
-def verify_image(image: Image, *, require: tuple[Platform, ...] = (), machine: Machine | None = None) -> VerifyResult:
+def verify_image(
+    image: Image,
+    *,
+    require: tuple[Platform, ...] = (),
+    machine: Machine | None = None,
+    wanted: Assertions | None = None,
+) -> VerifyResult:
     """Check every platform in ``require``, or all that the image has when it is empty; whether its arm64 programs start
-    on ``machine`` too.
+    on ``machine`` too; and what ``wanted`` says of files and config.
 
     Layers are streamed once each, also those that platforms share. An image that is wrong is a failed result; raises
     InputError only when the index itself cannot be read, and RegistryError when the registry cannot be reached.
@@ -34,10 +42,14 @@ def verify_image(image: Image, *, require: tuple[Platform, ...] = (), machine: M
         results.append(found.result)
         if found.manifest is None or found.config is None:
             continue
-        checked, inventory = _contents(layers, found.manifest, found.config, platform, machine)
+        checked, system = _contents(layers, found.manifest, found.config, platform, machine)
         results += checked
-        if inventory:
-            inventories.append(inventory)
+        if system is None:
+            continue
+        if wanted:
+            results += check_structure(image, found.manifest, system, wanted, platform)
+        size = sum(layer.size for layer in found.manifest.layers)
+        inventories.append(take_inventory(system, platform, found.config, size))
     results += check_parity(inventories)
     return VerifyResult(image.name, root.digest, tuple(platform for platform, _ in chosen), tuple(results))
 
@@ -118,8 +130,8 @@ class _Layers:
 
 def _contents(
     layers: _Layers, manifest: Manifest, config: ImageConfig, platform: Platform, machine: Machine | None
-) -> tuple[list[CheckResult], Inventory | None]:
-    """The checks ``layers``, ``binaries``, ``entrypoint`` and ``machine`` for one platform, and what it holds; None
+) -> tuple[list[CheckResult], FileSystem | None]:
+    """The checks ``layers``, ``binaries``, ``entrypoint`` and ``machine`` for one platform, and its file system; None
     when a layer cannot be read."""
     created_by = config.created_by if len(config.created_by) == len(manifest.layers) else ()
     system = FileSystem()
@@ -139,15 +151,14 @@ def _contents(
             hint = "Do not use this image before you know who put that there."
             results.append(CheckResult("layers", Status.FAILED, text, platform, name, brought, hint))
         system.add(contents)
-    size = sum(layer.size for layer in manifest.layers)
     if not results:
-        count = len(manifest.layers)
+        count, size = len(manifest.layers), sum(layer.size for layer in manifest.layers)
         text = f"{count} layer{'' if count == 1 else 's'}, {size / 1e6:,.1f} MB packed, read to the end"
         results.append(CheckResult("layers", Status.PASSED, text, platform))
     results += check_binaries(system, platform, created_by)
     results += check_entrypoint(system, config, platform)
     results += check_machine(system, platform, created_by, machine)
-    return results, take_inventory(system, platform, config, size)
+    return results, system
 
 
 def _unreadable(check: str, error: InputError, platform: Platform, brought: str = "") -> CheckResult:
