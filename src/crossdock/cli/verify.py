@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import tempfile
 from dataclasses import replace
@@ -27,14 +28,16 @@ from crossdock.image.assemble import assemble_index
 from crossdock.image.layout import LayoutWriter
 from crossdock.image.locate import open_image
 from crossdock.image.model import Image
+from crossdock.image.registry_image import RegistryImage
 from crossdock.image.stored import is_stored, open_stored
 from crossdock.platforms import Platform
 from crossdock.process import Runner, SystemRunner
-from crossdock.verify.assertions import CommandTest, read_assertions
+from crossdock.verify.assertions import Assertions, CommandTest, read_assertions
 from crossdock.verify.commands import check_commands, not_run
 from crossdock.verify.image import verify_image
-from crossdock.verify.machines import machine_named
+from crossdock.verify.machines import Machine, machine_named
 from crossdock.verify.model import CheckResult, Status, VerifyResult
+from crossdock.verify.remembered import Remembered, default_memory
 from crossdock.verify.root import verify_root
 from crossdock.verify.smoke import with_smoke_runs
 
@@ -57,6 +60,7 @@ _ROOT = "rootfs:"
     metavar="FILE",
     help="What files, config and commands have to be and do: container-structure-test's YAML. Repeatable.",
 )
+@click.option("--no-cache", is_flag=True, help="Look again at an image of a registry that was looked at before.")
 @click.option("--strict", is_flag=True, help="A warning fails, too.")
 @click.option("--no-smoke", is_flag=True, help="Do not start the images.")
 @smoke_timeout_option
@@ -70,6 +74,7 @@ def command(
     platform: tuple[Platform, ...],
     machine: str | None,
     tests: tuple[Path, ...],
+    no_cache: bool,
     strict: bool,
     no_smoke: bool,
     smoke_timeout: float,
@@ -107,7 +112,8 @@ def command(
     else:
         with registries(plain_http) as reached:
             found = open_stored(image, runner) if is_stored(image) else open_image(image, reached)
-            result = verify_image(found, require=_wanted(found, require, platform), machine=on, wanted=wanted)
+            memory = None if no_cache or wanted or not isinstance(found, RegistryImage) else default_memory(os.environ)
+            result = _looked(found, _wanted(found, require, platform), on, wanted, memory)
             if not no_smoke:
                 result = _smoke(found, result, engine, smoke_timeout, runner)
             if wanted and wanted.commands:
@@ -115,6 +121,21 @@ def command(
     write(_report(result, format_))
     good = result.passed and not (strict and result.count(Status.WARNING))
     return ExitCode.DONE if good else ExitCode.FINDINGS
+
+
+def _looked(
+    image: Image,
+    platforms: tuple[Platform, ...],
+    machine: Machine | None,
+    wanted: Assertions | None,
+    memory: Remembered | None,
+) -> VerifyResult:
+    if memory and (known := memory.find(image.root().digest, platforms, machine)):
+        return replace(known, reference=image.name)
+    result = verify_image(image, require=platforms, machine=machine, wanted=wanted)
+    if memory:
+        memory.keep(result, platforms, machine)
+    return result
 
 
 def _report(result: VerifyResult, format_: str) -> str:

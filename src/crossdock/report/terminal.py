@@ -246,6 +246,9 @@ def plan_text(plan: BuildPlan, style: Style) -> str:
 def verify_text(result: VerifyResult, style: Style) -> str:
     """Check × platform → verdict; then each failure with the file, the instruction that brought it and what to do."""
     parts: list[RenderableType] = [text((result.reference, "bold")), text((result.digest, "dim")), ""]
+    if result.remembered:
+        when = f"This digest was looked at before, {result.remembered}; --no-cache looks again."
+        parts += [text((when, "dim")), ""]
     groups: dict[tuple[str, str], list[CheckResult]] = {}
     for entry in result.results:
         groups.setdefault((entry.check, str(entry.platform or "all")), []).append(entry)

@@ -42,6 +42,8 @@ class VerifyResult:
     digest: str
     platforms: tuple[Platform, ...]
     results: tuple[CheckResult, ...]
+    remembered: str = ""
+    """When it was found out, if that was not now."""
 
     @property
     def passed(self) -> bool:
