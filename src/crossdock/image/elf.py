@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from crossdock.errors import InputError
@@ -68,17 +68,23 @@ class _Segment:
     alignment: int
 
 
-def read_dynamic(read: Read) -> Dynamic:
+Hold = Callable[[Sequence[tuple[int, int]]], None]
+"""Told the parts of the file (offsets of start and end) out of which something may be read later."""
+
+
+def read_dynamic(read: Read, hold: Hold | None = None) -> Dynamic:
     """The dynamic facts of an ELF file; ``Dynamic()`` for one without program headers or a dynamic section.
 
-    Reads headers first, then the dynamic section, then its strings in the order of their offsets, so that ``read``
-    may be one that cannot go back far. Raises CorruptElf.
+    Reads headers first, then the dynamic section, then what that names, which mostly lies before it; so a ``read`` that
+    cannot go back has to keep what ``hold`` is told. Raises CorruptElf.
     """
     head = read(0, 64)
     if len(head) < 52 or head[:4] != b"\x7fELF" or head[4] not in (1, 2) or head[5] not in (1, 2):
         raise CorruptElf("not an ELF file")
     wide, order = head[4] == 2, "<" if head[5] == 1 else ">"
     segments = _segments(read, head, wide, order)
+    if hold:
+        hold(_to_hold(segments))
     interpreter = ""
     for segment in segments:
         if segment.kind == _PT_INTERP and not interpreter:
@@ -113,6 +119,17 @@ def read_dynamic(read: Read) -> Dynamic:
         page_size=page_size,
         processor=processor,
     )
+
+
+def _to_hold(segments: list[_Segment]) -> list[tuple[int, int]]:
+    """Linkers put names and versions into the first segment that is loaded, and what changes them afterwards (patchelf)
+    into that of the dynamic section."""
+    loaded = [one for one in segments if one.kind == _PT_LOAD]
+    dynamic = next((one.offset for one in segments if one.kind == _PT_DYNAMIC), None)
+    if dynamic is None:
+        return []
+    wanted = [one for one in loaded if one is loaded[0] or one.offset <= dynamic < one.offset + one.file_size]
+    return [(one.offset, one.offset + one.file_size) for one in wanted]
 
 
 def _segments(read: Read, head: bytes, wide: bool, order: str) -> list[_Segment]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import bisect
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from posixpath import basename
 from typing import BinaryIO, cast
 
@@ -71,7 +72,6 @@ def read_layer(stream: BinaryIO, descriptor: Descriptor) -> LayerContents:
     opaque: list[str] = []
     files: list[tuple[str, File]] = []
     escaping: list[str] = []
-    shared: dict[File, File] = {}
     for entry, content in walk(stream, descriptor):
         if entry.escapes:
             escaping.append(entry.name)
@@ -85,11 +85,10 @@ def read_layer(stream: BinaryIO, descriptor: Descriptor) -> LayerContents:
             continue
         if entry.kind is Kind.FILE:
             file = read_file(entry.name, entry.mode, entry.size, content)
-        else:
+        elif entry.link:
             file = File(entry.kind, entry.mode, entry.link)
-        if file.binary is None and not file.members:
-            # Most files say nothing but their mode: one object stands for all of them.
-            file = shared.setdefault(file, file)
+        else:
+            file = _plain(entry.kind, entry.mode)
         files.append((entry.name, file))
     return LayerContents(descriptor.digest, tuple(hidden), tuple(opaque), tuple(files), tuple(escaping))
 
@@ -118,12 +117,18 @@ def read_file(name: str, mode: int, size: int, content: Content) -> File:
     if _is_loader_configuration(name):
         text = head + content.take(MAX_TEXT_BYTES - len(head))
         return File(Kind.FILE, mode, text=text.decode("utf-8", "replace"))
-    return File(Kind.FILE, mode)
+    return _plain(Kind.FILE, mode)
+
+
+@cache
+def _plain(kind: Kind, mode: int) -> File:
+    """Most files say nothing but their mode: one object stands for all of them."""
+    return File(kind, mode)
 
 
 def _with_dynamic(file: File, forward: _Forward) -> File:
     try:
-        return replace(file, dynamic=read_dynamic(forward.read))
+        return replace(file, dynamic=read_dynamic(forward.read, forward.hold))
     except CorruptElf as error:
         return replace(file, trouble=(error.what,))
 
@@ -166,26 +171,34 @@ def _is_loader_configuration(name: str) -> bool:
 
 
 class _Forward:
-    """Reading an ELF file out of a stream: its start is held up to ELF_WINDOW_BYTES, and behind that what was asked
-    for. To ask for what was passed over is a CorruptElf that says so; what linkers write does not need it."""
+    """Reading an ELF file out of a stream: of what is passed over, the first ELF_WINDOW_BYTES are held, or the parts
+    that ``hold`` names, and behind that what was asked for. To ask for anything else that was passed over is a
+    CorruptElf that says so; what linkers write does not need it."""
 
     def __init__(self, head: bytes, content: Content) -> None:
         self._content = content
         self._starts = [0]
         self._pieces = [head]
-        """What is held, ascending; there may be gaps behind the window."""
+        """What is held, ascending; there may be gaps."""
         self._at = len(head)
+        self._parts: tuple[tuple[int, int], ...] = ((0, ELF_WINDOW_BYTES),)
+
+    def hold(self, parts: Sequence[tuple[int, int]]) -> None:
+        """Hold these parts (offsets of start and end) alone. Copying costs more than all else that is done here."""
+        held = ((start, min(end, start + ELF_WINDOW_BYTES)) for start, end in parts)
+        self._parts = tuple(sorted(held))
 
     def read(self, offset: int, size: int) -> bytes:
         end = offset + size
         while self._at < end and self._content.left:
-            if self._at >= ELF_WINDOW_BYTES and self._at < offset:
+            limit = next((last for first, last in self._parts if first <= self._at < last), 0)
+            if not limit and self._at < offset:
+                following = min((first for first, _ in self._parts if first > self._at), default=offset)
                 left = self._content.left
-                self._content.skip(offset - self._at)
+                self._content.skip(min(offset, following) - self._at)
                 self._at += left - self._content.left
                 continue
-            limit = min(end, ELF_WINDOW_BYTES) if self._at < ELF_WINDOW_BYTES else end
-            piece = self._content.take(min(limit - self._at, 1 << 20))
+            piece = self._content.take(min((min(end, limit) if limit else end) - self._at, 1 << 20))
             self._starts.append(self._at)
             self._pieces.append(piece)
             self._at += len(piece)
