@@ -17,7 +17,7 @@ from crossdock.cli.options import (
     build_arguments,
     configs,
     file_option,
-    format_option,
+    formats,
     near,
     offline_option,
     outside,
@@ -46,7 +46,7 @@ from crossdock.source import Source
 @file_option
 @build_arg_option
 @offline_option
-@format_option
+@formats(sarif="SARIF 2.1.0 for code hosts")
 def command(
     paths: tuple[Path, ...], file: Path | None, build_args: tuple[str, ...], offline: bool, format_: str
 ) -> int:
@@ -68,6 +68,7 @@ def command(
       crossdock check -f docker/Dockerfile.prod .
       crossdock check compose.yaml .github/workflows/image.yaml
       crossdock check --format json . > findings.json
+      crossdock check --format sarif . > findings.sarif
     """
     settings = configs()
     asked, skipped = _asked(paths or (Path(),), file, settings)
@@ -76,6 +77,11 @@ def command(
         from crossdock.report.json import check_report, encode
 
         write(encode(check_report(checked)))
+    elif format_ == "sarif":
+        from crossdock.report.json import encode
+        from crossdock.report.sarif import check_sarif
+
+        write(encode(check_sarif(checked)))
     elif checked.files or not failures:
         from crossdock.report.terminal import check_text
 

@@ -28,14 +28,21 @@ _REMOTE = re.compile(r"-$|https?:/|git:/|ssh:/|git@")
 """Contexts that docker build takes and that are no folder: standard input, archives and repositories elsewhere."""
 F = TypeVar("F", bound=Callable[..., Any])
 
-format_option = click.option(
-    "--format",
-    "format_",
-    type=click.Choice(["terminal", "json"]),
-    default="terminal",
-    show_default=True,
-    help="Text for people, or one JSON object (docs/schemas).",
-)
+
+def formats(**more: str) -> Callable[[F], F]:
+    """``--format``, with what a verb prints besides text and JSON: its name and what it is."""
+    *kinds, last = ("Text for people", "one JSON object (docs/schemas)", *more.values())
+    return click.option(
+        "--format",
+        "format_",
+        type=click.Choice(["terminal", "json", *more]),
+        default="terminal",
+        show_default=True,
+        help=f"{', '.join(kinds)} or {last}.",
+    )
+
+
+format_option = formats()
 offline_option = click.option(
     "--offline", is_flag=True, help="Look nothing up. A fix that relies on an unseen file is then unsafe."
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import tempfile
 from dataclasses import replace
@@ -11,42 +12,70 @@ import click
 
 from crossdock.cli.options import (
     engine_option,
-    format_option,
+    formats,
     plain_http_option,
     platform_option,
+    read_source,
     registries,
     smoke_timeout_option,
 )
 from crossdock.cli.output import style_of, write
-from crossdock.engines.choose import choose
+from crossdock.engines.choose import choose, choose_to_run
 from crossdock.engines.model import Engine, SmokeResult
-from crossdock.errors import EngineError, ExitCode
+from crossdock.errors import EngineError, ExitCode, UsageError
 from crossdock.host.binfmt import check_emulation
 from crossdock.image.assemble import assemble_index
 from crossdock.image.layout import LayoutWriter
 from crossdock.image.locate import open_image
 from crossdock.image.model import Image
+from crossdock.image.registry_image import RegistryImage
+from crossdock.image.stored import is_stored, open_stored
 from crossdock.platforms import Platform
 from crossdock.process import Runner, SystemRunner
+from crossdock.verify.assertions import Assertions, CommandTest, read_assertions
+from crossdock.verify.commands import check_commands, not_run
 from crossdock.verify.image import verify_image
+from crossdock.verify.machines import Machine, machine_named
 from crossdock.verify.model import CheckResult, Status, VerifyResult
+from crossdock.verify.remembered import Remembered, default_memory
+from crossdock.verify.root import verify_root
 from crossdock.verify.smoke import with_smoke_runs
+
+_ROOT = "rootfs:"
 
 
 @click.command("verify")
 @click.argument("image")
 @platform_option("--require", help="Platforms that must be there; all others that are there are checked as well.")
 @platform_option("--platform", help="Check only these platforms.  [default: all]")
+@click.option(
+    "--machine",
+    metavar="NAME",
+    help="The arm64 programs have to start on this machine too: kunpeng-920, phytium-ft-2000, raspberry-pi-5 …",
+)
+@click.option(
+    "--tests",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="What files, config and commands have to be and do: container-structure-test's YAML. Repeatable.",
+)
+@click.option("--no-cache", is_flag=True, help="Look again at an image of a registry that was looked at before.")
+@click.option("--strict", is_flag=True, help="A warning fails, too.")
 @click.option("--no-smoke", is_flag=True, help="Do not start the images.")
 @smoke_timeout_option
 @engine_option
 @plain_http_option
-@format_option
+@formats(sarif="SARIF 2.1.0", junit="JUnit XML for CI systems")
 def command(
     *,
     image: str,
     require: tuple[Platform, ...],
     platform: tuple[Platform, ...],
+    machine: str | None,
+    tests: tuple[Path, ...],
+    no_cache: bool,
+    strict: bool,
     no_smoke: bool,
     smoke_timeout: float,
     engine: str,
@@ -55,7 +84,9 @@ def command(
 ) -> int:
     """Prove that IMAGE really is what its labels say, for every platform.
 
-    IMAGE is a reference in a registry, a folder with an OCI layout, or an OCI or Docker archive (docker save). Compared
+    IMAGE is a reference in a registry, a folder with an OCI layout, or an OCI or Docker archive (docker save); an image
+    in a local store by skopeo's names, docker-daemon:IMAGE, containers-storage:IMAGE or containerd:IMAGE; or a root
+    file system, as a folder or a tar (docker export), rootfs:PATH, of which only the binaries are compared. Compared
     are the index, the configuration, every binary in every layer, and the entrypoint with its interpreter, loader and
     libraries; then each platform's image is started without network. Where this machine cannot start it (no engine, no
     emulation), that is said and does not count as failed.
@@ -66,23 +97,73 @@ def command(
     Examples:
       crossdock verify debian:12-slim
       crossdock verify --require linux/amd64,linux/arm64 HOST/team/app:1.0
+      crossdock verify --machine kunpeng-920 HOST/team/app:1.0
       crossdock verify --no-smoke app.tar
+      crossdock verify --tests structure.yaml HOST/team/app:1.0
+      crossdock verify docker-daemon:team/app:1.0
+      crossdock verify --platform linux/arm64 rootfs:/mnt/sdcard
       crossdock verify --format json ./layout > verified.json
     """
-    with registries(plain_http) as reached:
-        found = open_image(image, reached)
-        result = verify_image(found, require=_wanted(found, require, platform))
-        if not no_smoke:
-            result = _smoke(found, result, engine, smoke_timeout, SystemRunner())
-    if format_ == "json":
-        from crossdock.report.json import encode, verify_report
-
-        write(encode(verify_report(result)))
+    on = machine_named(machine) if machine else None
+    wanted = read_assertions(map(read_source, tests)) if tests else None
+    runner = SystemRunner()
+    if image.startswith(_ROOT):
+        result = verify_root(Path(image.removeprefix(_ROOT)), _only(image, (*require, *platform)), on)
     else:
-        from crossdock.report.terminal import verify_text
+        with registries(plain_http) as reached:
+            found = open_stored(image, runner) if is_stored(image) else open_image(image, reached)
+            memory = None if no_cache or wanted or not isinstance(found, RegistryImage) else default_memory(os.environ)
+            result = _looked(found, _wanted(found, require, platform), on, wanted, memory)
+            if not no_smoke:
+                result = _smoke(found, result, engine, smoke_timeout, runner)
+            if wanted and wanted.commands:
+                result = _commands(found, result, wanted.commands, engine, runner, smoke_timeout)
+    write(_report(result, format_))
+    good = result.passed and not (strict and result.count(Status.WARNING))
+    return ExitCode.DONE if good else ExitCode.FINDINGS
 
-        write(verify_text(result, style_of(sys.stdout)))
-    return ExitCode.DONE if result.passed else ExitCode.FINDINGS
+
+def _looked(
+    image: Image,
+    platforms: tuple[Platform, ...],
+    machine: Machine | None,
+    wanted: Assertions | None,
+    memory: Remembered | None,
+) -> VerifyResult:
+    if memory and (known := memory.find(image.root().digest, platforms, machine)):
+        return replace(known, reference=image.name)
+    result = verify_image(image, require=platforms, machine=machine, wanted=wanted)
+    if memory:
+        memory.keep(result, platforms, machine)
+    return result
+
+
+def _report(result: VerifyResult, format_: str) -> str:
+    from crossdock.report.json import encode, verify_report
+
+    match format_:
+        case "json":
+            return encode(verify_report(result))
+        case "sarif":
+            from crossdock.report.sarif import verify_sarif
+
+            return encode(verify_sarif(result))
+        case "junit":
+            from crossdock.report.junit import verify_junit
+
+            return verify_junit(result)
+        case _:
+            from crossdock.report.terminal import verify_text
+
+            return verify_text(result, style_of(sys.stdout))
+
+
+def _only(image: str, platforms: tuple[Platform, ...]) -> Platform:
+    """The one platform that a root file system is to be of."""
+    if len(set(platforms)) != 1:
+        hint = "Add --platform linux/arm64, or whichever it is for."
+        raise UsageError("a root file system does not say which platform it is for", where=image, hint=hint)
+    return platforms[0]
 
 
 def _wanted(image: Image, require: tuple[Platform, ...], only: tuple[Platform, ...]) -> tuple[Platform, ...]:
@@ -110,6 +191,28 @@ def _smoke(image: Image, result: VerifyResult, name: str, timeout: float, runner
         for problem in check_emulation(emulated, runner)
     }
     return with_smoke_runs(result, lambda platform: _start(engine, image, platform, timeout), unable)
+
+
+def _commands(
+    image: Image, result: VerifyResult, tests: tuple[CommandTest, ...], name: str, runner: Runner, timeout: float
+) -> VerifyResult:
+    """Run the commands of the tests on each platform that can be run here."""
+    results = list(result.results)
+    try:
+        engine = choose_to_run("docker" if name == "buildx" else name, runner)
+    except EngineError as error:
+        results += (entry for platform in result.platforms for entry in not_run(tests, platform, error))
+        return replace(result, results=tuple(results))
+    emulated = result.platforms if engine.probe().shares_kernel else ()
+    unable = {
+        problem.platform: EngineError(problem.what, hint=problem.hint) for problem in check_emulation(emulated, runner)
+    }
+    for platform in result.platforms:
+        if problem := unable.get(platform):
+            results += not_run(tests, platform, problem)
+        else:
+            results += check_commands(image, tests, platform, engine, runner, timeout)
+    return replace(result, results=tuple(results))
 
 
 def _start(engine: Engine, image: Image, platform: Platform, timeout: float) -> SmokeResult:

@@ -63,7 +63,7 @@ def _local(path: Path, tag: str | None) -> ImageDocuments:
         raise InputError(
             f"the folder is no OCI layout: it has no file {LAYOUT_FILE!r}",
             where=str(path),
-            hint="To look at a project instead of an image, use `crossdock check`.",
+            hint="A project is for `crossdock check`; a root file system is named rootfs:FOLDER.",
         )
     return LayoutImage(path, tag)
 

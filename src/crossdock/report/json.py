@@ -130,7 +130,7 @@ class PlanReport(msgspec.Struct, frozen=True):
 
 class ResultObject(msgspec.Struct, frozen=True):
     check: str
-    status: Literal["passed", "failed", "skipped"]
+    status: Literal["passed", "warning", "failed", "skipped"]
     platform: str | None
     message: str
     path: str | None

@@ -36,6 +36,7 @@ _STRATEGY = {
 }
 _STATUS: dict[Status, Cell] = {
     Status.PASSED: ("✓ passed", "green"),
+    Status.WARNING: ("! warning", "yellow"),
     Status.FAILED: ("✗ failed", "bold red"),
     Status.SKIPPED: ("– skipped", "yellow"),
 }
@@ -257,21 +258,19 @@ def plan_text(plan: BuildPlan, style: Style) -> str:
 def verify_text(result: VerifyResult, style: Style) -> str:
     """Check × platform → verdict; then each failure with the file, the instruction that brought it and what to do."""
     parts: list[RenderableType] = [text((result.reference, "bold")), text((result.digest, "dim")), ""]
-    order = {status: index for index, status in enumerate(Status)}
+    if result.remembered:
+        when = f"This digest was looked at before, {result.remembered}; --no-cache looks again."
+        parts += [text((when, "dim")), ""]
     groups: dict[tuple[str, str], list[CheckResult]] = {}
     for entry in result.results:
         groups.setdefault((entry.check, str(entry.platform or "all")), []).append(entry)
     rows: list[tuple[Cell, ...]] = []
     for (check, platform), entries in groups.items():
-        worst = (
-            Status.FAILED
-            if any(e.status is Status.FAILED for e in entries)
-            else min((e.status for e in entries), key=lambda status: order[status])
-        )
+        worst = min((entry.status for entry in entries), key=_WORST_FIRST.index)
         shown = [entry for entry in entries if entry.status is worst]
         rows.append((check, platform, _STATUS[worst], _summary(shown)))
     parts += table(style, ("check", "platform", "verdict", "what was seen"), rows)
-    failures = [entry for entry in result.results if entry.status is Status.FAILED]
+    failures = [entry for entry in result.results if entry.status in (Status.FAILED, Status.WARNING)]
     for entry in failures[:MOST_FAILURES]:
         parts += _failure(entry)
     if len(failures) > MOST_FAILURES:
@@ -280,14 +279,20 @@ def verify_text(result: VerifyResult, style: Style) -> str:
     return render(style, parts)
 
 
+_WORST_FIRST = (Status.FAILED, Status.WARNING, Status.PASSED, Status.SKIPPED)
+
+
 def _summary(entries: Sequence[CheckResult]) -> str:
     first = entries[0].message
     return first if len(entries) == 1 else f"{first} (and {len(entries) - 1} more)"
 
 
+_SIGN: dict[Status, Cell] = {Status.FAILED: ("✗ ", "bold red"), Status.WARNING: ("! ", "yellow")}
+
+
 def _failure(entry: CheckResult) -> list[RenderableType]:
     where = f"{entry.check} {entry.platform or ''}".strip()
-    parts: list[RenderableType] = ["", text(("✗ ", "bold red"), (f"{where}: ", "bold"), entry.message)]
+    parts: list[RenderableType] = ["", text(_SIGN[entry.status], (f"{where}: ", "bold"), entry.message)]
     for label, value in (("file", entry.path), ("from", entry.created_by), ("do", entry.hint)):
         if value:
             parts.append(hanging((label, "bold"), text(value)))
@@ -297,8 +302,11 @@ def _failure(entry: CheckResult) -> list[RenderableType]:
 def _verdict(result: VerifyResult) -> Text:
     platforms = ", ".join(map(str, result.platforms)) or "no platform"
     if result.passed:
-        return text(("✓ verified: ", "bold green"), platforms)
-    failures = sum(entry.status is Status.FAILED for entry in result.results)
+        warnings = result.count(Status.WARNING)
+        return text(
+            ("✓ verified: ", "bold green"), platforms + (f", {_count(warnings, 'warning')}" if warnings else "")
+        )
+    failures = result.count(Status.FAILED)
     return text(("✗ not verified: ", "bold red"), f"{_count(failures, 'check')} failed for {platforms}")
 
 

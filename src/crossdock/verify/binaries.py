@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from crossdock.image.binary import Binary, Format
 from crossdock.image.bundles import SEPARATOR
 from crossdock.image.tar import Kind
-from crossdock.platforms import DEBIAN, Platform
+from crossdock.platforms import DEBIAN, MULTIARCH, Platform
 from crossdock.verify.exceptions import expected_elsewhere, variant_keys
 from crossdock.verify.filesystem import FileSystem, Missing
 from crossdock.verify.model import CheckResult, Status
@@ -51,12 +51,14 @@ def check_binaries(system: FileSystem, platform: Platform, created_by: tuple[str
         else:
             excused.setdefault(reason, []).append(item.path)
     yield from _failures(wrong, len(right), platform, created_by)
+    misnamed = [item for item in right if _named_for_another(item.path, platform)]
+    yield from _misnamed(misnamed, platform, created_by)
     for reason, paths in excused.items():
         first = min(paths)
         more = f" and {len(paths) - 1:,} more" if len(paths) > 1 else ""
         yield CheckResult(CHECK, Status.SKIPPED, f"{reason}: /{first}{more}", platform, path=f"/{first}")
     yield from _troubles(system, platform, created_by)
-    if not wrong:
+    if not wrong and not misnamed:
         count = len(right)
         message = f"{count:,} {'binary' if count == 1 else 'binaries'} for {platform.architecture}, none that is not"
         if not count:
@@ -145,6 +147,32 @@ def _hint(right: int, platform: Platform) -> str:
         f"Nothing in this image is {platform.architecture}: look for a FROM with --platform or an image with only"
         " another architecture, and build again."
     )
+
+
+_EXTENSION = re.compile(
+    r"\.(?:cpython|pypy)[\w-]*?-((?:x86_64|aarch64|i386|arm|powerpc64le|s390x|riscv64)-linux-\w+)\.so$"
+)
+
+
+def _named_for_another(path: str, platform: Platform) -> str:
+    """The architecture that the name of a Python extension module says, if it is not the platform's: Python looks for
+    its own alone (sysconfig's EXT_SUFFIX), whatever is in the file."""
+    match = _EXTENSION.search(path)
+    said = match[1].partition("-")[0] if match else ""
+    own = MULTIARCH.get(platform.architecture, said).partition("-")[0]
+    return said if said != own else ""
+
+
+def _misnamed(found: list[_Candidate], platform: Platform, created_by: tuple[str, ...]) -> Iterator[CheckResult]:
+    for item in sorted(found, key=lambda item: item.path)[:MAX_SHOWN]:
+        said = _named_for_another(item.path, platform)
+        text = f"/{item.path} is named for {said}, so Python for {platform.architecture} does not find it"
+        hint = (
+            "It was cross-compiled with the names of the build machine: set _PYTHON_HOST_PLATFORM and"
+            " SETUPTOOLS_EXT_SUFFIX."
+        )
+        brought = instruction(created_by, item.layer)
+        yield CheckResult(CHECK, Status.FAILED, text, platform, f"/{item.path}", brought, hint)
 
 
 def _troubles(system: FileSystem, platform: Platform, created_by: tuple[str, ...]) -> Iterator[CheckResult]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import bisect
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from posixpath import basename
 from typing import BinaryIO, cast
 
@@ -15,6 +16,7 @@ from crossdock.image.bundles import Member, is_bundle, look_into
 from crossdock.image.elf import CorruptElf, Dynamic, read_dynamic
 from crossdock.image.layers import walk, whiteout_target
 from crossdock.image.model import Descriptor
+from crossdock.image.packages import MAX_BYTES, UNREAD, is_package_database, read_packages
 from crossdock.image.tar import Content, Kind
 
 ELF_WINDOW_BYTES = 16 << 20
@@ -32,7 +34,8 @@ class File:
     """A file, link or folder of a layer. ``link`` is a symlink's text or a hard link's path.
 
     ``script`` is the first line behind ``#!`` of an executable script, as bytes decode (a trailing carriage return is
-    kept: the kernel keeps it too). ``text`` is the whole content of the loader's configuration files. ``trouble`` says
+    kept: the kernel keeps it too). ``text`` is the whole content of the loader's configuration files, ``packages``
+    what a database of packages lists, with versions. ``trouble`` says
     what could not be read. ``fingerprint`` tells one binary from another by size and first bytes, within this process.
     """
 
@@ -44,6 +47,7 @@ class File:
     script: str = ""
     members: tuple[Member, ...] = ()
     text: str = ""
+    packages: tuple[tuple[str, str], ...] = ()
     trouble: tuple[str, ...] = ()
     fingerprint: int = 0
 
@@ -68,7 +72,6 @@ def read_layer(stream: BinaryIO, descriptor: Descriptor) -> LayerContents:
     opaque: list[str] = []
     files: list[tuple[str, File]] = []
     escaping: list[str] = []
-    shared: dict[File, File] = {}
     for entry, content in walk(stream, descriptor):
         if entry.escapes:
             escaping.append(entry.name)
@@ -81,17 +84,17 @@ def read_layer(stream: BinaryIO, descriptor: Descriptor) -> LayerContents:
                 hidden.append(path)
             continue
         if entry.kind is Kind.FILE:
-            file = _file(entry.name, entry.mode, entry.size, content)
-        else:
+            file = read_file(entry.name, entry.mode, entry.size, content)
+        elif entry.link:
             file = File(entry.kind, entry.mode, entry.link)
-        if file.binary is None and not file.members:
-            # Most files say nothing but their mode: one object stands for all of them.
-            file = shared.setdefault(file, file)
+        else:
+            file = _plain(entry.kind, entry.mode)
         files.append((entry.name, file))
     return LayerContents(descriptor.digest, tuple(hidden), tuple(opaque), tuple(files), tuple(escaping))
 
 
-def _file(name: str, mode: int, size: int, content: Content) -> File:
+def read_file(name: str, mode: int, size: int, content: Content) -> File:
+    """The facts about one regular file; ``name`` is its path, as far as it is known."""
     head = content.take(HEAD_BYTES)
     binary = identify(head)
     if binary is not None:
@@ -105,19 +108,36 @@ def _file(name: str, mode: int, size: int, content: Content) -> File:
     if head[:2] == b"#!" and mode & 0o111:
         line = head[2:SCRIPT_LINE_BYTES].partition(b"\n")[0]
         return File(Kind.FILE, mode, script=line.decode("utf-8", "surrogateescape"))
+    if is_package_database(name):
+        return _database(name, mode, size, head, content)
+    if UNREAD.match(name):
+        return File(Kind.FILE, mode, trouble=("a database of rpm in an older form, which is not read",))
     if is_bundle(name, head):
         return _bundle(name, mode, size, head, content)
     if _is_loader_configuration(name):
         text = head + content.take(MAX_TEXT_BYTES - len(head))
         return File(Kind.FILE, mode, text=text.decode("utf-8", "replace"))
-    return File(Kind.FILE, mode)
+    return _plain(Kind.FILE, mode)
+
+
+@cache
+def _plain(kind: Kind, mode: int) -> File:
+    """Most files say nothing but their mode: one object stands for all of them."""
+    return File(kind, mode)
 
 
 def _with_dynamic(file: File, forward: _Forward) -> File:
     try:
-        return replace(file, dynamic=read_dynamic(forward.read))
+        return replace(file, dynamic=read_dynamic(forward.read, forward.hold))
     except CorruptElf as error:
         return replace(file, trouble=(error.what,))
+
+
+def _database(name: str, mode: int, size: int, head: bytes, content: Content) -> File:
+    if size > MAX_BYTES:
+        return File(Kind.FILE, mode, trouble=(f"not looked into: {size:,} bytes are too many",))
+    packages = read_packages(name, head + content.take(size))
+    return File(Kind.FILE, mode, packages=tuple(sorted(packages.items())))
 
 
 def _bundle(name: str, mode: int, size: int, head: bytes, content: Content) -> File:
@@ -151,26 +171,34 @@ def _is_loader_configuration(name: str) -> bool:
 
 
 class _Forward:
-    """Reading an ELF file out of a stream: its start is held up to ELF_WINDOW_BYTES, and behind that what was asked
-    for. To ask for what was passed over is a CorruptElf that says so; what linkers write does not need it."""
+    """Reading an ELF file out of a stream: of what is passed over, the first ELF_WINDOW_BYTES are held, or the parts
+    that ``hold`` names, and behind that what was asked for. To ask for anything else that was passed over is a
+    CorruptElf that says so; what linkers write does not need it."""
 
     def __init__(self, head: bytes, content: Content) -> None:
         self._content = content
         self._starts = [0]
         self._pieces = [head]
-        """What is held, ascending; there may be gaps behind the window."""
+        """What is held, ascending; there may be gaps."""
         self._at = len(head)
+        self._parts: tuple[tuple[int, int], ...] = ((0, ELF_WINDOW_BYTES),)
+
+    def hold(self, parts: Sequence[tuple[int, int]]) -> None:
+        """Hold these parts (offsets of start and end) alone. Copying costs more than all else that is done here."""
+        held = ((start, min(end, start + ELF_WINDOW_BYTES)) for start, end in parts)
+        self._parts = tuple(sorted(held))
 
     def read(self, offset: int, size: int) -> bytes:
         end = offset + size
         while self._at < end and self._content.left:
-            if self._at >= ELF_WINDOW_BYTES and self._at < offset:
+            limit = next((last for first, last in self._parts if first <= self._at < last), 0)
+            if not limit and self._at < offset:
+                following = min((first for first, _ in self._parts if first > self._at), default=offset)
                 left = self._content.left
-                self._content.skip(offset - self._at)
+                self._content.skip(min(offset, following) - self._at)
                 self._at += left - self._content.left
                 continue
-            limit = min(end, ELF_WINDOW_BYTES) if self._at < ELF_WINDOW_BYTES else end
-            piece = self._content.take(min(limit - self._at, 1 << 20))
+            piece = self._content.take(min((min(end, limit) if limit else end) - self._at, 1 << 20))
             self._starts.append(self._at)
             self._pieces.append(piece)
             self._at += len(piece)

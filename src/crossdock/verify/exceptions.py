@@ -60,13 +60,18 @@ def expected_elsewhere(path: str, binary: Binary, platform: Platform) -> str | N
     return next((reason for pattern, reason in _PLACES if pattern.match(path)), None)
 
 
+def architecture_words(architecture: str) -> tuple[str, ...]:
+    """What file names call it, longer words first."""
+    return _WORDS.get(architecture, (architecture,))
+
+
 def variant_keys(path: str, architectures: Iterable[str]) -> set[str]:
     """What stays of a path, up to each part that names the binary's own architecture, when that name is taken out.
 
     ``runtimes/linux-x64/native/a.so`` and ``runtimes/linux-arm64/native/b.so`` share such a key: whoever put them there
     packed one for each machine, and the program picks its own. System library folders are never such variants.
     """
-    words = [word for name in architectures for word in _WORDS.get(name, (name,))]
+    words = [word for name in architectures for word in architecture_words(name)]
     if not words:
         return set()
     pattern = re.compile(rf"(?<![a-z0-9])({'|'.join(map(re.escape, words))})(?![a-z0-9])", re.IGNORECASE)

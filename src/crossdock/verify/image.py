@@ -3,21 +3,31 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 from crossdock.errors import InputError
 from crossdock.image.model import Descriptor, Image, ImageConfig, Index, Manifest
 from crossdock.platforms import Platform
+from crossdock.verify.assertions import Assertions
 from crossdock.verify.binaries import check_binaries, instruction
 from crossdock.verify.contents import LayerContents, read_layer
 from crossdock.verify.entrypoint import check_entrypoint
 from crossdock.verify.filesystem import FileSystem
+from crossdock.verify.machines import Machine, check_machine
 from crossdock.verify.model import CheckResult, Status, VerifyResult
+from crossdock.verify.parity import Inventory, check_parity, take_inventory
+from crossdock.verify.structure import check_structure
 
 
-def verify_image(image: Image, *, require: tuple[Platform, ...] = ()) -> VerifyResult:
-    """Check every platform in ``require``, or all that the image has when it is empty.
+def verify_image(
+    image: Image,
+    *,
+    require: tuple[Platform, ...] = (),
+    machine: Machine | None = None,
+    wanted: Assertions | None = None,
+) -> VerifyResult:
+    """Check every platform in ``require``, or all that the image has when it is empty; whether its arm64 programs start
+    on ``machine`` too; and what ``wanted`` says of files and config.
 
     Layers are streamed once each, also those that platforms share. An image that is wrong is a failed result; raises
     InputError only when the index itself cannot be read, and RegistryError when the registry cannot be reached.
@@ -27,11 +37,20 @@ def verify_image(image: Image, *, require: tuple[Platform, ...] = ()) -> VerifyR
     chosen, results = _choose(index, require)
     documents = [_read_documents(image, platform, entry) for platform, entry in chosen]
     layers = _Layers(image, [found.manifest for found in documents if found.manifest])
+    inventories: list[Inventory] = []
     for (platform, _), found in zip(chosen, documents, strict=True):
         results.append(found.result)
         if found.manifest is None or found.config is None:
             continue
-        results += _contents(layers, found.manifest, found.config, platform)
+        checked, system = _contents(layers, found.manifest, found.config, platform, machine)
+        results += checked
+        if system is None:
+            continue
+        if wanted:
+            results += check_structure(image, found.manifest, system, wanted, platform)
+        size = sum(layer.size for layer in found.manifest.layers)
+        inventories.append(take_inventory(system, platform, found.config, size))
+    results += check_parity(inventories)
     return VerifyResult(image.name, root.digest, tuple(platform for platform, _ in chosen), tuple(results))
 
 
@@ -109,32 +128,37 @@ class _Layers:
         return contents
 
 
-def _contents(layers: _Layers, manifest: Manifest, config: ImageConfig, platform: Platform) -> Iterator[CheckResult]:
-    """The checks ``layers``, ``binaries`` and ``entrypoint`` for one platform."""
+def _contents(
+    layers: _Layers, manifest: Manifest, config: ImageConfig, platform: Platform, machine: Machine | None
+) -> tuple[list[CheckResult], FileSystem | None]:
+    """The checks ``layers``, ``binaries``, ``entrypoint`` and ``machine`` for one platform, and its file system; None
+    when a layer cannot be read."""
     created_by = config.created_by if len(config.created_by) == len(manifest.layers) else ()
     system = FileSystem()
-    escaping = 0
+    results: list[CheckResult] = []
     for number, descriptor in enumerate(manifest.layers):
         brought = instruction(created_by, number)
         try:
             contents = layers.read(descriptor)
         except InputError as error:
-            yield _unreadable("layers", error, platform, brought)
+            results.append(_unreadable("layers", error, platform, brought))
             for check in ("binaries", "entrypoint"):
-                yield CheckResult(check, Status.SKIPPED, "not looked at, because a layer cannot be read", platform)
-            return
-        escaping += len(contents.escaping)
+                text = "not looked at, because a layer cannot be read"
+                results.append(CheckResult(check, Status.SKIPPED, text, platform))
+            return results, None
         for name in contents.escaping[:3]:
             text = f"layer {descriptor.digest} has a file that leads outside of the image: {name}"
             hint = "Do not use this image before you know who put that there."
-            yield CheckResult("layers", Status.FAILED, text, platform, name, brought, hint)
+            results.append(CheckResult("layers", Status.FAILED, text, platform, name, brought, hint))
         system.add(contents)
-    if not escaping:
+    if not results:
         count, size = len(manifest.layers), sum(layer.size for layer in manifest.layers)
         text = f"{count} layer{'' if count == 1 else 's'}, {size / 1e6:,.1f} MB packed, read to the end"
-        yield CheckResult("layers", Status.PASSED, text, platform)
-    yield from check_binaries(system, platform, created_by)
-    yield from check_entrypoint(system, config, platform)
+        results.append(CheckResult("layers", Status.PASSED, text, platform))
+    results += check_binaries(system, platform, created_by)
+    results += check_entrypoint(system, config, platform)
+    results += check_machine(system, platform, created_by, machine)
+    return results, system
 
 
 def _unreadable(check: str, error: InputError, platform: Platform, brought: str = "") -> CheckResult:

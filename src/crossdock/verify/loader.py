@@ -87,24 +87,25 @@ class _Search:
         self._default.append(dirname(interpreter_path))
 
     def closure(self, program: _Object) -> Loading:
-        loaded: set[str] = set()
-        names: set[str] = set()
+        loaded: dict[str, _Object] = {}
+        names: dict[str, _Object | None] = {}
         problems: list[Problem] = []
         pending = [program]
         while pending and len(loaded) < MAX_LIBRARIES:
             item = pending.pop()
             for name in item.dynamic.needed:
-                if name in names or (self._musl and _MUSL_OWN.match(name)):
+                if self._musl and _MUSL_OWN.match(name):
                     continue
-                found, rejected = self._find(name, item)
-                if found is None:
-                    problems.append(self._missing(name, item, rejected))
-                    names.add(name)
-                    continue
-                names.add(name)
-                if found.path not in loaded:
-                    loaded.add(found.path)
-                    pending.append(found)
+                if name not in names:
+                    found, rejected = self._find(name, item)
+                    names[name] = found
+                    if found is None:
+                        problems.append(self._missing(name, item, rejected))
+                    elif found.path not in loaded:
+                        loaded[found.path] = found
+                        pending.append(found)
+                if (library := names[name]) and not self._musl:
+                    problems += _too_old(item, name, library)
         return Loading(len(loaded), tuple(problems))
 
     def _find(self, name: str, by: _Object) -> tuple[_Object | None, str]:
@@ -152,6 +153,26 @@ class _Search:
         text = f"/{by.path} needs {name}, which is in none of the folders that the loader searches"
         hint = f"Install the package that holds {name} in the final stage, or copy it with the program."
         return Problem(text, by.path, by.layer, hint)
+
+
+def _too_old(by: _Object, name: str, library: _Object) -> Iterator[Problem]:
+    """What the loader says as ``version `GLIBC_2.34' not found``; musl does not look at versions."""
+    offered = library.dynamic.offers
+    missing = [version for version in dict(by.dynamic.wants).get(name, ()) if version not in offered]
+    if not offered or not missing:
+        return
+    newest = max(missing, key=_ordered)
+    family = newest.rpartition("_")[0]
+    there = [version for version in offered if version.rpartition("_")[0] == family and _ordered(version)]
+    has = f"has none newer than {max(there, key=_ordered)}" if there else "does not have it"
+    text = f"/{by.path} needs {newest} of {name}, and /{library.path} {has}"
+    hint = "Build it on the release of the final image or on an older one, or take a newer base image."
+    yield Problem(text, by.path, by.layer, hint)
+
+
+def _ordered(version: str) -> tuple[int, ...]:
+    """``GLIBC_2.34`` → (2, 34)."""
+    return tuple(int(part) for part in re.findall(r"\d+", version.rpartition("_")[2]))
 
 
 def _no_interpreter(system: FileSystem, path: str, layer: int | None, interpreter: str) -> Problem:

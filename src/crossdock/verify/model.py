@@ -10,6 +10,8 @@ from crossdock.platforms import Platform
 
 class Status(StrEnum):
     PASSED = "passed"
+    WARNING = "warning"
+    """It is right, and will not do everywhere."""
     FAILED = "failed"
     SKIPPED = "skipped"
 
@@ -18,8 +20,9 @@ class Status(StrEnum):
 class CheckResult:
     """One check on one platform.
 
-    ``check`` is its name: ``platforms``, ``config``, ``binaries``, ``entrypoint``, ``smoke``. For a failure, ``path``
-    is the file in the image and ``created_by`` the instruction whose layer brought it (the config's history).
+    ``check`` is its name: ``platforms``, ``config``, ``layers``, ``binaries``, ``entrypoint``, ``machine``,
+    ``structure``, ``parity``, ``smoke``, ``commands``. For a failure or a warning, ``path`` is the file in the image
+    and ``created_by`` the instruction whose layer brought it (the config's history).
     """
 
     check: str
@@ -33,13 +36,18 @@ class CheckResult:
 
 @dataclass(frozen=True)
 class VerifyResult:
-    """``reference`` as the user gave it; ``digest`` of exactly what was looked at."""
+    """``reference`` as the user gave it; ``digest`` of exactly what was looked at, empty for a root file system."""
 
     reference: str
     digest: str
     platforms: tuple[Platform, ...]
     results: tuple[CheckResult, ...]
+    remembered: str = ""
+    """When it was found out, if that was not now."""
 
     @property
     def passed(self) -> bool:
-        return all(result.status is not Status.FAILED for result in self.results)
+        return not self.count(Status.FAILED)
+
+    def count(self, status: Status) -> int:
+        return sum(result.status is status for result in self.results)

@@ -8,7 +8,7 @@ import io
 import struct
 import tarfile
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import BinaryIO
@@ -39,30 +39,43 @@ def elf(
     rpath: str = "",
     runpath: str = "",
     soname: str = "",
+    wants: Mapping[str, tuple[str, ...]] | None = None,
+    offers: tuple[str, ...] = (),
+    page_size: int = 65536,
     kind: int = 3,
     gap: int = 0,
 ) -> bytes:
     """A 64-bit little-endian ELF file with program headers, an interpreter and a dynamic section as a linker writes
     them; ``gap`` bytes lie between the strings and the dynamic section."""
     strings = b"\0"
+
+    def string(text: str) -> int:
+        nonlocal strings
+        strings += text.encode() + b"\0"
+        return len(strings) - len(text) - 1
+
     entries: list[tuple[int, int]] = []
     for tag, text in [*((1, name) for name in needed), (15, rpath), (29, runpath), (14, soname)]:
         if text:
-            entries.append((tag, len(strings)))
-            strings += text.encode() + b"\0"
+            entries.append((tag, string(text)))
     interp = interpreter.encode() + b"\0" if interpreter else b""
-    dynamic = bool(entries)
+    dynamic = bool(entries or offers)
+    needs, defines = _versions_wanted(wants or {}, string), _versions_offered(offers, string)
     count = 1 + bool(interp) + dynamic
     at_interp = 64 + 56 * count
-    at_strings = at_interp + len(interp)
+    at_needs = at_interp + len(interp)
+    at_defines = at_needs + len(needs)
+    at_strings = at_defines + len(defines)
     at_dynamic = at_strings + len(strings) + gap
     base = 0x400000
+    entries += [(0x6FFFFFFE, base + at_needs), (0x6FFFFFFF, len(wants))] if wants else []
+    entries += [(0x6FFFFFFC, base + at_defines), (0x6FFFFFFD, len(offers) + 1)] if offers else []
     entries += [(5, base + at_strings), (10, len(strings)), (0, 0)]
     table = b"".join(struct.pack("<qQ", *entry) for entry in entries)
     end = at_dynamic + len(table)
 
     def segment(number: int, offset: int, size: int) -> bytes:
-        return struct.pack("<IIQQQQQQ", number, 4, offset, base + offset, base + offset, size, size, 8)
+        return struct.pack("<IIQQQQQQ", number, 4, offset, base + offset, base + offset, size, size, page_size)
 
     headers = segment(1, 0, end)
     if interp:
@@ -71,7 +84,27 @@ def elf(
         headers += segment(2, at_dynamic, len(table))
     head = b"\x7fELF\2\1\1" + bytes(9) + struct.pack("<HHI", kind, MACHINES[architecture], 1)
     head += struct.pack("<QQQIHHHHHH", base, 64, 0, 0, 64, 56, count, 0, 0, 0)
-    return head + headers + interp + strings + bytes(gap) + (table if dynamic else b"")
+    return head + headers + interp + needs + defines + strings + bytes(gap) + (table if dynamic else b"")
+
+
+def _versions_wanted(wants: Mapping[str, tuple[str, ...]], string: Callable[[str], int]) -> bytes:
+    data = b""
+    for number, (library, versions) in enumerate(wants.items(), 1):
+        size = 16 + 16 * len(versions)
+        data += struct.pack("<HHIII", 1, len(versions), string(library), 16, size if number < len(wants) else 0)
+        for place, version in enumerate(versions, 1):
+            data += struct.pack("<IHHII", 0, 0, 2, string(version), 16 if place < len(versions) else 0)
+    return data
+
+
+def _versions_offered(offers: tuple[str, ...], string: Callable[[str], int]) -> bytes:
+    data = b""
+    names = ("libmade.so", *offers) if offers else ()
+    for number, version in enumerate(names):
+        following = 28 if number < len(offers) else 0
+        data += struct.pack("<HHHHIII", 1, 0 if number else 1, number + 1, 1, 0, 20, following)
+        data += struct.pack("<II", string(version), 0)
+    return data
 
 
 @dataclass(frozen=True)

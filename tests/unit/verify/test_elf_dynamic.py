@@ -28,8 +28,20 @@ FULL = elf(
     rpath="/opt/a:/opt/b",
     runpath="$ORIGIN/../lib",
     soname="libx.so.1",
+    wants={"libc.so.6": ("GLIBC_2.17", "GLIBC_2.34"), "libm.so.6": ("GLIBC_2.29",)},
+    offers=("X_1", "X_2"),
+    page_size=16384,
 )
-EXPECTED = Dynamic(LOADERS["arm64"], ("libc.so.6", "libm.so.6"), ("/opt/a", "/opt/b"), ("$ORIGIN/../lib",), "libx.so.1")
+EXPECTED = Dynamic(
+    LOADERS["arm64"],
+    ("libc.so.6", "libm.so.6"),
+    ("/opt/a", "/opt/b"),
+    ("$ORIGIN/../lib",),
+    "libx.so.1",
+    (("libc.so.6", ("GLIBC_2.17", "GLIBC_2.34")), ("libm.so.6", ("GLIBC_2.29",))),
+    ("X_1", "X_2"),
+    16384,
+)
 
 
 def test_everything() -> None:
@@ -37,7 +49,7 @@ def test_everything() -> None:
 
 
 def test_static_programs_need_nothing() -> None:
-    assert dynamic(elf()) == Dynamic()
+    assert dynamic(elf()) == Dynamic(page_size=65536)
     assert dynamic(b"\x7fELF\2\1\1" + bytes(57)) == Dynamic()
 
 
@@ -49,6 +61,52 @@ def test_this_interpreter() -> None:
     assert any(name.startswith("libc.") for name in found.needed) or not found.needed
 
 
+@pytest.mark.parametrize(("alignment", "largest"), [(1 << 21, 65536), (65536, 65536), (16384, 16384), (4096, 4096)])
+def test_the_largest_page_size(alignment: int, largest: int) -> None:
+    assert dynamic(elf(page_size=alignment)).page_size == largest
+
+
+def _with_segment(kind: int, content: bytes, flags: int = 4) -> bytes:
+    """A program whose second program header is this segment."""
+    at = 64 + 2 * 56
+    head = b"\x7fELF\2\1\1" + bytes(9) + struct.pack("<HHIQQQIHHHHHH", 2, 183, 1, 0, 64, 0, 0, 64, 56, 2, 0, 0, 0)
+    note = struct.pack("<IIQQQQQQ", kind, flags, at, at, at, len(content), len(content), 4)
+    data = struct.pack("<IIQQQQQQ", 1, 6, at, at, at, len(content), len(content), 65536)
+    return head + note + data + content
+
+
+def _property(bits: int) -> bytes:
+    return struct.pack("<III4sIIII", 4, 32, 5, b"GNU\0", 0xC0000002, 4, 3, 0) + struct.pack(
+        "<IIII", 0xC0008002, 4, bits, 0
+    )
+
+
+@pytest.mark.parametrize(("bits", "level"), [(1, ()), (3, ("x86-64-v2",)), (7, ("x86-64-v3",)), (15, ("x86-64-v4",))])
+def test_the_level_of_x86_64(bits: int, level: tuple[str, ...]) -> None:
+    assert dynamic(_with_segment(0x6474E553, _property(bits))).processor == level
+
+
+@pytest.mark.parametrize(
+    ("setting", "expected"),
+    [
+        ("GOARM64=v8.0", ()),
+        ("GOARM64=v8.1,lse", ("armv8.1-a", "lse")),
+        ("GOARM64=v8.0,lse", ("lse",)),
+        ("GOAMD64=v3", ("x86-64-v3",)),
+        ("GOARM=7", ("armv7",)),
+    ],
+)
+def test_what_go_was_told(setting: str, expected: tuple[str, ...]) -> None:
+    note = struct.pack("<III", 4, 4, 4) + b"Go\0\0" + b"id\0\0"
+    info = (
+        b"\xff Go buildinf:\x08\x02"
+        + bytes(16)
+        + b"\x06go1.24"
+        + f"mod\tx\nbuild\t{setting}\nbuild\tvcs=git\n".encode()
+    )
+    assert dynamic(_with_segment(4, note + info)).processor == expected
+
+
 @pytest.mark.parametrize(
     ("data", "message"),
     [
@@ -56,6 +114,12 @@ def test_this_interpreter() -> None:
         (FULL[:60], "cut off"),
         (FULL[:100], "outside of the file"),
         (FULL[:-20], "outside of the file"),
+        (
+            elf(needed=("a",), wants={"a": ("A_1",)}).replace(
+                struct.pack("<HHI", 1, 1, 3), struct.pack("<HHI", 1, 1, 99)
+            ),
+            "lies outside",
+        ),
         (FULL[:54] + struct.pack("<HH", 8, 3) + FULL[58:], "too short"),
         (FULL[:54] + struct.pack("<HH", 56, 65000) + FULL[58:], "more than any program has"),
     ],
@@ -98,7 +162,7 @@ def forward(data: bytes, head: int = 64) -> _Forward:
 def test_from_a_stream(gap: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(contents, "ELF_WINDOW_BYTES", 4096)
     data = elf(interpreter="/lib/ld.so", needed=("liba.so", "libb.so"), gap=gap)
-    assert read_dynamic(forward(data).read) == Dynamic("/lib/ld.so", ("liba.so", "libb.so"))
+    assert read_dynamic(forward(data).read) == Dynamic("/lib/ld.so", ("liba.so", "libb.so"), page_size=65536)
 
 
 @given(

@@ -58,6 +58,7 @@ def test_right_image() -> None:
         ("layers", f"1 layer, {len(layer({'app': STATIC})) / 1e6:,.1f} MB packed, read to the end"),
         ("binaries", "1 binary for arm64, none that is not"),
         ("entrypoint", "/app (arm64)"),
+        ("machine", "all programs can be loaded with pages of up to 64 KiB, and say to need no later processor"),
     ]
 
 
