@@ -11,6 +11,7 @@ from pathlib import Path
 import click
 
 from crossdock.cli.options import (
+    configs,
     engine_option,
     formats,
     plain_http_option,
@@ -20,6 +21,7 @@ from crossdock.cli.options import (
     smoke_timeout_option,
 )
 from crossdock.cli.output import style_of, write
+from crossdock.config import Allowed
 from crossdock.engines.choose import choose, choose_to_run
 from crossdock.engines.model import Engine, SmokeResult
 from crossdock.errors import EngineError, ExitCode, UsageError
@@ -89,7 +91,8 @@ def command(
     file system, as a folder or a tar (docker export), rootfs:PATH, of which only the binaries are compared. Compared
     are the index, the configuration, every binary in every layer, and the entrypoint with its interpreter, loader and
     libraries; then each platform's image is started without network. Where this machine cannot start it (no engine, no
-    emulation), that is said and does not count as failed.
+    emulation), that is said and does not count as failed. Binaries that may be of another architecture are named, with
+    the reason, in the current folder's crossdock.toml (docs/configuration.md).
 
     Exit code: 0 every check passed, 1 a check failed, 3 the image could not be read.
 
@@ -106,14 +109,15 @@ def command(
     """
     on = machine_named(machine) if machine else None
     wanted = read_assertions(map(read_source, tests)) if tests else None
+    allow = configs().of(Path()).allow
     runner = SystemRunner()
     if image.startswith(_ROOT):
-        result = verify_root(Path(image.removeprefix(_ROOT)), _only(image, (*require, *platform)), on)
+        result = verify_root(Path(image.removeprefix(_ROOT)), _only(image, (*require, *platform)), on, allow)
     else:
         with registries(plain_http) as reached:
             found = open_stored(image, runner) if is_stored(image) else open_image(image, reached)
             memory = None if no_cache or wanted or not isinstance(found, RegistryImage) else default_memory(os.environ)
-            result = _looked(found, _wanted(found, require, platform), on, wanted, memory)
+            result = _looked(found, _wanted(found, require, platform), on, wanted, allow, memory)
             if not no_smoke:
                 result = _smoke(found, result, engine, smoke_timeout, runner)
             if wanted and wanted.commands:
@@ -128,13 +132,14 @@ def _looked(
     platforms: tuple[Platform, ...],
     machine: Machine | None,
     wanted: Assertions | None,
+    allow: tuple[Allowed, ...],
     memory: Remembered | None,
 ) -> VerifyResult:
-    if memory and (known := memory.find(image.root().digest, platforms, machine)):
+    if memory and (known := memory.find(image.root().digest, platforms, machine, allow)):
         return replace(known, reference=image.name)
-    result = verify_image(image, require=platforms, machine=machine, wanted=wanted)
+    result = verify_image(image, require=platforms, machine=machine, wanted=wanted, allow=allow)
     if memory:
-        memory.keep(result, platforms, machine)
+        memory.keep(result, platforms, machine, allow)
     return result
 
 
