@@ -35,6 +35,7 @@ from crossdock.image.stored import is_stored, open_stored
 from crossdock.platforms import Platform
 from crossdock.process import Runner, SystemRunner
 from crossdock.verify.assertions import Assertions, CommandTest, read_assertions
+from crossdock.verify.attestation import Attestations, Policy, not_attested
 from crossdock.verify.commands import check_commands, not_run
 from crossdock.verify.image import verify_image
 from crossdock.verify.machines import Machine, machine_named
@@ -62,6 +63,18 @@ _ROOT = "rootfs:"
     metavar="FILE",
     help="What files, config and commands have to be and do: container-structure-test's YAML. Repeatable.",
 )
+@click.option(
+    "--attest",
+    "attests",
+    is_flag=True,
+    help="When everything has passed, push a statement of that, unsigned, beside the image in its registry.",
+)
+@click.option(
+    "--trust-attestation",
+    "trusts",
+    is_flag=True,
+    help="Where such a statement answers what is asked here, believe it, though unsigned, and look at nothing.",
+)
 @click.option("--no-cache", is_flag=True, help="Look again at an image of a registry that was looked at before.")
 @click.option("--strict", is_flag=True, help="A warning fails, too.")
 @click.option("--no-smoke", is_flag=True, help="Do not start the images.")
@@ -76,6 +89,8 @@ def command(
     platform: tuple[Platform, ...],
     machine: str | None,
     tests: tuple[Path, ...],
+    attests: bool,
+    trusts: bool,
     no_cache: bool,
     strict: bool,
     no_smoke: bool,
@@ -94,6 +109,10 @@ def command(
     emulation), that is said and does not count as failed. Binaries that may be of another architecture are named, with
     the reason, in the current folder's crossdock.toml (docs/configuration.md).
 
+    --attest writes an in-toto statement (SLSA's verification summary) of what was asked and that it has passed, as a
+    referrer of the image. It is not signed: --trust-attestation is for repositories to which only those may write whom
+    you believe. cosign can sign it; docs/verify.md shows how.
+
     Exit code: 0 every check passed, 1 a check failed, 3 the image could not be read.
 
     \b
@@ -103,6 +122,8 @@ def command(
       crossdock verify --machine kunpeng-920 HOST/team/app:1.0
       crossdock verify --no-smoke app.tar
       crossdock verify --tests structure.yaml HOST/team/app:1.0
+      crossdock verify --attest --require linux/amd64,linux/arm64 HOST/team/app:1.0
+      crossdock verify --trust-attestation --no-smoke HOST/team/app:1.0
       crossdock verify docker-daemon:team/app:1.0
       crossdock verify --platform linux/arm64 rootfs:/mnt/sdcard
       crossdock verify --format json ./layout > verified.json
@@ -112,19 +133,45 @@ def command(
     allow = configs().of(Path()).allow
     runner = SystemRunner()
     if image.startswith(_ROOT):
+        if attests or trusts:
+            raise _not_in_a_registry(image)
         result = verify_root(Path(image.removeprefix(_ROOT)), _only(image, (*require, *platform)), on, allow)
     else:
         with registries(plain_http) as reached:
             found = open_stored(image, runner) if is_stored(image) else open_image(image, reached)
-            memory = None if no_cache or wanted or not isinstance(found, RegistryImage) else default_memory(os.environ)
-            result = _looked(found, _wanted(found, require, platform), on, wanted, allow, memory)
-            if not no_smoke:
-                result = _smoke(found, result, engine, smoke_timeout, runner)
-            if wanted and wanted.commands:
-                result = _commands(found, result, wanted.commands, engine, runner, smoke_timeout)
+            platforms = _wanted(found, require, platform)
+            beside = None
+            if attests or trusts:
+                if not isinstance(found, RegistryImage):
+                    raise _not_in_a_registry(image)
+                asked = platforms or _there(found)
+                policy = Policy(asked, on.name if on else "", strict, starts=not no_smoke, allow=allow)
+                beside = Attestations(found.reference, found.root(), policy, reached)
+            # What the files of --tests ask is in no attestation.
+            if known := beside.believed(found.name) if beside and trusts and not wanted else None:
+                result = known
+            else:
+                remembers = isinstance(found, RegistryImage) and not (no_cache or wanted)
+                memory = default_memory(os.environ) if remembers else None
+                result = _looked(found, platforms, on, wanted, allow, memory)
+                if not no_smoke:
+                    result = _smoke(found, result, engine, smoke_timeout, runner)
+                if wanted and wanted.commands:
+                    result = _commands(found, result, wanted.commands, engine, runner, smoke_timeout)
+                if beside and attests:
+                    said = beside.attest(result) if _is_good(result, strict) else not_attested()
+                    result = replace(result, results=(*result.results, said))
     write(_report(result, format_))
-    good = result.passed and not (strict and result.count(Status.WARNING))
-    return ExitCode.DONE if good else ExitCode.FINDINGS
+    return ExitCode.DONE if _is_good(result, strict) else ExitCode.FINDINGS
+
+
+def _is_good(result: VerifyResult, strict: bool) -> bool:
+    return result.passed and not (strict and result.count(Status.WARNING))
+
+
+def _not_in_a_registry(image: str) -> UsageError:
+    hint = "Push the image first, and verify its reference there."
+    return UsageError("an attestation lies beside an image in a registry, and this is none", where=image, hint=hint)
 
 
 def _looked(
@@ -175,8 +222,11 @@ def _wanted(image: Image, require: tuple[Platform, ...], only: tuple[Platform, .
     """What to check: those that must be there, and, unless ``only`` limits it, all that are there."""
     if only or not require:
         return tuple(dict.fromkeys((*require, *only)))
-    there = [entry.platform for entry in image.index().images if entry.platform is not None]
-    return tuple(dict.fromkeys((*require, *there)))
+    return tuple(dict.fromkeys((*require, *_there(image))))
+
+
+def _there(image: Image) -> tuple[Platform, ...]:
+    return tuple(dict.fromkeys(entry.platform for entry in image.index().images if entry.platform is not None))
 
 
 def _smoke(image: Image, result: VerifyResult, name: str, timeout: float, runner: Runner) -> VerifyResult:

@@ -22,6 +22,8 @@ from crossdock.source import write_atomically
 from crossdock.verify.machines import Machine
 from crossdock.verify.model import VerifyResult
 
+WHEN = "%Y-%m-%d %H:%M UTC"
+"""How ``VerifyResult.remembered`` says a time."""
 _PACKAGE = Path(__file__).parents[1]
 
 
@@ -47,7 +49,7 @@ class Remembered:
         machine: Machine | None,
         allow: tuple[Allowed, ...] = (),
     ) -> None:
-        now = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
+        now = datetime.now(UTC).strftime(WHEN)
         with contextlib.suppress(OSError):
             self._folder.mkdir(parents=True, exist_ok=True)
             path = self._path(result.digest, platforms, machine, allow)
