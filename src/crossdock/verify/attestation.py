@@ -6,6 +6,7 @@ It is an in-toto Statement v1 with the predicate of SLSA's Verification Summary 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -35,6 +36,9 @@ LEVEL = "CROSSDOCK_PLATFORMS"
 _PREDICATE_TYPE = "in-toto.io/predicate-type"
 _CREATED = "org.opencontainers.image.created"
 _MOST_READ = 20
+_VERSION = re.compile(r"[0-9A-Za-z.+-]{1,40}")
+"""What is told of an attestation's own words; anything else may be made to look like ours in a terminal."""
+_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
 _ONE_ALONE = frozenset({Kind.NO_TAG, Kind.NO_IMAGE, Kind.DIGEST, Kind.TOO_LARGE})
 """Trouble with one attestation, of which another may be free."""
 
@@ -98,10 +102,10 @@ class _Summary(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class _Statement(msgspec.Struct, frozen=True, rename="camel"):
-    subject: tuple[_Subject, ...]
-    predicate: _Summary
     type_: str = msgspec.field(name="_type")
-    predicate_type: str = PREDICATE
+    subject: tuple[_Subject, ...]
+    predicate_type: str
+    predicate: _Summary
 
 
 def statement(result: VerifyResult, policy: Policy, reference: Reference) -> bytes:
@@ -120,6 +124,7 @@ def statement(result: VerifyResult, policy: Policy, reference: Reference) -> byt
     found = _Statement(
         type_=STATEMENT,
         subject=(_Subject(repository, {algorithm: value}),),
+        predicate_type=PREDICATE,
         predicate=_Summary(
             verifier=_Verifier(VERIFIER, {"crossdock": __version__}),
             time_verified=_time(result),
@@ -170,8 +175,8 @@ class Attestations:
         for entry in newest_first[:_MOST_READ]:
             said = self._read(entry)
             if said and _says_passed(said, self._digest) and _answers(said.predicate.policy.annotations, self._policy):
-                version = said.predicate.verifier.version.get("crossdock", "")
-                return Attestation(entry.digest, f"crossdock {version}".strip(), said.predicate.time_verified)
+                version = said.predicate.verifier.version["crossdock"]
+                return Attestation(entry.digest, f"crossdock {version}", said.predicate.time_verified)
         return None
 
     def _read(self, entry: Descriptor) -> _Statement | None:
@@ -196,10 +201,12 @@ def not_attested() -> CheckResult:
 def _says_passed(found: _Statement, digest: str) -> bool:
     algorithm, _, value = digest.partition(":")
     summary = found.predicate
-    return (
+    return bool(
         (found.type_, found.predicate_type) == (STATEMENT, PREDICATE)
         and (summary.verifier.id, summary.policy.uri) == (VERIFIER, POLICY)
         and summary.verification_result == "PASSED"
+        and _VERSION.fullmatch(summary.verifier.version.get("crossdock", ""))
+        and _TIME.fullmatch(summary.time_verified)
         and any(subject.digest.get(algorithm) == value for subject in found.subject)
     )
 
