@@ -57,6 +57,9 @@ _ROOT = "rootfs:"
     help="The arm64 programs have to start on this machine too: kunpeng-920, phytium-ft-2000, raspberry-pi-5 …",
 )
 @click.option(
+    "--base", metavar="IMAGE", help="The image that it is built on: of what is wrong in its layers, that is told."
+)
+@click.option(
     "--tests",
     multiple=True,
     type=click.Path(path_type=Path),
@@ -88,6 +91,7 @@ def command(
     require: tuple[Platform, ...],
     platform: tuple[Platform, ...],
     machine: str | None,
+    base: str | None,
     tests: tuple[Path, ...],
     attests: bool,
     trusts: bool,
@@ -120,6 +124,7 @@ def command(
       crossdock verify debian:12-slim
       crossdock verify --require linux/amd64,linux/arm64 HOST/team/app:1.0
       crossdock verify --machine kunpeng-920 HOST/team/app:1.0
+      crossdock verify --base debian:12-slim HOST/team/app:1.0
       crossdock verify --no-smoke app.tar
       crossdock verify --tests structure.yaml HOST/team/app:1.0
       crossdock verify --attest --require linux/amd64,linux/arm64 HOST/team/app:1.0
@@ -135,6 +140,9 @@ def command(
     if image.startswith(_ROOT):
         if attests or trusts:
             raise _not_in_a_registry(image)
+        if base:
+            hint = "Name the image that it is from, or leave --base out."
+            raise UsageError("a root file system has no layers that could be its base's", where=image, hint=hint)
         result = verify_root(Path(image.removeprefix(_ROOT)), _only(image, (*require, *platform)), on, allow)
     else:
         with registries(plain_http) as reached:
@@ -151,9 +159,10 @@ def command(
             if known := beside.believed(found.name) if beside and trusts and not wanted else None:
                 result = known
             else:
-                remembers = isinstance(found, RegistryImage) and not (no_cache or wanted)
+                remembers = isinstance(found, RegistryImage) and not (no_cache or wanted or base)
                 memory = default_memory(os.environ) if remembers else None
-                result = _looked(found, platforms, on, wanted, allow, memory)
+                below = open_image(base, reached) if base else None
+                result = _looked(found, platforms, on, wanted, allow, below, memory)
                 if not no_smoke:
                     result = _smoke(found, result, engine, smoke_timeout, runner)
                 if wanted and wanted.commands:
@@ -180,11 +189,12 @@ def _looked(
     machine: Machine | None,
     wanted: Assertions | None,
     allow: tuple[Allowed, ...],
+    base: Image | None,
     memory: Remembered | None,
 ) -> VerifyResult:
     if memory and (known := memory.find(image.root().digest, platforms, machine, allow)):
         return replace(known, reference=image.name)
-    result = verify_image(image, require=platforms, machine=machine, wanted=wanted, allow=allow)
+    result = verify_image(image, require=platforms, machine=machine, wanted=wanted, allow=allow, base=base)
     if memory:
         memory.keep(result, platforms, machine, allow)
     return result

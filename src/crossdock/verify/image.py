@@ -10,6 +10,7 @@ from crossdock.errors import InputError
 from crossdock.image.model import Descriptor, Image, ImageConfig, Index, Manifest
 from crossdock.platforms import Platform
 from crossdock.verify.assertions import Assertions
+from crossdock.verify.base import tell_base_apart
 from crossdock.verify.binaries import check_binaries, instruction
 from crossdock.verify.contents import LayerContents, read_layer
 from crossdock.verify.entrypoint import check_entrypoint
@@ -27,10 +28,11 @@ def verify_image(
     machine: Machine | None = None,
     wanted: Assertions | None = None,
     allow: tuple[Allowed, ...] = (),
+    base: Image | None = None,
 ) -> VerifyResult:
     """Check every platform in ``require``, or all that the image has when it is empty; whether its arm64 programs start
     on ``machine`` too; and what ``wanted`` says of files and config. What ``allow`` names may be of another
-    architecture.
+    architecture. Of a file from a layer of ``base``, the image's base image, that is told.
 
     Layers are streamed once each, also those that platforms share. An image that is wrong is a failed result; raises
     InputError only when the index itself cannot be read, and RegistryError when the registry cannot be reached.
@@ -45,7 +47,11 @@ def verify_image(
         results.append(found.result)
         if found.manifest is None or found.config is None:
             continue
-        checked, system = _contents(layers, found.manifest, found.config, platform, machine, allow)
+        config = found.config
+        if base:
+            config, told = tell_base_apart(base, found.manifest, config, platform)
+            results.append(told)
+        checked, system = _contents(layers, found.manifest, config, platform, machine, allow)
         results += checked
         if system is None:
             continue
