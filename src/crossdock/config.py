@@ -20,8 +20,10 @@ if TYPE_CHECKING:
     from crossdock.findings import Finding
 
 NAME = "crossdock.toml"
-_SETTINGS = ("exclude", "ignore", "platforms")
+_SETTINGS = ("exclude", "ignore", "platforms", "verify")
 _OF_IGNORE = ("paths", "reason", "rule")
+_OF_VERIFY = ("allow",)
+_OF_ALLOW = ("path", "reason")
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,25 @@ class Ignore:
 
 
 @dataclass(frozen=True)
+class Allowed:
+    """Files of an image that may be of another architecture, and why. ``path`` is written as in .gitignore, from the
+    image's root."""
+
+    path: str
+    reason: str
+
+    def match(self, path: str) -> bool:
+        """``path`` is relative to the image's root."""
+        return self._spec.match_file(path)
+
+    @cached_property
+    def _spec(self) -> GitIgnoreSpec:
+        from pathspec import GitIgnoreSpec
+
+        return GitIgnoreSpec.from_lines([self.path])
+
+
+@dataclass(frozen=True)
 class Config:
     """The settings of one project. ``path`` is the file they are in, None where there is none."""
 
@@ -62,6 +83,7 @@ class Config:
     exclude: Patterns | None = None
     ignore: tuple[Ignore, ...] = ()
     platforms: tuple[Platform, ...] = ()
+    allow: tuple[Allowed, ...] = ()
 
     def excludes(self, path: Path) -> bool:
         """Whether a file that was found by searching is left out."""
@@ -134,22 +156,42 @@ class _Reader:
 
     def config(self, table: object) -> Config:
         settings = self._table(table, "tool.crossdock", _SETTINGS)
-        ignore = settings.get("ignore", [])
-        if not isinstance(ignore, list):
-            raise self._wrong("ignore", "ignore is a list of tables", "Write [[ignore]] (docs/configuration.md).")
+        ignore = self._tables(settings, "ignore", "Write [[ignore]] (docs/configuration.md).")
+        verify = self._table(settings.get("verify", {}), "verify", _OF_VERIFY)
+        allow = self._tables(verify, "allow", 'Write allow = [{path = "…", reason = "…"}].')
         platforms = tuple(dict.fromkeys(self._platform(text) for text in self._texts(settings, "platforms")))
-        return Config(self._path, self._patterns(settings, "exclude"), tuple(map(self._ignore, ignore)), platforms)
+        return Config(
+            self._path,
+            self._patterns(settings, "exclude"),
+            tuple(map(self._ignore, ignore)),
+            platforms,
+            tuple(map(self._allowed, allow)),
+        )
 
     def _ignore(self, table: object) -> Ignore:
         settings = self._table(table, "ignore", _OF_IGNORE)
         rule, reason = settings.get("rule"), settings.get("reason")
         if rule not in self._rules:
             raise self._wrong(str(rule), f"there is no rule {rule!r}", _nearest(str(rule), self._rules))
+        return Ignore(rule, self._reason(reason, str(rule), "an ignored rule"), self._patterns(settings, "paths"))
+
+    def _allowed(self, table: object) -> Allowed:
+        settings = self._table(table, "allow", _OF_ALLOW)
+        path = settings.get("path")
+        if not isinstance(path, str) or not path.strip():
+            raise self._wrong("allow", "what is allowed needs a path", 'Write path = "opt/vendor/**".')
+        return Allowed(path, self._reason(settings.get("reason"), path, "what is allowed"))
+
+    def _reason(self, reason: object, word: str, what: str) -> str:
         if not isinstance(reason, str) or not reason.strip():
-            raise self._wrong(
-                str(rule), "an ignored rule needs a reason", 'Write reason = "why this is meant to be so".'
-            )
-        return Ignore(rule, reason.strip(), self._patterns(settings, "paths"))
+            raise self._wrong(word, f"{what} needs a reason", 'Write reason = "why this is meant to be so".')
+        return reason.strip()
+
+    def _tables(self, settings: Mapping[str, object], key: str, hint: str) -> list[object]:
+        tables = settings.get(key, [])
+        if not isinstance(tables, list):
+            raise self._wrong(key, f"{key} is a list of tables", hint)
+        return tables
 
     def _table(self, table: object, name: str, known: Collection[str]) -> Mapping[str, object]:
         if not isinstance(table, dict):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from crossdock.config import Config, Configs
+from crossdock.config import Allowed, Config, Configs
 from crossdock.errors import CrossdockError, ExitCode, UsageError
 from crossdock.findings import Confidence, Finding, Severity, locate
 from crossdock.platforms import ARM64
@@ -75,6 +75,17 @@ def test_a_rule_is_ignored_in_some_paths_or_everywhere(root: Path) -> None:
     assert configs.reason_to_ignore(finding(root / "Dockerfile", "amd64-download")) == "all"
 
 
+def test_what_verify_is_to_allow(root: Path) -> None:
+    (root / "pyproject.toml").write_text(
+        '[tool.crossdock.verify]\nallow = [{path = "opt/vendor/**", reason = " sold for amd64 only "}]\n'
+    )
+    (allowed,) = config(root).allow
+    assert allowed == Allowed("opt/vendor/**", "sold for amd64 only")
+    assert allowed.match("opt/vendor/bin/tool")
+    assert not allowed.match("srv/opt/vendor/tool")
+    assert Allowed("/opt/*.so", "r").match("opt/a.so")
+
+
 @pytest.mark.parametrize(
     ("text", "line", "what", "hint"),
     [
@@ -86,6 +97,11 @@ def test_a_rule_is_ignored_in_some_paths_or_everywhere(root: Path) -> None:
         ('exclude = "vendor"\n', 1, "exclude is a list of texts", "Write exclude"),
         ('ignore = ["amd64-download"]\n', 1, "ignore is a table", "docs/configuration.md"),
         ('ignore = "x"\n', 1, "ignore is a list of tables", "docs/configuration.md"),
+        ("[verify]\nalow = []\n", 2, "there is no setting 'alow'", "Did you mean 'allow'?"),
+        ('[verify]\nallow = "opt"\n', 2, "allow is a list of tables", "Write allow"),
+        ('[verify]\nallow = [\n  {path = "opt/a"},\n]\n', 3, "what is allowed needs a reason", "Write reason"),
+        ('[verify]\nallow = [{reason = "x"}]\n', 2, "what is allowed needs a path", "Write path"),
+        ('[verify]\nallow = [{path = "a", reason = "x", why = "y"}]\n', 2, "no setting 'why'", "There are"),
         ('platforms = [\n  "linux/arm46",\n]\n', 2, "'linux/arm46' is not a platform", "Common ones"),
     ],
 )

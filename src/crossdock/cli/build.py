@@ -37,6 +37,7 @@ from crossdock.process import SystemRunner, uninterrupted
 from crossdock.source import write_atomically
 
 if TYPE_CHECKING:
+    from crossdock.config import Allowed
     from crossdock.engines.model import BuildRequest, Engine
     from crossdock.fixes.port import PortResult
     from crossdock.plan.model import BuildPlan
@@ -52,6 +53,7 @@ class Prepared:
     ported: PortResult
     plan: BuildPlan
     request: BuildRequest
+    allow: tuple[Allowed, ...]
 
 
 def _repeated(name: str, parameter: str, metavar: str, help: str) -> Callable[[F], F]:
@@ -170,7 +172,8 @@ def command(
         with talk.building(request.platforms) as on_event:
             layout = builder.build(request, work, on_event)
         talk.say("Verifying")
-        verified = _verify(builder, layout, request, smoke_seconds=None if no_smoke else smoke_timeout)
+        smoke_seconds = None if no_smoke else smoke_timeout
+        verified = _verify(builder, layout, request, allow=prepared.allow, smoke_seconds=smoke_seconds)
         published: tuple[str, ...] = ()
         if verified.passed:
             for output in destinations:
@@ -209,7 +212,8 @@ def _prepare(
 
     dockerfile, folder = locate_dockerfile(path, file)
     settings = configs()
-    platforms = platforms or settings.of(dockerfile).platforms or DEFAULT_TARGETS
+    config = settings.of(dockerfile)
+    platforms = platforms or config.platforms or DEFAULT_TARGETS
     build_args = build_arguments(flags["build_args"])
     context = load_context(folder, dockerfile)
     with outside(offline or not ports, plain_http) as world:
@@ -233,7 +237,7 @@ def _prepare(
         platforms=platforms,
         **flags,
     )
-    return Prepared(ported, plan, request)
+    return Prepared(ported, plan, request, config.allow)
 
 
 def _default_outputs(tags: tuple[str, ...]) -> tuple[Output, ...]:
@@ -241,12 +245,14 @@ def _default_outputs(tags: tuple[str, ...]) -> tuple[Output, ...]:
     return (Output(Destination.ENGINE),) if tags else ()
 
 
-def _verify(builder: Engine, layout: Path, request: BuildRequest, *, smoke_seconds: float | None) -> VerifyResult:
+def _verify(
+    builder: Engine, layout: Path, request: BuildRequest, *, allow: tuple[Allowed, ...], smoke_seconds: float | None
+) -> VerifyResult:
     from crossdock.image.layout import LayoutImage
     from crossdock.verify.image import verify_image
     from crossdock.verify.smoke import with_smoke_runs
 
-    result = verify_image(LayoutImage(layout), require=request.platforms)
+    result = verify_image(LayoutImage(layout), require=request.platforms, allow=allow)
     if smoke_seconds is not None:
         seconds = smoke_seconds
         result = with_smoke_runs(result, lambda platform: builder.smoke(layout, platform, None, seconds))

@@ -11,6 +11,7 @@ from pathlib import Path
 import click
 
 from crossdock.cli.options import (
+    configs,
     engine_option,
     formats,
     plain_http_option,
@@ -20,6 +21,7 @@ from crossdock.cli.options import (
     smoke_timeout_option,
 )
 from crossdock.cli.output import style_of, write
+from crossdock.config import Allowed
 from crossdock.engines.choose import choose, choose_to_run
 from crossdock.engines.model import Engine, SmokeResult
 from crossdock.errors import EngineError, ExitCode, UsageError
@@ -33,6 +35,7 @@ from crossdock.image.stored import is_stored, open_stored
 from crossdock.platforms import Platform
 from crossdock.process import Runner, SystemRunner
 from crossdock.verify.assertions import Assertions, CommandTest, read_assertions
+from crossdock.verify.attestation import Attestations, Policy, not_attested
 from crossdock.verify.commands import check_commands, not_run
 from crossdock.verify.image import verify_image
 from crossdock.verify.machines import Machine, machine_named
@@ -54,11 +57,26 @@ _ROOT = "rootfs:"
     help="The arm64 programs have to start on this machine too: kunpeng-920, phytium-ft-2000, raspberry-pi-5 …",
 )
 @click.option(
+    "--base", metavar="IMAGE", help="The image that it is built on: of what is wrong in its layers, that is told."
+)
+@click.option(
     "--tests",
     multiple=True,
     type=click.Path(path_type=Path),
     metavar="FILE",
     help="What files, config and commands have to be and do: container-structure-test's YAML. Repeatable.",
+)
+@click.option(
+    "--attest",
+    "attests",
+    is_flag=True,
+    help="When everything has passed, push a statement of that, unsigned, beside the image in its registry.",
+)
+@click.option(
+    "--trust-attestation",
+    "trusts",
+    is_flag=True,
+    help="Where such a statement answers what is asked here, believe it, though unsigned, and look at nothing.",
 )
 @click.option("--no-cache", is_flag=True, help="Look again at an image of a registry that was looked at before.")
 @click.option("--strict", is_flag=True, help="A warning fails, too.")
@@ -73,7 +91,10 @@ def command(
     require: tuple[Platform, ...],
     platform: tuple[Platform, ...],
     machine: str | None,
+    base: str | None,
     tests: tuple[Path, ...],
+    attests: bool,
+    trusts: bool,
     no_cache: bool,
     strict: bool,
     no_smoke: bool,
@@ -89,7 +110,12 @@ def command(
     file system, as a folder or a tar (docker export), rootfs:PATH, of which only the binaries are compared. Compared
     are the index, the configuration, every binary in every layer, and the entrypoint with its interpreter, loader and
     libraries; then each platform's image is started without network. Where this machine cannot start it (no engine, no
-    emulation), that is said and does not count as failed.
+    emulation), that is said and does not count as failed. Binaries that may be of another architecture are named, with
+    the reason, in the current folder's crossdock.toml (docs/configuration.md).
+
+    --attest writes an in-toto statement (SLSA's verification summary) of what was asked and that it has passed, as a
+    referrer of the image. It is not signed: --trust-attestation is for repositories to which only those may write whom
+    you believe. cosign can sign it; docs/verify.md shows how.
 
     Exit code: 0 every check passed, 1 a check failed, 3 the image could not be read.
 
@@ -98,29 +124,63 @@ def command(
       crossdock verify debian:12-slim
       crossdock verify --require linux/amd64,linux/arm64 HOST/team/app:1.0
       crossdock verify --machine kunpeng-920 HOST/team/app:1.0
+      crossdock verify --base debian:12-slim HOST/team/app:1.0
       crossdock verify --no-smoke app.tar
       crossdock verify --tests structure.yaml HOST/team/app:1.0
+      crossdock verify --attest --require linux/amd64,linux/arm64 HOST/team/app:1.0
+      crossdock verify --trust-attestation --no-smoke HOST/team/app:1.0
       crossdock verify docker-daemon:team/app:1.0
       crossdock verify --platform linux/arm64 rootfs:/mnt/sdcard
       crossdock verify --format json ./layout > verified.json
     """
     on = machine_named(machine) if machine else None
     wanted = read_assertions(map(read_source, tests)) if tests else None
+    allow = configs().of(Path()).allow
     runner = SystemRunner()
     if image.startswith(_ROOT):
-        result = verify_root(Path(image.removeprefix(_ROOT)), _only(image, (*require, *platform)), on)
+        if attests or trusts:
+            raise _not_in_a_registry(image)
+        if base:
+            hint = "Name the image that it is from, or leave --base out."
+            raise UsageError("a root file system has no layers that could be its base's", where=image, hint=hint)
+        result = verify_root(Path(image.removeprefix(_ROOT)), _only(image, (*require, *platform)), on, allow)
     else:
         with registries(plain_http) as reached:
             found = open_stored(image, runner) if is_stored(image) else open_image(image, reached)
-            memory = None if no_cache or wanted or not isinstance(found, RegistryImage) else default_memory(os.environ)
-            result = _looked(found, _wanted(found, require, platform), on, wanted, memory)
-            if not no_smoke:
-                result = _smoke(found, result, engine, smoke_timeout, runner)
-            if wanted and wanted.commands:
-                result = _commands(found, result, wanted.commands, engine, runner, smoke_timeout)
+            platforms = _wanted(found, require, platform)
+            beside = None
+            if attests or trusts:
+                if not isinstance(found, RegistryImage):
+                    raise _not_in_a_registry(image)
+                asked = platforms or _there(found)
+                policy = Policy(asked, on.name if on else "", strict, starts=not no_smoke, allow=allow)
+                beside = Attestations(found.reference, found.root(), policy, reached)
+            # What the files of --tests ask is in no attestation.
+            if known := beside.believed(found.name) if beside and trusts and not wanted else None:
+                result = known
+            else:
+                remembers = isinstance(found, RegistryImage) and not (no_cache or wanted or base)
+                memory = default_memory(os.environ) if remembers else None
+                below = open_image(base, reached) if base else None
+                result = _looked(found, platforms, on, wanted, allow, below, memory)
+                if not no_smoke:
+                    result = _smoke(found, result, engine, smoke_timeout, runner)
+                if wanted and wanted.commands:
+                    result = _commands(found, result, wanted.commands, engine, runner, smoke_timeout)
+                if beside and attests:
+                    said = beside.attest(result) if _is_good(result, strict) else not_attested()
+                    result = replace(result, results=(*result.results, said))
     write(_report(result, format_))
-    good = result.passed and not (strict and result.count(Status.WARNING))
-    return ExitCode.DONE if good else ExitCode.FINDINGS
+    return ExitCode.DONE if _is_good(result, strict) else ExitCode.FINDINGS
+
+
+def _is_good(result: VerifyResult, strict: bool) -> bool:
+    return result.passed and not (strict and result.count(Status.WARNING))
+
+
+def _not_in_a_registry(image: str) -> UsageError:
+    hint = "Push the image first, and verify its reference there."
+    return UsageError("an attestation lies beside an image in a registry, and this is none", where=image, hint=hint)
 
 
 def _looked(
@@ -128,13 +188,15 @@ def _looked(
     platforms: tuple[Platform, ...],
     machine: Machine | None,
     wanted: Assertions | None,
+    allow: tuple[Allowed, ...],
+    base: Image | None,
     memory: Remembered | None,
 ) -> VerifyResult:
-    if memory and (known := memory.find(image.root().digest, platforms, machine)):
+    if memory and (known := memory.find(image.root().digest, platforms, machine, allow)):
         return replace(known, reference=image.name)
-    result = verify_image(image, require=platforms, machine=machine, wanted=wanted)
+    result = verify_image(image, require=platforms, machine=machine, wanted=wanted, allow=allow, base=base)
     if memory:
-        memory.keep(result, platforms, machine)
+        memory.keep(result, platforms, machine, allow)
     return result
 
 
@@ -170,8 +232,11 @@ def _wanted(image: Image, require: tuple[Platform, ...], only: tuple[Platform, .
     """What to check: those that must be there, and, unless ``only`` limits it, all that are there."""
     if only or not require:
         return tuple(dict.fromkeys((*require, *only)))
-    there = [entry.platform for entry in image.index().images if entry.platform is not None]
-    return tuple(dict.fromkeys((*require, *there)))
+    return tuple(dict.fromkeys((*require, *_there(image))))
+
+
+def _there(image: Image) -> tuple[Platform, ...]:
+    return tuple(dict.fromkeys(entry.platform for entry in image.index().images if entry.platform is not None))
 
 
 def _smoke(image: Image, result: VerifyResult, name: str, timeout: float, runner: Runner) -> VerifyResult:

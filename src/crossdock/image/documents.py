@@ -166,6 +166,9 @@ def parse_config(data: bytes) -> ImageConfig:
     run = document.get("config") or {}
     if not isinstance(run, dict):
         raise MalformedError('"config" should be an object')
+    content = document.get("rootfs") or {}
+    if not isinstance(content, dict):
+        raise MalformedError('"rootfs" should be an object')
     pairs = (item.partition("=") for item in _strings(run, "Env"))
     history = [entry for entry in _list(document, "history") if isinstance(entry, dict)]
     return ImageConfig(
@@ -176,6 +179,7 @@ def parse_config(data: bytes) -> ImageConfig:
         working_directory=_string(run, "WorkingDir"),
         user=_string(run, "User"),
         created_by=tuple(_string(entry, "created_by") for entry in history if not entry.get("empty_layer")),
+        diff_ids=_strings(content, "diff_ids"),
     )
 
 

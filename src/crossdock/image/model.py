@@ -83,6 +83,8 @@ class ImageConfig:
     created_by: tuple[str, ...]
     """What made each layer, in the order of ``Manifest.layers`` (history entries without a layer left out); shorter
     or empty when the image carries no full history."""
+    diff_ids: tuple[str, ...] = ()
+    """The digest of each layer's tar, unpacked."""
 
 
 class Image(Protocol):

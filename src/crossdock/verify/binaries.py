@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from crossdock.config import Allowed
 from crossdock.image.binary import Binary, Format
 from crossdock.image.bundles import SEPARATOR
 from crossdock.image.tar import Kind
@@ -32,20 +33,26 @@ class _Candidate:
     bundle: str = ""
 
 
-def check_binaries(system: FileSystem, platform: Platform, created_by: tuple[str, ...]) -> Iterator[CheckResult]:
-    """One failure for each wrong file (bounded per layer), one skipped result for each reason that excuses some, and
-    one passed result with the count when nothing is wrong."""
+def check_binaries(
+    system: FileSystem, platform: Platform, created_by: tuple[str, ...], allow: tuple[Allowed, ...] = ()
+) -> Iterator[CheckResult]:
+    """One failure for each wrong file (bounded per layer), one skipped result for each reason that excuses some
+    (``allow`` are the project's own), and one passed result with the count when nothing is wrong."""
     right: list[_Candidate] = []
     foreign: list[_Candidate] = []
     for candidate in _candidates(system):
         (right if candidate.binary.runs_on(platform.architecture) else foreign).append(candidate)
     wrong: list[_Candidate] = []
     excused: dict[str, list[str]] = {}
+    allowed = 0
     packages = _foreign_packages(system, platform.architecture)
     multi = {candidate.bundle for candidate in right if candidate.bundle}
     keys = {key for item in right for key in variant_keys(item.path, (platform.architecture,))}
     for item in foreign:
-        reason = _reason(item, platform, keys, multi, packages)
+        if reason := _allowed(item, allow):
+            allowed += 1
+        else:
+            reason = _reason(item, platform, keys, multi, packages)
         if reason is None:
             wrong.append(item)
         else:
@@ -63,6 +70,8 @@ def check_binaries(system: FileSystem, platform: Platform, created_by: tuple[str
         message = f"{count:,} {'binary' if count == 1 else 'binaries'} for {platform.architecture}, none that is not"
         if not count:
             message = "no binaries at all" if not foreign else "no binaries that have to be of this platform"
+        if allowed:
+            message += f" (but {allowed:,} that this project allows)"
         yield CheckResult(CHECK, Status.PASSED, message, platform)
 
 
@@ -78,6 +87,13 @@ def _candidates(system: FileSystem) -> Iterator[_Candidate]:
         for member in file.members:
             inside = f"{path}{SEPARATOR}{member.path}"
             yield _Candidate(inside, member.binary, placed.layer, inside.rpartition(SEPARATOR)[0])
+
+
+def _allowed(item: _Candidate, allow: tuple[Allowed, ...]) -> str | None:
+    """The project's reason for a file; what is said of a package counts for all that is in it."""
+    names = {item.path, item.path.partition(SEPARATOR)[0]}
+    reasons = (one.reason for one in allow if any(map(one.match, names)))
+    return next((f"allowed by this project's configuration, {reason}" for reason in reasons), None)
 
 
 def _reason(

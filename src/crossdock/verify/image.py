@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 
+from crossdock.config import Allowed
 from crossdock.errors import InputError
 from crossdock.image.model import Descriptor, Image, ImageConfig, Index, Manifest
 from crossdock.platforms import Platform
 from crossdock.verify.assertions import Assertions
+from crossdock.verify.base import tell_base_apart
 from crossdock.verify.binaries import check_binaries, instruction
 from crossdock.verify.contents import LayerContents, read_layer
 from crossdock.verify.entrypoint import check_entrypoint
@@ -25,9 +27,12 @@ def verify_image(
     require: tuple[Platform, ...] = (),
     machine: Machine | None = None,
     wanted: Assertions | None = None,
+    allow: tuple[Allowed, ...] = (),
+    base: Image | None = None,
 ) -> VerifyResult:
     """Check every platform in ``require``, or all that the image has when it is empty; whether its arm64 programs start
-    on ``machine`` too; and what ``wanted`` says of files and config.
+    on ``machine`` too; and what ``wanted`` says of files and config. What ``allow`` names may be of another
+    architecture. Of a file from a layer of ``base``, the image's base image, that is told.
 
     Layers are streamed once each, also those that platforms share. An image that is wrong is a failed result; raises
     InputError only when the index itself cannot be read, and RegistryError when the registry cannot be reached.
@@ -42,7 +47,11 @@ def verify_image(
         results.append(found.result)
         if found.manifest is None or found.config is None:
             continue
-        checked, system = _contents(layers, found.manifest, found.config, platform, machine)
+        config = found.config
+        if base:
+            config, told = tell_base_apart(base, found.manifest, config, platform)
+            results.append(told)
+        checked, system = _contents(layers, found.manifest, config, platform, machine, allow)
         results += checked
         if system is None:
             continue
@@ -129,7 +138,12 @@ class _Layers:
 
 
 def _contents(
-    layers: _Layers, manifest: Manifest, config: ImageConfig, platform: Platform, machine: Machine | None
+    layers: _Layers,
+    manifest: Manifest,
+    config: ImageConfig,
+    platform: Platform,
+    machine: Machine | None,
+    allow: tuple[Allowed, ...],
 ) -> tuple[list[CheckResult], FileSystem | None]:
     """The checks ``layers``, ``binaries``, ``entrypoint`` and ``machine`` for one platform, and its file system; None
     when a layer cannot be read."""
@@ -155,7 +169,7 @@ def _contents(
         count, size = len(manifest.layers), sum(layer.size for layer in manifest.layers)
         text = f"{count} layer{'' if count == 1 else 's'}, {size / 1e6:,.1f} MB packed, read to the end"
         results.append(CheckResult("layers", Status.PASSED, text, platform))
-    results += check_binaries(system, platform, created_by)
+    results += check_binaries(system, platform, created_by, allow)
     results += check_entrypoint(system, config, platform)
     results += check_machine(system, platform, created_by, machine)
     return results, system

@@ -1,7 +1,7 @@
 """What was found of an image, by its digest: what has not changed need not be read again.
 
 Only images in registries are remembered, since their content is what their digest says. A result counts for the same
-platforms and machine, and only while crossdock looks at images by the same code.
+platforms, machine and exceptions, and only while crossdock looks at images by the same code.
 """
 
 from __future__ import annotations
@@ -16,11 +16,14 @@ from pathlib import Path
 
 import msgspec
 
+from crossdock.config import Allowed
 from crossdock.platforms import Platform
 from crossdock.source import write_atomically
 from crossdock.verify.machines import Machine
 from crossdock.verify.model import VerifyResult
 
+WHEN = "%Y-%m-%d %H:%M UTC"
+"""How ``VerifyResult.remembered`` says a time."""
 _PACKAGE = Path(__file__).parents[1]
 
 
@@ -30,22 +33,33 @@ class Remembered:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
-    def find(self, digest: str, platforms: tuple[Platform, ...], machine: Machine | None) -> VerifyResult | None:
+    def find(
+        self, digest: str, platforms: tuple[Platform, ...], machine: Machine | None, allow: tuple[Allowed, ...] = ()
+    ) -> VerifyResult | None:
         try:
-            data = self._path(digest, platforms, machine).read_bytes()
+            data = self._path(digest, platforms, machine, allow).read_bytes()
             return msgspec.json.decode(data, type=VerifyResult)
         except (OSError, msgspec.MsgspecError):
             return None
 
-    def keep(self, result: VerifyResult, platforms: tuple[Platform, ...], machine: Machine | None) -> None:
-        now = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
+    def keep(
+        self,
+        result: VerifyResult,
+        platforms: tuple[Platform, ...],
+        machine: Machine | None,
+        allow: tuple[Allowed, ...] = (),
+    ) -> None:
+        now = datetime.now(UTC).strftime(WHEN)
         with contextlib.suppress(OSError):
             self._folder.mkdir(parents=True, exist_ok=True)
-            path = self._path(result.digest, platforms, machine)
+            path = self._path(result.digest, platforms, machine, allow)
             write_atomically(path, msgspec.json.encode(replace(result, remembered=now)))
 
-    def _path(self, digest: str, platforms: tuple[Platform, ...], machine: Machine | None) -> Path:
-        words = [digest, *map(str, platforms), machine.name if machine else "", _code()]
+    def _path(
+        self, digest: str, platforms: tuple[Platform, ...], machine: Machine | None, allow: tuple[Allowed, ...]
+    ) -> Path:
+        exceptions = [text for one in allow for text in (one.path, one.reason)]
+        words = [digest, *map(str, platforms), machine.name if machine else "", *exceptions, _code()]
         return self._folder / hashlib.sha256("\0".join(words).encode()).hexdigest()
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
+from crossdock.config import Allowed
 from crossdock.errors import InputError
 from crossdock.image.model import OCI_LAYER, Descriptor
 from crossdock.image.tar import Content, Kind
@@ -22,9 +23,11 @@ _MAGIC = {b"\x1f\x8b": "+gzip", b"\x28\xb5\x2f\xfd": "+zstd"}
 _MOST_SHOWN = 5
 
 
-def verify_root(path: Path, platform: Platform, machine: Machine | None = None) -> VerifyResult:
-    """Check all binaries below a folder, or in a tar, against ``platform``, which nothing there says by itself. Raises
-    InputError for a path that is neither."""
+def verify_root(
+    path: Path, platform: Platform, machine: Machine | None = None, allow: tuple[Allowed, ...] = ()
+) -> VerifyResult:
+    """Check all binaries below a folder, or in a tar, against ``platform``, which nothing there says by itself; those
+    that ``allow`` names may be of another. Raises InputError for a path that is neither."""
     name = f"rootfs:{path}"
     system = FileSystem()
     results: list[CheckResult] = []
@@ -40,7 +43,7 @@ def verify_root(path: Path, platform: Platform, machine: Machine | None = None) 
     system.add(contents)
     files = sum(file.kind is Kind.FILE for _, file in contents.files)
     results.append(CheckResult("layers", Status.PASSED, f"{files:,} files", platform))
-    results += check_binaries(system, platform, ())
+    results += check_binaries(system, platform, (), allow)
     results += check_machine(system, platform, (), machine)
     return VerifyResult(name, "", (platform,), tuple(results))
 

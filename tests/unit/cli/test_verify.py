@@ -115,6 +115,29 @@ def test_a_wrong_binary_fails_and_is_named_with_its_instruction(
     assert engine.started == [AMD64], "what is known to be wrong is not started"
 
 
+def test_the_configuration_of_the_current_folder_allows_files(
+    tmp_path: Path, engine: Engine, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rootfs = tmp_path / "rootfs"
+    rootfs.mkdir()
+    (rootfs / "tool").write_bytes(program("amd64"))
+    monkeypatch.chdir(tmp_path)
+    arguments = ["verify", "--platform", "linux/arm64", f"rootfs:{rootfs}"]
+    assert main(arguments) == ExitCode.FINDINGS
+    (tmp_path / "crossdock.toml").write_text('[verify]\nallow = [{path = "tool", reason = "sold for amd64 only"}]\n')
+    assert main(arguments) == ExitCode.DONE
+    assert "1 that this project allows" in " ".join(capsys.readouterr().out.split())
+
+
+def test_a_wrong_file_of_the_base_is_told_as_the_base_s(tmp_path: Path, engine: Engine, capsys: Capture) -> None:
+    layout = str(write_index(tmp_path, arm64_holds="amd64"))
+    assert main(["verify", "--no-smoke", "--format", "json", "--base", layout, layout]) == ExitCode.FINDINGS
+    results = json.loads(capsys.readouterr().out)["results"]
+    brought = {entry["created_by"] for entry in results if entry["status"] == "failed"}
+    assert brought == {f"the base image {layout} (COPY app /app # buildkit)"}
+    assert main(["verify", "--platform", "linux/arm64", "--base", layout, f"rootfs:{tmp_path}"]) == ExitCode.USAGE
+
+
 def test_an_archive_is_read_as_well(tmp_path: Path, engine: Engine, capsys: Capture) -> None:
     write_oci_archive(write_index(tmp_path), tmp_path / "app.tar", ("app:1",))
     assert main(["verify", "--no-smoke", str(tmp_path / "app.tar")]) == ExitCode.DONE

@@ -9,7 +9,7 @@ import struct
 import tarfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import BinaryIO
 
@@ -156,6 +156,12 @@ def descriptor(media_type: str, data: bytes, platform: Platform | None = None) -
     return Descriptor(media_type, f"sha256:{hashlib.sha256(data).hexdigest()}", len(data), platform)
 
 
+def _diff_id(data: bytes) -> str:
+    with suppress(EOFError, OSError):
+        data = gzip.decompress(data)  # some are damaged
+    return f"sha256:{hashlib.sha256(data).hexdigest()}"
+
+
 class MemoryImage:
     """An image that counts how often each layer is opened."""
 
@@ -198,6 +204,7 @@ class MemoryImage:
             working_directory=part.working_directory,
             user="",
             created_by=part.created_by or tuple(f"COPY layer{number}" for number in range(len(part.layers))),
+            diff_ids=tuple(map(_diff_id, part.layers)),
         )
 
     def read(self, descriptor_: Descriptor) -> bytes:
