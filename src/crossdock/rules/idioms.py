@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from functools import lru_cache
 from itertools import product
 
@@ -20,10 +21,12 @@ from crossdock.read.trace import PLATFORM_ARGUMENTS, StageTrace, Step, trace
 from crossdock.read.values import Origin, Value
 from crossdock.rules.base import Project
 from crossdock.rules.checksums import Digest, belong_together, digest_of, file_name, is_checked_with_unknown
+from crossdock.rules.counterparts import Counterpart, counterpart
 from crossdock.rules.dependents import Dependent, dependents
 from crossdock.rules.draft import CannotWrite, Draft, Spelling
 from crossdock.rules.edits import Choice, replacing, run_beginning
-from crossdock.rules.names import PAIRS, amd64_tokens, arm64_names
+from crossdock.rules.names import PAIRS, Token, amd64_tokens, arm64_names
+from crossdock.rules.package_sources import package_sources
 from crossdock.rules.place import Place
 from crossdock.rules.sinks import DefinedBy, Definition, Kind, Mark, Sink
 from crossdock.rules.stages import stage_per_architecture
@@ -36,7 +39,10 @@ MOST_COMMANDS = 300
 """Of a RUN that is mended; a longer one was generated, and its generator is what to mend."""
 _NO_FIX = frozenset({Kind.COMPILER_FLAG, Kind.FOREIGN, Kind.NAMED_PATH})
 _FILES = frozenset({Kind.DOWNLOAD, Kind.PACKAGE_FILE})
+_NAMES = frozenset({Kind.LIBRARY_PATH, Kind.TRIPLE})
+"""What is named as somebody else has named it, so that a guess may be wrong without anyone noticing."""
 _MULTIARCH = re.compile(rb"x86_64-(?:unknown-)?linux-(?:gnu|musl)")
+_UNKNOWN_SOURCE = "whether this package source has arm64 could not be looked up"
 _TARGETARCH = Spelling("amd64", "${TARGETARCH}", argument="TARGETARCH")
 _UNAME = Spelling("x86_64", "$(uname -m)")
 
@@ -49,13 +55,22 @@ def fixes_for(project: Project, sink: Sink, marks: tuple[Mark, ...]) -> tuple[Fi
     if from_context or (sink.kind is Kind.PACKAGE_FILE and "://" not in sink.text):
         # The file for arm64 is the author's to bring.
         return ()
+    if sink.kind in _NAMES:
+        sink, marks = _as_known(project, sink, marks)
+        doubt = _doubt(project, sink, marks)
+        fixes = _fixes(project, sink, marks)
+        return tuple(replace(fix, safety=Safety.UNSAFE, doubt=doubt) for fix in fixes) if doubt else fixes
+    return _fixes(project, sink, marks)
+
+
+def _fixes(project: Project, sink: Sink, marks: tuple[Mark, ...]) -> tuple[Fix, ...]:
     place = Place.of(project, sink, marks)
     if place is None:
         return ()
     if sink.kind is Kind.IMAGE and place.definition is None:
         return tuple(_image(place, sink))
     if place.shell and not place.builds:
-        told = _by_program(place, sink)
+        told = _by_program(place, sink, next(_candidates(sink, marks), {}))
         if told:
             return (told,)
     wildcards = tuple(_wildcard(place))
@@ -82,11 +97,11 @@ def _candidates(sink: Sink, marks: tuple[Mark, ...]) -> Iterator[dict[str, str]]
     for word in words:
         if sink.kind in _FILES:
             options.append(arm64_file_names(sink.text, word))
-        elif sink.kind is Kind.TRIPLE and "x86_64" in word:
-            options.append((word.replace("x86_64", "aarch64"),))
-        elif sink.kind is Kind.LIBRARY_PATH:
-            name = _library_name(word)
-            options.append((name,) if name != word else ())
+        elif sink.kind in _NAMES:
+            names = {_arm64_name(sink, mark) for mark in (*sink.marks, *marks) if mark.token.text == word}
+            options.append(tuple(names - {word}) if len(names) == 1 else ())
+        elif sink.kind is Kind.REPOSITORY and not APT_ARCH.search(sink.text):
+            options.append(arm64_names(word))
         else:
             options.append(arm64_names(word)[:1])
     for number, combination in enumerate(product(*options)):
@@ -95,24 +110,87 @@ def _candidates(sink: Sink, marks: tuple[Mark, ...]) -> Iterator[dict[str, str]]
         yield dict(zip(words, combination, strict=True))
 
 
-def _library_name(word: str) -> str:
-    for amd64, arm64 in (("ld-linux-x86-64", "ld-linux-aarch64"), ("x86_64", "aarch64"), ("amd64", "arm64")):
-        if amd64 in word:
-            return word.replace(amd64, arm64)
-    return word
+def _known(sink: Sink, mark: Mark) -> Counterpart | None:
+    return counterpart(sink.text, mark.token.start, mark.token.end, sink.detail)
+
+
+def _arm64_name(sink: Sink, mark: Mark) -> str:
+    """What the catalogue knows of the name of a path or a target, and what is usual otherwise; the word itself where
+    neither says anything."""
+    word, start, known = mark.token.text, mark.token.start, _known(sink, mark)
+    if known and start <= known.start and known.end <= mark.token.end:
+        return word[: known.start - start] + known.arm64 + word[known.end - start :]
+    if known or "ld-linux" in word:
+        return word  # known to be another, of which this word is only a part
+    return word.replace("x86_64", "aarch64") if "x86_64" in word else next(iter(arm64_names(word)), word)
+
+
+def _as_known(project: Project, sink: Sink, marks: tuple[Mark, ...]) -> tuple[Sink, tuple[Mark, ...]]:
+    """The same with each word as long as the name that the catalogue knows, where it is written so."""
+    whole = tuple(_whole(project, sink, mark) for mark in sink.marks)
+    return replace(sink, marks=whole), tuple(_whole(project, sink, mark) for mark in marks)
+
+
+def _whole(project: Project, sink: Sink, mark: Mark) -> Mark:
+    known, token = _known(sink, mark), mark.token
+    if known is None:
+        return mark
+    low, high = min(known.start, token.start), max(known.end, token.end)
+    span = Span(mark.origin.span.start - (token.start - low), mark.origin.span.end + high - token.end)
+    text = sink.text[low:high]
+    if span == mark.origin.span or span.start < 0 or project.source(mark.origin.path).text(span) != text:
+        return mark
+    return replace(mark, token=Token(text, low, high), origin=replace(mark.origin, span=span))
+
+
+def _doubt(project: Project, sink: Sink, marks: tuple[Mark, ...]) -> str:
+    """Why the name for arm64 may be another than the fix says, a clause; empty where it is certain."""
+    uses = [(sink, mark) for mark in marks]
+    if marks[0].definition:
+        users = (user for user in _users(project, marks[0].definition) if user.kind in _NAMES)
+        uses += [(user, mark) for user in users for mark in user.marks if mark.origin in {m.origin for m in marks}]
+    for use, mark in uses:
+        known = _known(use, mark)
+        if known is None:
+            return f"nobody has written down what {mark.token.text} is called for arm64 there"
+        if known.doubt:
+            return known.doubt
+    handled = {other.origin for other in project.sinks if other.command is sink.command}
+    for word in sink.command.words if sink.command else ():
+        rest = amd64_tokens(word.text) or ("ld-linux" in sink.text and "lib64" in word.text)
+        if rest and word.origin not in handled and word.origin != sink.origin:
+            return f"the same command says {word.text}, which stays as it is"
+    return ""
 
 
 def _claims(sink: Sink, names: Mapping[str, str]) -> tuple[Claim, ...] | None:
-    """The URL that the arm64 build will ask for, complete; None when a part of it cannot be known."""
-    if sink.kind not in _FILES:
+    """The URLs that the arm64 build will ask for, complete; None when a part of one cannot be known."""
+    if sink.kind is not Kind.REPOSITORY and sink.kind not in _FILES:
         return ()
-    if "://" not in sink.text or HOLE in sink.text or "$" in sink.text:
-        return None
     text = sink.text
     for mark in sorted(sink.marks, key=lambda mark: -mark.token.start):
         name = names.get(mark.token.text) or arm64_names(mark.token.text)[0]
         text = text[: mark.token.start] + name + text[mark.token.end :]
+    if sink.kind is Kind.REPOSITORY:
+        return _repository_claims(sink, text)
+    if "://" not in text or HOLE in text or "$" in text:
+        return None
     return (Claim(text),)
+
+
+def _repository_claims(sink: Sink, for_arm64: str) -> tuple[Claim, ...] | None:
+    """The indexes of the package sources that have amd64 in them."""
+    before, after = package_sources(sink.text), package_sources(for_arm64)
+    if len(before) != len(after):
+        return None
+    claims: list[Claim] = []
+    for mark in sink.marks:
+        word = Span(mark.token.start, mark.token.end)
+        indexes = [there.indexes for here, there in zip(before, after, strict=True) if word in here.span]
+        if not indexes or not indexes[0]:
+            return None
+        claims += [Claim(url) for url in indexes[0]]
+    return tuple(dict.fromkeys(claims))
 
 
 def _slug(sink: Sink) -> str:
@@ -262,8 +340,10 @@ def _use(draft: Draft, place: Place, user: Sink, names: Mapping[str, str], spell
     """What one use of the words claims, and what depends on it: names in later steps, the checksum. Raises
     CannotWrite."""
     claims = _claims(user, names)
-    if claims is None or user.kind in {Kind.OUTPUT, Kind.IMAGE}:
-        draft.lower(Safety.UNSAFE)
+    if claims is None and user.kind is Kind.REPOSITORY:
+        draft.lower(_UNKNOWN_SOURCE)
+    elif claims is None or user.kind in {Kind.OUTPUT, Kind.IMAGE}:
+        draft.lower()
     if user.kind in _FILES and user.stage is not None:
         whole = not any(amd64_tokens(word) for word in spellings)
         for dependent in dependents(place.project, user, tuple(spellings), whole):
@@ -272,7 +352,7 @@ def _use(draft: Draft, place: Place, user: Sink, names: Mapping[str, str], spell
                 raise CannotWrite
         digest = digest_of(place.project, user)
         if is_checked_with_unknown(user):
-            draft.lower(Safety.UNSAFE)
+            draft.lower()
         if digest and not digest.has_counterpart(place.project):
             claims = (_replace_digest(draft, place, user, digest, claims),)
     draft.claims += claims or ()
@@ -294,7 +374,7 @@ def _follow(
     elif (dependent.shell or spelling.argument) and not dependent.fixed:
         draft.write(there, dependent.origin.span, spelling)
     else:
-        draft.lower(Safety.UNSAFE)
+        draft.lower()
 
 
 def _replace_digest(draft: Draft, place: Place, user: Sink, digest: Digest, claims: tuple[Claim, ...] | None) -> Claim:
@@ -434,7 +514,7 @@ def _small_stages(place: Place, stage: StageTrace, sink: Sink, names: Mapping[st
         if dependent.shell and not dependent.defined:
             draft.write(there, dependent.origin.span, _spellings(there, sink, names, reuse=False)[dependent.word])
         else:
-            draft.lower(Safety.UNSAFE)
+            draft.lower()
     return draft.fix("Download in one small stage for each architecture")
 
 
@@ -462,32 +542,35 @@ def _image(place: Place, sink: Sink) -> Iterator[Fix]:
     yield Fix("Use the image's name without an architecture", safety, tuple(edits))
 
 
-def _by_program(place: Place, sink: Sink) -> Fix | None:
+def _by_program(place: Place, sink: Sink, names: Mapping[str, str]) -> Fix | None:
     """Let the machine say its name: in a shell, for paths, triples and package sources."""
     draft = Draft()
-    if sink.kind is Kind.REPOSITORY and not APT_ARCH.search(sink.text):
-        # What stands in an address must exist there by that name, which nobody has looked up.
-        draft.lower(Safety.UNSAFE)
+    if sink.kind is Kind.REPOSITORY:
+        claims = _claims(sink, names)
+        draft.claims += claims or ()
+        if claims is None:
+            draft.lower(_UNKNOWN_SOURCE)
     for mark in place.marks:
         span = mark.origin.span
-        text = _asked(sink.kind, place.source.text(span), place.source.data[span.end :])
+        text = _asked(sink, place.source.text(span), names.get(mark.token.text, ""))
         if text is None:
             return None
         draft.expand(place, span, text)
     return draft.fix("Ask the machine for its architecture")
 
 
-def _asked(kind: Kind, written: str, behind: bytes) -> str | None:
-    """How the machine itself says what is written; None where no program does."""
-    if kind is Kind.REPOSITORY:
-        return "$(dpkg --print-architecture)" if written == "amd64" else None
-    if kind not in {Kind.LIBRARY_PATH, Kind.TRIPLE}:
+def _asked(sink: Sink, written: str, arm64: str) -> str | None:
+    """How the machine itself says what is written; None where no program does, or it would say another name."""
+    if sink.kind is Kind.REPOSITORY:
+        by_apt = re.search(r"(?m)^\s*deb\s", sink.text) or APT_ARCH.search(sink.text)
+        return "$(dpkg --print-architecture)" if written == "amd64" and by_apt else None
+    if sink.kind not in _NAMES:
         return None
-    if written == "ld-linux-x86-64" and behind.startswith(b".so.*"):
+    if (written, arm64) == ("ld-linux-x86-64", "ld-linux-aarch64"):
         return "ld-linux-$(uname -m | tr _ -)"
-    if re.match(r"x86_64-[\w-]*linux-", written):
+    if re.match(r"x86_64-[\w-]*linux-", written) and arm64 == written.replace("x86_64", "aarch64", 1):
         return "$(uname -m)" + written.removeprefix("x86_64")
-    if kind is Kind.LIBRARY_PATH and written.endswith("amd64"):
+    if sink.kind is Kind.LIBRARY_PATH and written.endswith("amd64") and arm64 == written.replace("amd64", "arm64"):
         return written.removesuffix("amd64") + "$(dpkg --print-architecture)"
     return None
 
