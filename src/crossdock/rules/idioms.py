@@ -42,7 +42,11 @@ _FILES = frozenset({Kind.DOWNLOAD, Kind.PACKAGE_FILE})
 _NAMES = frozenset({Kind.LIBRARY_PATH, Kind.TRIPLE})
 """What is named as somebody else has named it, so that a guess may be wrong without anyone noticing."""
 _MULTIARCH = re.compile(rb"x86_64-(?:unknown-)?linux-(?:gnu|musl)")
+_OFFICIAL = re.compile(r"(?:docker\.io/)?amd64/([\w.-]+)(?::([\w.-]+))?")
+"""Docker's official images for amd64. What is below ``arm64v8`` is in the image without a prefix as well."""
+_HUB = "https://hub.docker.com/v2"
 _UNKNOWN_SOURCE = "whether this package source has arm64 could not be looked up"
+_READ_BY_OTHERS = "what reads the variable may call arm64 otherwise"
 _TARGETARCH = Spelling("amd64", "${TARGETARCH}", argument="TARGETARCH")
 _UNAME = Spelling("x86_64", "$(uname -m)")
 
@@ -59,8 +63,13 @@ def fixes_for(project: Project, sink: Sink, marks: tuple[Mark, ...]) -> tuple[Fi
         sink, marks = _as_known(project, sink, marks)
         doubt = _doubt(project, sink, marks)
         fixes = _fixes(project, sink, marks)
-        return tuple(replace(fix, safety=Safety.UNSAFE, doubt=doubt) for fix in fixes) if doubt else fixes
-    return _fixes(project, sink, marks)
+        return _doubted(fixes, doubt) if doubt else fixes
+    fixes = _fixes(project, sink, marks)
+    return _doubted(fixes, _READ_BY_OTHERS) if sink.kind is Kind.VARIABLE else fixes
+
+
+def _doubted(fixes: Iterable[Fix], doubt: str) -> tuple[Fix, ...]:
+    return tuple(replace(fix, safety=Safety.UNSAFE, doubt=doubt) for fix in fixes)
 
 
 def _fixes(project: Project, sink: Sink, marks: tuple[Mark, ...]) -> tuple[Fix, ...]:
@@ -521,7 +530,7 @@ def _small_stages(place: Place, stage: StageTrace, sink: Sink, names: Mapping[st
 def _image(place: Place, sink: Sink) -> Iterator[Fix]:
     """The multi-platform name of an image."""
     edits = []
-    official = re.match(r"(?:docker\.io/)?amd64/[\w.-]+(?:[:@]|$)", sink.text) is not None
+    official = _OFFICIAL.fullmatch(sink.text)
     for mark in place.marks:
         span = mark.origin.span
         data = place.source.data
@@ -538,8 +547,13 @@ def _image(place: Place, sink: Sink) -> Iterator[Fix]:
         else:
             return
         edits.append(Edit(place.source.path, Span(start, end), b""))
-    safety = Safety.SAFE if official else Safety.UNSAFE
-    yield Fix("Use the image's name without an architecture", safety, tuple(edits))
+    title = "Use the image's name without an architecture"
+    if official:
+        twin = f"{_HUB}/namespaces/arm64v8/repositories/{official[1]}/tags/{official[2] or 'latest'}"
+        yield Fix(title, Safety.SAFE, tuple(edits), (Claim(twin),))
+    else:
+        doubt = "whether the image of that name is the same one could not be looked up"
+        yield Fix(title, Safety.UNSAFE, tuple(edits), doubt=doubt)
 
 
 def _by_program(place: Place, sink: Sink, names: Mapping[str, str]) -> Fix | None:
