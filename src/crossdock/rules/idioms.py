@@ -17,6 +17,7 @@ from crossdock.findings import Claim, Fix, Safety
 from crossdock.platforms import AMD64
 from crossdock.read.dockerfile import parse
 from crossdock.read.pieces import HOLE
+from crossdock.read.shell_model import ShellWord
 from crossdock.read.trace import PLATFORM_ARGUMENTS, StageTrace, Step, trace
 from crossdock.read.values import Origin, Value
 from crossdock.rules.base import Project
@@ -25,7 +26,7 @@ from crossdock.rules.counterparts import Counterpart, counterpart
 from crossdock.rules.dependents import Dependent, dependents
 from crossdock.rules.draft import CannotWrite, Draft, Spelling
 from crossdock.rules.edits import Choice, replacing, run_beginning
-from crossdock.rules.names import PAIRS, Token, amd64_tokens, arm64_names
+from crossdock.rules.names import LIBRARY_PATH, PAIRS, Token, amd64_tokens, arm64_names, spans
 from crossdock.rules.package_sources import package_sources
 from crossdock.rules.place import Place
 from crossdock.rules.sinks import DefinedBy, Definition, Kind, Mark, Sink
@@ -76,6 +77,7 @@ def _fixes(project: Project, sink: Sink, marks: tuple[Mark, ...]) -> tuple[Fix, 
     place = Place.of(project, sink, marks)
     if place is None:
         return ()
+    place = replace(place, marks=(*place.marks, *_companions(project, sink, marks)))
     if sink.kind is Kind.IMAGE and place.definition is None:
         return tuple(_image(place, sink))
     if place.shell and not place.builds:
@@ -107,7 +109,8 @@ def _candidates(sink: Sink, marks: tuple[Mark, ...]) -> Iterator[dict[str, str]]
         if sink.kind in _FILES:
             options.append(arm64_file_names(sink.text, word))
         elif sink.kind in _NAMES:
-            names = {_arm64_name(sink, mark) for mark in (*sink.marks, *marks) if mark.token.text == word}
+            tokens = [mark.token for mark in (*sink.marks, *marks) if mark.token.text == word]
+            names = {_arm64_name(sink.text, token, sink.detail) for token in tokens}
             options.append(tuple(names - {word}) if len(names) == 1 else ())
         elif sink.kind is Kind.REPOSITORY and not APT_ARCH.search(sink.text):
             options.append(arm64_names(word))
@@ -123,11 +126,11 @@ def _known(sink: Sink, mark: Mark) -> Counterpart | None:
     return counterpart(sink.text, mark.token.start, mark.token.end, sink.detail)
 
 
-def _arm64_name(sink: Sink, mark: Mark) -> str:
+def _arm64_name(text: str, token: Token, program: str) -> str:
     """What the catalogue knows of the name of a path or a target, and what is usual otherwise; the word itself where
     neither says anything."""
-    word, start, known = mark.token.text, mark.token.start, _known(sink, mark)
-    if known and start <= known.start and known.end <= mark.token.end:
+    word, start, known = token.text, token.start, counterpart(text, token.start, token.end, program)
+    if known and start <= known.start and known.end <= token.end:
         return word[: known.start - start] + known.arm64 + word[known.end - start :]
     if known or "ld-linux" in word:
         return word  # known to be another, of which this word is only a part
@@ -164,12 +167,35 @@ def _doubt(project: Project, sink: Sink, marks: tuple[Mark, ...]) -> str:
             return f"nobody has written down what {mark.token.text} is called for arm64 there"
         if known.doubt:
             return known.doubt
-    handled = {other.origin for other in project.sinks if other.command is sink.command}
-    for word in sink.command.words if sink.command else ():
-        rest = amd64_tokens(word.text) or ("ld-linux" in sink.text and "lib64" in word.text)
-        if rest and word.origin not in handled and word.origin != sink.origin:
+    changed = [mark.origin.span for mark in _companions(project, sink, marks)]
+    for word in _other_words(project, sink):
+        origins = [word.value.origin_of(token.start, token.end) for token in amd64_tokens(word.text)]
+        rest = any(not any(origin.span in span for span in changed for origin in each) for each in origins)
+        if rest or ("ld-linux" in sink.text and "lib64" in word.text):
             return f"the same command says {word.text}, which stays as it is"
     return ""
+
+
+def _other_words(project: Project, sink: Sink) -> list[ShellWord]:
+    """The words of the sink's command that nothing is said of."""
+    said = {other.origin for other in project.sinks if other.command is sink.command}
+    return [word for word in sink.command.words if word.origin not in said] if sink.command else []
+
+
+def _companions(project: Project, sink: Sink, marks: tuple[Mark, ...]) -> tuple[Mark, ...]:
+    """The same names in the other words of the command, such as the place of a link: they change together."""
+    if sink.kind not in _NAMES or marks[0].definition:
+        return ()
+    names = {mark.token.text: _arm64_name(sink.text, mark.token, sink.detail) for mark in marks}
+    found = []
+    for word in _other_words(project, sink):
+        for token in spans(LIBRARY_PATH, word.text):
+            known = counterpart(word.text, token.start, token.end, sink.detail)
+            same = names.get(token.text) == _arm64_name(word.text, token, sink.detail)
+            origins = word.value.origin_of(token.start, token.end)
+            if known and not known.doubt and same and len(origins) == 1 and origins[0].span in word.origin.span:
+                found.append(Mark(token, origins[0], None))
+    return tuple(found)
 
 
 def _claims(sink: Sink, names: Mapping[str, str]) -> tuple[Claim, ...] | None:

@@ -46,6 +46,10 @@ CERTAIN = [
     ("RUN cargo build --target x86_64-unknown-linux-gnu", "--target $(uname -m)-unknown-linux-gnu"),
     ("RUN ./configure --host=x86_64-pc-linux-gnu", "arm64) arch=aarch64-unknown-linux-gnu ;;"),
     ("RUN ./configure --build=x86_64-redhat-linux", "--build=$(uname -m)-redhat-linux"),
+    (
+        "RUN ln -s /lib/x86_64-linux-gnu/libpcre.so.3 /lib/x86_64-linux-gnu/libpcre.so.0",
+        "ln -s /lib/$(uname -m)-linux-gnu/libpcre.so.3 /lib/$(uname -m)-linux-gnu/libpcre.so.0",
+    ),
     ("RUN ./Configure linux-x86_64", "./Configure linux-$(uname -m)"),
 ]
 
