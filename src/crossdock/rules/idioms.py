@@ -17,16 +17,15 @@ from crossdock.findings import Claim, Fix, Safety
 from crossdock.platforms import AMD64
 from crossdock.read.dockerfile import parse
 from crossdock.read.pieces import HOLE
-from crossdock.read.shell_model import ShellWord
 from crossdock.read.trace import PLATFORM_ARGUMENTS, StageTrace, Step, trace
 from crossdock.read.values import Origin, Value
 from crossdock.rules.base import Project
 from crossdock.rules.checksums import Digest, belong_together, digest_of, file_name, is_checked_with_unknown
-from crossdock.rules.counterparts import Counterpart, counterpart
 from crossdock.rules.dependents import Dependent, dependents
 from crossdock.rules.draft import CannotWrite, Draft, Spelling
 from crossdock.rules.edits import Choice, replacing, run_beginning
-from crossdock.rules.names import LIBRARY_PATH, PAIRS, Token, amd64_tokens, arm64_names, spans
+from crossdock.rules.named import NAMED, arm64_name, as_known, companions, doubt_of
+from crossdock.rules.names import PAIRS, amd64_tokens, arm64_names
 from crossdock.rules.package_sources import package_sources
 from crossdock.rules.place import Place
 from crossdock.rules.sinks import DefinedBy, Definition, Kind, Mark, Sink
@@ -40,8 +39,6 @@ MOST_COMMANDS = 300
 """Of a RUN that is mended; a longer one was generated, and its generator is what to mend."""
 _NO_FIX = frozenset({Kind.COMPILER_FLAG, Kind.FOREIGN, Kind.NAMED_PATH})
 _FILES = frozenset({Kind.DOWNLOAD, Kind.PACKAGE_FILE})
-_NAMES = frozenset({Kind.LIBRARY_PATH, Kind.TRIPLE})
-"""What is named as somebody else has named it, so that a guess may be wrong without anyone noticing."""
 _MULTIARCH = re.compile(rb"x86_64-(?:unknown-)?linux-(?:gnu|musl)")
 _OFFICIAL = re.compile(r"(?:docker\.io/)?amd64/([\w.-]+)(?::([\w.-]+))?")
 """Docker's official images for amd64. What is below ``arm64v8`` is in the image without a prefix as well."""
@@ -60,9 +57,10 @@ def fixes_for(project: Project, sink: Sink, marks: tuple[Mark, ...]) -> tuple[Fi
     if from_context or (sink.kind is Kind.PACKAGE_FILE and "://" not in sink.text):
         # The file for arm64 is the author's to bring.
         return ()
-    if sink.kind in _NAMES:
-        sink, marks = _as_known(project, sink, marks)
-        doubt = _doubt(project, sink, marks)
+    if sink.kind in NAMED:
+        sink, marks = as_known(project, sink, marks)
+        definition = marks[0].definition
+        doubt = doubt_of(project, sink, marks, _users(project, definition) if definition else ())
         fixes = _fixes(project, sink, marks)
         return _doubted(fixes, doubt) if doubt else fixes
     fixes = _fixes(project, sink, marks)
@@ -77,7 +75,7 @@ def _fixes(project: Project, sink: Sink, marks: tuple[Mark, ...]) -> tuple[Fix, 
     place = Place.of(project, sink, marks)
     if place is None:
         return ()
-    place = replace(place, marks=(*place.marks, *_companions(project, sink, marks)))
+    place = replace(place, marks=(*place.marks, *companions(project, sink, marks)))
     if sink.kind is Kind.IMAGE and place.definition is None:
         return tuple(_image(place, sink))
     if place.shell and not place.builds:
@@ -108,9 +106,9 @@ def _candidates(sink: Sink, marks: tuple[Mark, ...]) -> Iterator[dict[str, str]]
     for word in words:
         if sink.kind in _FILES:
             options.append(arm64_file_names(sink.text, word))
-        elif sink.kind in _NAMES:
+        elif sink.kind in NAMED:
             tokens = [mark.token for mark in (*sink.marks, *marks) if mark.token.text == word]
-            names = {_arm64_name(sink.text, token, sink.detail) for token in tokens}
+            names = {arm64_name(sink.text, token, sink.detail) for token in tokens}
             options.append(tuple(names - {word}) if len(names) == 1 else ())
         elif sink.kind is Kind.REPOSITORY and not APT_ARCH.search(sink.text):
             options.append(arm64_names(word))
@@ -120,82 +118,6 @@ def _candidates(sink: Sink, marks: tuple[Mark, ...]) -> Iterator[dict[str, str]]
         if number >= MOST_CANDIDATES:
             return
         yield dict(zip(words, combination, strict=True))
-
-
-def _known(sink: Sink, mark: Mark) -> Counterpart | None:
-    return counterpart(sink.text, mark.token.start, mark.token.end, sink.detail)
-
-
-def _arm64_name(text: str, token: Token, program: str) -> str:
-    """What the catalogue knows of the name of a path or a target, and what is usual otherwise; the word itself where
-    neither says anything."""
-    word, start, known = token.text, token.start, counterpart(text, token.start, token.end, program)
-    if known and start <= known.start and known.end <= token.end:
-        return word[: known.start - start] + known.arm64 + word[known.end - start :]
-    if known or "ld-linux" in word:
-        return word  # known to be another, of which this word is only a part
-    return word.replace("x86_64", "aarch64") if "x86_64" in word else next(iter(arm64_names(word)), word)
-
-
-def _as_known(project: Project, sink: Sink, marks: tuple[Mark, ...]) -> tuple[Sink, tuple[Mark, ...]]:
-    """The same with each word as long as the name that the catalogue knows, where it is written so."""
-    whole = tuple(_whole(project, sink, mark) for mark in sink.marks)
-    return replace(sink, marks=whole), tuple(_whole(project, sink, mark) for mark in marks)
-
-
-def _whole(project: Project, sink: Sink, mark: Mark) -> Mark:
-    known, token = _known(sink, mark), mark.token
-    if known is None:
-        return mark
-    low, high = min(known.start, token.start), max(known.end, token.end)
-    span = Span(mark.origin.span.start - (token.start - low), mark.origin.span.end + high - token.end)
-    text = sink.text[low:high]
-    if span == mark.origin.span or span.start < 0 or project.source(mark.origin.path).text(span) != text:
-        return mark
-    return replace(mark, token=Token(text, low, high), origin=replace(mark.origin, span=span))
-
-
-def _doubt(project: Project, sink: Sink, marks: tuple[Mark, ...]) -> str:
-    """Why the name for arm64 may be another than the fix says, a clause; empty where it is certain."""
-    uses = [(sink, mark) for mark in marks]
-    if marks[0].definition:
-        users = (user for user in _users(project, marks[0].definition) if user.kind in _NAMES)
-        uses += [(user, mark) for user in users for mark in user.marks if mark.origin in {m.origin for m in marks}]
-    for use, mark in uses:
-        known = _known(use, mark)
-        if known is None:
-            return f"nobody has written down what {mark.token.text} is called for arm64 there"
-        if known.doubt:
-            return known.doubt
-    changed = [mark.origin.span for mark in _companions(project, sink, marks)]
-    for word in _other_words(project, sink):
-        origins = [word.value.origin_of(token.start, token.end) for token in amd64_tokens(word.text)]
-        rest = any(not any(origin.span in span for span in changed for origin in each) for each in origins)
-        if rest or ("ld-linux" in sink.text and "lib64" in word.text):
-            return f"the same command says {word.text}, which stays as it is"
-    return ""
-
-
-def _other_words(project: Project, sink: Sink) -> list[ShellWord]:
-    """The words of the sink's command that nothing is said of."""
-    said = {other.origin for other in project.sinks if other.command is sink.command}
-    return [word for word in sink.command.words if word.origin not in said] if sink.command else []
-
-
-def _companions(project: Project, sink: Sink, marks: tuple[Mark, ...]) -> tuple[Mark, ...]:
-    """The same names in the other words of the command, such as the place of a link: they change together."""
-    if sink.kind not in _NAMES or marks[0].definition:
-        return ()
-    names = {mark.token.text: _arm64_name(sink.text, mark.token, sink.detail) for mark in marks}
-    found = []
-    for word in _other_words(project, sink):
-        for token in spans(LIBRARY_PATH, word.text):
-            known = counterpart(word.text, token.start, token.end, sink.detail)
-            same = names.get(token.text) == _arm64_name(word.text, token, sink.detail)
-            origins = word.value.origin_of(token.start, token.end)
-            if known and not known.doubt and same and len(origins) == 1 and origins[0].span in word.origin.span:
-                found.append(Mark(token, origins[0], None))
-    return tuple(found)
 
 
 def _claims(sink: Sink, names: Mapping[str, str]) -> tuple[Claim, ...] | None:
@@ -604,7 +526,7 @@ def _asked(sink: Sink, written: str, arm64: str) -> str | None:
     if sink.kind is Kind.REPOSITORY:
         by_apt = re.search(r"(?m)^\s*deb\s", sink.text) or APT_ARCH.search(sink.text)
         return "$(dpkg --print-architecture)" if written == "amd64" and by_apt else None
-    if sink.kind not in _NAMES:
+    if sink.kind not in NAMED:
         return None
     if (written, arm64) == ("ld-linux-x86-64", "ld-linux-aarch64"):
         return "ld-linux-$(uname -m | tr _ -)"
