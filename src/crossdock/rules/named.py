@@ -52,9 +52,15 @@ def _whole(project: Project, sink: Sink, mark: Mark) -> Mark:
 def doubt_of(project: Project, sink: Sink, marks: tuple[Mark, ...], users: Iterable[Sink]) -> str:
     """Why the name for arm64 may be another than the fix says, a clause; empty where it is certain. ``users`` are the
     sinks in which the same marks arrive."""
-    written = {mark.origin for mark in marks}
+    made = marks[0].definition
     uses = [(sink, mark) for mark in marks]
-    uses += [(user, mark) for user in users if user.kind in NAMED for mark in user.marks if mark.origin in written]
+    uses += [
+        (user, mark)
+        for user in users
+        if user.kind in NAMED
+        for mark in user.marks
+        if made and mark.definition and mark.definition.origin == made.origin
+    ]
     for use, mark in uses:
         known = _known(use, mark)
         if known is None:

@@ -80,6 +80,12 @@ def test_a_name_that_is_guessed_is_never_safe_and_says_why(line: str, expected: 
     assert expected in ported(line)
 
 
+def test_a_variable_is_certain_only_where_every_use_of_it_is() -> None:
+    everywhere = "ARG T=x86_64-linux-gnu\nRUN ./configure --host=$T\nRUN ./configure --build=$T"
+    assert next(fix.safety for fix in fixes(everywhere)) is Safety.SAFE
+    assert {fix.safety for fix in fixes(f"{everywhere} --prefix=/depends/$T")} == {Safety.UNSAFE}
+
+
 def test_one_word_with_two_counterparts_is_left_alone() -> None:
     """Debian's folder is called arm64, and the JVM's own folder in it aarch64."""
     assert fixes("RUN cp a.so /usr/lib/jvm/java-8-openjdk-amd64/jre/lib/amd64/") == ()
