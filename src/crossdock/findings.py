@@ -72,6 +72,8 @@ class Fix:
     safety: Safety
     edits: tuple[Edit, ...]
     claims: tuple[Claim, ...] = ()
+    doubt: str = ""
+    """Why it is unsafe even when every claim holds, a clause; empty where it may change what amd64 does."""
 
 
 @dataclass(frozen=True)

@@ -96,7 +96,9 @@ def _offline(finding: Finding) -> Decision:
 
 
 def _why_unsafe(fix: Fix) -> str:
-    return "" if fix.safety is Safety.SAFE else "it may change what the amd64 image does; read the diff"
+    if fix.safety is Safety.SAFE:
+        return ""
+    return fix.doubt or "it may change what the amd64 image does; read the diff"
 
 
 def _needs_digest(fix: Fix) -> bool:

@@ -38,10 +38,10 @@ class Amd64LibraryPath(SinkRule):
             fixed=("FROM debian\nRUN cp /usr/lib/$(uname -m)-linux-gnu/libz.so.1 /opt/\n"),
         ),
         Example(
-            'FROM debian\nRUN echo "export JAVA_HOME=/usr/lib/jvm/default-⟦amd64⟧" >> /etc/profile\n',
+            'FROM debian\nRUN echo "export JAVA_HOME=/usr/lib/jvm/java-17-openjdk-⟦amd64⟧" >> /etc/env\n',
             fixed=(
                 "FROM debian\n"
-                'RUN echo "export JAVA_HOME=/usr/lib/jvm/default-$(dpkg --print-architecture)" >> /etc/profile\n'
+                'RUN echo "export JAVA_HOME=/usr/lib/jvm/java-17-openjdk-$(dpkg --print-architecture)" >> /etc/env\n'
             ),
             note="written into a file",
         ),

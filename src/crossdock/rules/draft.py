@@ -36,6 +36,7 @@ class Draft:
     safety: Safety = Safety.SAFE
     claims: list[Claim] = field(default_factory=list)
     edits: list[Edit] = field(default_factory=list)
+    doubt: str = ""
     _choices: dict[tuple[str, int], tuple[Place, list[Choice]]] = field(default_factory=dict)
 
     def write(self, place: Place, span: Span, spelling: Spelling) -> None:
@@ -73,9 +74,10 @@ class Draft:
         if place.stage:
             self.edits += declared(place.project, place.stage.stage, name, place.instruction)
 
-    def lower(self, safety: Safety) -> None:
-        if safety is Safety.UNSAFE:
-            self.safety = safety
+    def lower(self, doubt: str = "") -> None:
+        """Make the fix unsafe, for a reason that Fix.doubt describes."""
+        self.safety = Safety.UNSAFE
+        self.doubt = self.doubt or doubt
 
     def fix(self, title: str) -> Fix:
         edits = list(self.edits)
@@ -83,4 +85,4 @@ class Draft:
             beginning = place.beginning()
             if beginning:
                 edits += beginning.choosing(choices)
-        return Fix(title, self.safety, tuple(dict.fromkeys(edits)), tuple(dict.fromkeys(self.claims)))
+        return Fix(title, self.safety, tuple(dict.fromkeys(edits)), tuple(dict.fromkeys(self.claims)), self.doubt)

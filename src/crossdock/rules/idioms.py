@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from functools import lru_cache
 from itertools import product
 
@@ -23,7 +24,9 @@ from crossdock.rules.checksums import Digest, belong_together, digest_of, file_n
 from crossdock.rules.dependents import Dependent, dependents
 from crossdock.rules.draft import CannotWrite, Draft, Spelling
 from crossdock.rules.edits import Choice, replacing, run_beginning
+from crossdock.rules.named import NAMED, arm64_name, as_known, companions, doubt_of
 from crossdock.rules.names import PAIRS, amd64_tokens, arm64_names
+from crossdock.rules.package_sources import package_sources
 from crossdock.rules.place import Place
 from crossdock.rules.sinks import DefinedBy, Definition, Kind, Mark, Sink
 from crossdock.rules.stages import stage_per_architecture
@@ -37,6 +40,11 @@ MOST_COMMANDS = 300
 _NO_FIX = frozenset({Kind.COMPILER_FLAG, Kind.FOREIGN, Kind.NAMED_PATH})
 _FILES = frozenset({Kind.DOWNLOAD, Kind.PACKAGE_FILE})
 _MULTIARCH = re.compile(rb"x86_64-(?:unknown-)?linux-(?:gnu|musl)")
+_OFFICIAL = re.compile(r"(?:docker\.io/)?amd64/([\w.-]+)(?::([\w.-]+))?")
+"""Docker's official images for amd64. What is below ``arm64v8`` is in the image without a prefix as well."""
+_HUB = "https://hub.docker.com/v2"
+_UNKNOWN_SOURCE = "whether this package source has arm64 could not be looked up"
+_READ_BY_OTHERS = "what reads the variable may call arm64 otherwise"
 _TARGETARCH = Spelling("amd64", "${TARGETARCH}", argument="TARGETARCH")
 _UNAME = Spelling("x86_64", "$(uname -m)")
 
@@ -49,13 +57,29 @@ def fixes_for(project: Project, sink: Sink, marks: tuple[Mark, ...]) -> tuple[Fi
     if from_context or (sink.kind is Kind.PACKAGE_FILE and "://" not in sink.text):
         # The file for arm64 is the author's to bring.
         return ()
+    if sink.kind in NAMED:
+        sink, marks = as_known(project, sink, marks)
+        definition = marks[0].definition
+        doubt = doubt_of(project, sink, marks, _users(project, definition) if definition else ())
+        fixes = _fixes(project, sink, marks)
+        return _doubted(fixes, doubt) if doubt else fixes
+    fixes = _fixes(project, sink, marks)
+    return _doubted(fixes, _READ_BY_OTHERS) if sink.kind is Kind.VARIABLE else fixes
+
+
+def _doubted(fixes: Iterable[Fix], doubt: str) -> tuple[Fix, ...]:
+    return tuple(replace(fix, safety=Safety.UNSAFE, doubt=doubt) for fix in fixes)
+
+
+def _fixes(project: Project, sink: Sink, marks: tuple[Mark, ...]) -> tuple[Fix, ...]:
     place = Place.of(project, sink, marks)
     if place is None:
         return ()
+    place = replace(place, marks=(*place.marks, *companions(project, sink, marks)))
     if sink.kind is Kind.IMAGE and place.definition is None:
         return tuple(_image(place, sink))
     if place.shell and not place.builds:
-        told = _by_program(place, sink)
+        told = _by_program(place, sink, next(_candidates(sink, marks), {}))
         if told:
             return (told,)
     wildcards = tuple(_wildcard(place))
@@ -82,11 +106,12 @@ def _candidates(sink: Sink, marks: tuple[Mark, ...]) -> Iterator[dict[str, str]]
     for word in words:
         if sink.kind in _FILES:
             options.append(arm64_file_names(sink.text, word))
-        elif sink.kind is Kind.TRIPLE and "x86_64" in word:
-            options.append((word.replace("x86_64", "aarch64"),))
-        elif sink.kind is Kind.LIBRARY_PATH:
-            name = _library_name(word)
-            options.append((name,) if name != word else ())
+        elif sink.kind in NAMED:
+            tokens = [mark.token for mark in (*sink.marks, *marks) if mark.token.text == word]
+            names = {arm64_name(sink.text, token, sink.detail) for token in tokens}
+            options.append(tuple(names - {word}) if len(names) == 1 else ())
+        elif sink.kind is Kind.REPOSITORY and not APT_ARCH.search(sink.text):
+            options.append(arm64_names(word))
         else:
             options.append(arm64_names(word)[:1])
     for number, combination in enumerate(product(*options)):
@@ -95,24 +120,34 @@ def _candidates(sink: Sink, marks: tuple[Mark, ...]) -> Iterator[dict[str, str]]
         yield dict(zip(words, combination, strict=True))
 
 
-def _library_name(word: str) -> str:
-    for amd64, arm64 in (("ld-linux-x86-64", "ld-linux-aarch64"), ("x86_64", "aarch64"), ("amd64", "arm64")):
-        if amd64 in word:
-            return word.replace(amd64, arm64)
-    return word
-
-
 def _claims(sink: Sink, names: Mapping[str, str]) -> tuple[Claim, ...] | None:
-    """The URL that the arm64 build will ask for, complete; None when a part of it cannot be known."""
-    if sink.kind not in _FILES:
+    """The URLs that the arm64 build will ask for, complete; None when a part of one cannot be known."""
+    if sink.kind is not Kind.REPOSITORY and sink.kind not in _FILES:
         return ()
-    if "://" not in sink.text or HOLE in sink.text or "$" in sink.text:
-        return None
     text = sink.text
     for mark in sorted(sink.marks, key=lambda mark: -mark.token.start):
         name = names.get(mark.token.text) or arm64_names(mark.token.text)[0]
         text = text[: mark.token.start] + name + text[mark.token.end :]
+    if sink.kind is Kind.REPOSITORY:
+        return _repository_claims(sink, text)
+    if "://" not in text or HOLE in text or "$" in text:
+        return None
     return (Claim(text),)
+
+
+def _repository_claims(sink: Sink, for_arm64: str) -> tuple[Claim, ...] | None:
+    """The indexes of the package sources that have amd64 in them."""
+    before, after = package_sources(sink.text), package_sources(for_arm64)
+    if len(before) != len(after):
+        return None
+    claims: list[Claim] = []
+    for mark in sink.marks:
+        word = Span(mark.token.start, mark.token.end)
+        indexes = [there.indexes for here, there in zip(before, after, strict=True) if word in here.span]
+        if not indexes or not indexes[0]:
+            return None
+        claims += [Claim(url) for url in indexes[0]]
+    return tuple(dict.fromkeys(claims))
 
 
 def _slug(sink: Sink) -> str:
@@ -262,8 +297,10 @@ def _use(draft: Draft, place: Place, user: Sink, names: Mapping[str, str], spell
     """What one use of the words claims, and what depends on it: names in later steps, the checksum. Raises
     CannotWrite."""
     claims = _claims(user, names)
-    if claims is None or user.kind in {Kind.OUTPUT, Kind.IMAGE}:
-        draft.lower(Safety.UNSAFE)
+    if claims is None and user.kind is Kind.REPOSITORY:
+        draft.lower(_UNKNOWN_SOURCE)
+    elif claims is None or user.kind in {Kind.OUTPUT, Kind.IMAGE}:
+        draft.lower()
     if user.kind in _FILES and user.stage is not None:
         whole = not any(amd64_tokens(word) for word in spellings)
         for dependent in dependents(place.project, user, tuple(spellings), whole):
@@ -272,7 +309,7 @@ def _use(draft: Draft, place: Place, user: Sink, names: Mapping[str, str], spell
                 raise CannotWrite
         digest = digest_of(place.project, user)
         if is_checked_with_unknown(user):
-            draft.lower(Safety.UNSAFE)
+            draft.lower()
         if digest and not digest.has_counterpart(place.project):
             claims = (_replace_digest(draft, place, user, digest, claims),)
     draft.claims += claims or ()
@@ -294,7 +331,7 @@ def _follow(
     elif (dependent.shell or spelling.argument) and not dependent.fixed:
         draft.write(there, dependent.origin.span, spelling)
     else:
-        draft.lower(Safety.UNSAFE)
+        draft.lower()
 
 
 def _replace_digest(draft: Draft, place: Place, user: Sink, digest: Digest, claims: tuple[Claim, ...] | None) -> Claim:
@@ -434,14 +471,14 @@ def _small_stages(place: Place, stage: StageTrace, sink: Sink, names: Mapping[st
         if dependent.shell and not dependent.defined:
             draft.write(there, dependent.origin.span, _spellings(there, sink, names, reuse=False)[dependent.word])
         else:
-            draft.lower(Safety.UNSAFE)
+            draft.lower()
     return draft.fix("Download in one small stage for each architecture")
 
 
 def _image(place: Place, sink: Sink) -> Iterator[Fix]:
     """The multi-platform name of an image."""
     edits = []
-    official = re.match(r"(?:docker\.io/)?amd64/[\w.-]+(?:[:@]|$)", sink.text) is not None
+    official = _OFFICIAL.fullmatch(sink.text)
     for mark in place.marks:
         span = mark.origin.span
         data = place.source.data
@@ -458,36 +495,44 @@ def _image(place: Place, sink: Sink) -> Iterator[Fix]:
         else:
             return
         edits.append(Edit(place.source.path, Span(start, end), b""))
-    safety = Safety.SAFE if official else Safety.UNSAFE
-    yield Fix("Use the image's name without an architecture", safety, tuple(edits))
+    title = "Use the image's name without an architecture"
+    if official:
+        twin = f"{_HUB}/namespaces/arm64v8/repositories/{official[1]}/tags/{official[2] or 'latest'}"
+        yield Fix(title, Safety.SAFE, tuple(edits), (Claim(twin),))
+    else:
+        doubt = "whether the image of that name is the same one could not be looked up"
+        yield Fix(title, Safety.UNSAFE, tuple(edits), doubt=doubt)
 
 
-def _by_program(place: Place, sink: Sink) -> Fix | None:
+def _by_program(place: Place, sink: Sink, names: Mapping[str, str]) -> Fix | None:
     """Let the machine say its name: in a shell, for paths, triples and package sources."""
     draft = Draft()
-    if sink.kind is Kind.REPOSITORY and not APT_ARCH.search(sink.text):
-        # What stands in an address must exist there by that name, which nobody has looked up.
-        draft.lower(Safety.UNSAFE)
+    if sink.kind is Kind.REPOSITORY:
+        claims = _claims(sink, names)
+        draft.claims += claims or ()
+        if claims is None:
+            draft.lower(_UNKNOWN_SOURCE)
     for mark in place.marks:
         span = mark.origin.span
-        text = _asked(sink.kind, place.source.text(span), place.source.data[span.end :])
+        text = _asked(sink, place.source.text(span), names.get(mark.token.text, ""))
         if text is None:
             return None
         draft.expand(place, span, text)
     return draft.fix("Ask the machine for its architecture")
 
 
-def _asked(kind: Kind, written: str, behind: bytes) -> str | None:
-    """How the machine itself says what is written; None where no program does."""
-    if kind is Kind.REPOSITORY:
-        return "$(dpkg --print-architecture)" if written == "amd64" else None
-    if kind not in {Kind.LIBRARY_PATH, Kind.TRIPLE}:
+def _asked(sink: Sink, written: str, arm64: str) -> str | None:
+    """How the machine itself says what is written; None where no program does, or it would say another name."""
+    if sink.kind is Kind.REPOSITORY:
+        by_apt = re.search(r"(?m)^\s*deb\s", sink.text) or APT_ARCH.search(sink.text)
+        return "$(dpkg --print-architecture)" if written == "amd64" and by_apt else None
+    if sink.kind not in NAMED:
         return None
-    if written == "ld-linux-x86-64" and behind.startswith(b".so.*"):
+    if (written, arm64) == ("ld-linux-x86-64", "ld-linux-aarch64"):
         return "ld-linux-$(uname -m | tr _ -)"
-    if re.match(r"x86_64-[\w-]*linux-", written):
+    if re.match(r"x86_64-[\w-]*linux-", written) and arm64 == written.replace("x86_64", "aarch64", 1):
         return "$(uname -m)" + written.removeprefix("x86_64")
-    if kind is Kind.LIBRARY_PATH and written.endswith("amd64"):
+    if sink.kind is Kind.LIBRARY_PATH and written.endswith("amd64") and arm64 == written.replace("amd64", "arm64"):
         return written.removesuffix("amd64") + "$(dpkg --print-architecture)"
     return None
 
