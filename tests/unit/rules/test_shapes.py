@@ -86,7 +86,7 @@ CLEAN = [
     "RUN dnf remove -y zlib.x86_64",
     "RUN apt-get purge -y gcc-multilib libc6:i386",
     "RUN apk add qemu-system-x86_64",
-    "RUN curl -LO https://dl.google.com/android/repository/tools_r25-linux.zip",
+    "RUN curl -LO https://dl.google.com/android/repository/sdk-tools-linux-4333796.zip",
     "RUN curl -LO https://example.com/src-linux-64.0.tar.gz",
     "RUN GOAMD64=v3 go build .",
     "RUN sed -i '/x86_64-linux-gnu/d' /etc/ld.so.conf",
