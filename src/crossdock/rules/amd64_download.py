@@ -29,6 +29,10 @@ class Amd64Download(SinkRule):
         ),
         Example("FROM debian\nRUN curl -LO https://example.com/tool-darwin-amd64\n", note="not for Linux"),
         Example(
+            "FROM mcr.microsoft.com/windows/servercore:ltsc2022\nRUN curl -LO https://example.com/tool-x64.zip\n",
+            note="an image of Windows is not built for linux/arm64",
+        ),
+        Example(
             "FROM rockylinux:9\nRUN dnf install -y https://example.com/9/x86_64/repo-release-9.noarch.rpm\n",
             note="the package says that it is for every architecture",
         ),
