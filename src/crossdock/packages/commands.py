@@ -1,8 +1,8 @@
 """Commands that install packages: what each names, what it reads, and which further repositories it uses.
 
 Sources: the manual pages apt-get(8), apk(8), dnf(8); pip's "Requirement Specifiers" and PEP 508; npm-install, yarn add,
-pnpm add; gem install, bundle install; sdkmanager and its forerunner ``android update sdk``. Shell words only: no file is
-read here.
+pnpm add; gem install, bundle install; sdkmanager and its forerunner ``android update sdk``. Shell words only: no file
+is read here.
 """
 
 from __future__ import annotations

@@ -193,7 +193,7 @@ def platform_arguments(target: Platform, build: Platform = BUILD_PLATFORM) -> di
 _WINDOWS = re.compile(
     r"(?:^|/)windows(?:[/:@]|$)|(?<![a-z])(?:windows)?servercore(?![a-z])|(?<![a-z])nanoserver(?![a-z])|dotnet/framework/"
 )
-"""Microsoft's images of Windows and of .NET Framework, and the tags by which others tell that theirs are built on them."""
+"""Microsoft's images of Windows and of .NET Framework, and tags of images that are built on them."""
 
 
 def _is_windows(base: Value, platform: Value | None) -> bool:
