@@ -294,12 +294,14 @@ def _android(_: Command, words: Sequence[ShellWord]) -> Install | None:
 
 def _components(words: Iterable[ShellWord], pattern: str) -> Iterator[Named]:
     """The parts of the Android SDK that words name, several in one word if need be. A version that is not known is
-    left away: the part is the same."""
+    left away: the part is the same, and each part is told once of a word."""
     for word in words:
+        told: set[str] = set()
         for item in re.finditer(r"[^\s,]+", word.text):
             found = re.match(pattern, item[0])
             written = word.value.origin_of(item.start(), item.end())
-            if found:
+            if found and found[1] not in told:
+                told.add(found[1])
                 origin = written[0] if len(written) == 1 else word.origin
                 yield Named(found[1], f"={found[2]}" if found[2] else "", origin)
 
