@@ -10,6 +10,7 @@ from typing import ClassVar
 
 from crossdock.findings import Confidence, Finding, Severity
 from crossdock.read.pieces import HOLE
+from crossdock.read.values import Value
 from crossdock.rules.base import Project, Rule
 from crossdock.rules.idioms import fixes_for
 from crossdock.rules.sinks import Kind, Mark, Sink
@@ -26,9 +27,8 @@ class Arrival:
 
     @property
     def text(self) -> str:
-        """The value for people: what is not known of it stands there as the variable that holds it, or as ``…``."""
-        parts = (part.text if part.text is not None else _unknown(part.variable) for part in self.sink.value)
-        return "".join(parts).replace(HOLE, "…")
+        """The value for people."""
+        return shown(self.sink.value)
 
     @property
     def entry(self) -> str:
@@ -82,8 +82,12 @@ class SinkRule(Rule):
         )
 
 
-def _unknown(variable: str) -> str:
-    return f"${{{variable}}}" if re.fullmatch(r"\w+", variable) else "…"
+def shown(value: Value) -> str:
+    """A value for people: what is not known of it stands there as the variable that holds it, or as ``…``."""
+    return "".join(
+        part.text if part.text is not None else f"${{{part.variable}}}" if part.variable.isidentifier() else "…"
+        for part in value
+    ).replace(HOLE, "…")
 
 
 def _missing(sink: Sink) -> str:
