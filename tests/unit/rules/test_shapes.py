@@ -188,3 +188,15 @@ def test_what_need_not_break_anything_is_a_note(text: str, severity: Severity) -
 )
 def test_messages_name_what_is_meant(text: str, message: str) -> None:
     assert [finding.message for finding in findings_of(f"FROM debian\n{text}\n")] == [message]
+
+
+@pytest.mark.parametrize(
+    "rest",
+    [
+        "git checkout 6656ddce919367f4c4090b0f89a45854d26da020",
+        "echo 8933bad161af4178b1185d1a37fbf41ea5269c55 > licenses",
+    ],
+)
+def test_other_digits_are_no_checksum(rest: str) -> None:
+    found = findings_of(f"FROM debian\nRUN curl -LO https://example.com/t-amd64.tgz && {rest}\n")
+    assert [finding.rule for finding in found] == ["amd64-download"]
