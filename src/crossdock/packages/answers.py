@@ -47,8 +47,8 @@ def answer_all(
 def _is_open(request: PackageRequest, answer: Answer | None) -> bool:
     """Whether an index could say more. Of Debian's own packages the catalogue has all those that are for amd64 alone,
     so that nobody has to load its indexes."""
-    if request.stated or not request.direct:
-        return False
+    if request.stated or not request.direct or request.ecosystem is Ecosystem.ANDROID:
+        return False  # what Google publishes for Linux is for x86-64 or for every machine
     if request.ecosystem is not Ecosystem.APT or request.system.distribution != "debian":
         return True
     releases, codename = debian_names().releases, request.system.codename

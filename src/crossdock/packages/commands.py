@@ -1,7 +1,8 @@
 """Commands that install packages: what each names, what it reads, and which further repositories it uses.
 
 Sources: the manual pages apt-get(8), apk(8), dnf(8); pip's "Requirement Specifiers" and PEP 508; npm-install, yarn add,
-pnpm add; gem install, bundle install. Shell words only: no file is read here.
+pnpm add; gem install, bundle install; sdkmanager and its forerunner ``android update sdk``. Shell words only: no file
+is read here.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from crossdock.packages.model import Ecosystem, Repository
 from crossdock.read.pieces import HOLE
@@ -268,6 +270,42 @@ def _maven(command: Command, words: Sequence[ShellWord]) -> Install | None:
     return Install(Ecosystem.MAVEN, files=(path if path.endswith(".xml") else f"{path}/pom.xml",))
 
 
+def _sdkmanager(_: Command, words: Sequence[ShellWord]) -> Install | None:
+    """``sdkmanager "platform-tools" "build-tools;34.0.0"``."""
+    found = _read(words, "--sdk_root --package_file --channel")
+    if found.has("--uninstall", "--list", "--list_installed", "--licenses", "--version"):
+        return None
+    return Install(
+        Ecosystem.ANDROID, tuple(_components(found.operands, rf"([\w-]+)(?:;([\w.+-]+)(?=;|$))?(?=[;{HOLE}]|$)"))
+    )
+
+
+def _android(_: Command, words: Sequence[ShellWord]) -> Install | None:
+    """``android update sdk --no-ui --filter platform-tools,build-tools-23.0.3``; without a filter it is everything."""
+    if [word.text for word in words[:2]] != ["update", "sdk"]:
+        return None
+    for earlier, later in pairwise(words):
+        if earlier.text == "--filter" or re.fullmatch(r"-[a-su-z]*t", earlier.text):
+            return Install(
+                Ecosystem.ANDROID, tuple(_components((later,), rf"([a-z-]+?)(?:-(\d[\w.+-]*))?(?=-?{HOLE}|$)"))
+            )
+    return Install(Ecosystem.ANDROID, (Named("platform-tools", "", words[1].origin),))
+
+
+def _components(words: Iterable[ShellWord], pattern: str) -> Iterator[Named]:
+    """The parts of the Android SDK that words name, several in one word if need be. A version that is not known is
+    left away: the part is the same, and each part is told once of a word."""
+    for word in words:
+        told: set[str] = set()
+        for item in re.finditer(r"[^\s,]+", word.text):
+            found = re.match(pattern, item[0])
+            written = word.value.origin_of(item.start(), item.end())
+            if found and found[1] not in told:
+                told.add(found[1])
+                origin = written[0] if len(written) == 1 else word.origin
+                yield Named(found[1], f"={found[2]}" if found[2] else "", origin)
+
+
 _READERS: dict[str, Callable[[Command, Sequence[ShellWord]], Install | None]] = {
     **dict.fromkeys(("apt-get", "apt", "aptitude", "apt-fast"), _apt),
     "apk": _apk,
@@ -279,6 +317,8 @@ _READERS: dict[str, Callable[[Command, Sequence[ShellWord]], Install | None]] = 
     "bundler": _bundle,
     "mvn": _maven,
     "mvnw": _maven,
+    "sdkmanager": _sdkmanager,
+    "android": _android,
 }
 
 

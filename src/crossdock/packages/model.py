@@ -19,6 +19,7 @@ class Ecosystem(StrEnum):
     NPM = "npm"
     MAVEN = "Maven"
     GEM = "RubyGems"
+    ANDROID = "Android SDK"
 
 
 @dataclass(frozen=True)

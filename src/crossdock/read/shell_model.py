@@ -29,7 +29,7 @@ ARCHITECTURE_NAMES: dict[str, frozenset[str]] = {
 
 MOST_FRAGMENTS = 1000
 """Of a variable's value; one that doubles itself line by line ends here."""
-FETCHERS = frozenset("curl wget aria2c axel lftp fetch http https httpie wcurl".split())
+FETCHERS = frozenset("curl wget aria2c axel lftp fetch http https httpie wcurl lynx w3m".split())
 FROM_NETWORK = "$(fetched)"
 """Stands for a variable's name in unknown text that a fetcher printed."""
 

@@ -126,7 +126,8 @@ class Step:
 
 @dataclass(frozen=True)
 class StageTrace:
-    """One stage. ``environment`` is the ENV at its end; ``amd64_only`` says that only an amd64 build needs it."""
+    """One stage. ``environment`` is the ENV at its end; ``amd64_only`` says that only an amd64 build needs it, or that
+    it is for Windows."""
 
     stage: Stage
     base: Value
@@ -189,6 +190,19 @@ def platform_arguments(target: Platform, build: Platform = BUILD_PLATFORM) -> di
     return out
 
 
+_WINDOWS = re.compile(
+    r"(?:^|/)windows(?:[/:@]|$)|(?<![a-z])(?:windows)?servercore(?![a-z])|(?<![a-z])nanoserver(?![a-z])|dotnet/framework/"
+)
+"""Microsoft's images of Windows and of .NET Framework, and tags of images that are built on them."""
+
+
+def _is_windows(base: Value, platform: Value | None) -> bool:
+    """Whether a stage is made of Windows: its platform says so, or the image's name."""
+    if platform is not None and platform.render().lower().startswith("windows"):
+        return True
+    return _WINDOWS.search(base.render()) is not None
+
+
 class _Tracer:
     def __init__(
         self, dockerfile: Dockerfile, context: Context | None, build_args: dict[str, str], target: Platform
@@ -228,7 +242,7 @@ class _Tracer:
                 trace.environment,
                 trace.needs,
                 is_image=index in self.image,
-                amd64_only=index in for_amd64 and index not in for_target,
+                amd64_only=trace.windows or (index in for_amd64 and index not in for_target),
                 reaches_image=index in in_image,
                 unset=trace.unset,
             )
@@ -353,8 +367,10 @@ class _Tracer:
         if stage.platform and stage.platform.word:
             platform, _ = self._expanded(stage.platform.word, self.global_scope)
         state = _StageState(stage, base, parent.index if parent else None, platform)
+        state.windows = _is_windows(base, platform)
         if parent:
             state.inherit(self.done[parent.index])
+            state.windows = self.done[parent.index].windows
         if platform is not None and (
             any(f.variable.startswith("BUILD") for f in platform) or self._crosses(stage, platform)
         ):
@@ -680,6 +696,7 @@ class _StageState:
     def __init__(self, stage: Stage, base: Value, parent: int | None, platform: Value | None) -> None:
         self.stage, self.base, self.parent, self.platform = stage, base, parent, platform
         self.role = Role.TARGET
+        self.windows = False
         self.machine = Machine()
         self.environment: dict[str, Value] = {}
         self.arguments: dict[str, Value] = {}

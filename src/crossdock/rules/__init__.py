@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from crossdock.rules.amd64_binary_in_context import Amd64BinaryInContext
 from crossdock.rules.amd64_build_output import Amd64BuildOutput
+from crossdock.rules.amd64_checksum import Amd64Checksum
 from crossdock.rules.amd64_compiler_flag import Amd64CompilerFlag
 from crossdock.rules.amd64_download import Amd64Download
 from crossdock.rules.amd64_goarch import Amd64Goarch
@@ -37,6 +38,7 @@ RULES: tuple[type[Rule], ...] = (
     UndeclaredPlatformArgument,
     FrozenArchitectureVariable,
     Amd64Download,
+    Amd64Checksum,
     Amd64PackageFile,
     Amd64Repository,
     PackageWithoutArm64,

@@ -48,5 +48,5 @@ class Amd64BuildOutput(SinkRule):
 
     def message(self, at: Arrival) -> str:
         if at.sink.detail == "COPY":
-            return f"COPY takes {shortened(at.sink.text, 70)}, which is named for amd64"
+            return f"COPY takes {shortened(at.text, 70)}, which is named for amd64"
         return f"{at.sink.detail} is told to build for {at.words}"

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import re
+
+from crossdock.findings import Severity
+from crossdock.read.shell_model import Command
 from crossdock.rules.base import Example
+from crossdock.rules.names import x86_tokens
 from crossdock.rules.reach import Arrival, SinkRule, shortened
-from crossdock.rules.sinks import Kind
+from crossdock.rules.sinks import Kind, Mark, Sink
+from crossdock.rules.vocabulary import DATA_FILE, SELECTORS
 
 
 class Amd64Download(SinkRule):
@@ -28,6 +34,10 @@ class Amd64Download(SinkRule):
             'RUN case "$(uname -m)" in x86_64) a=amd64 ;; aarch64) a=arm64 ;; esac; wget https://example.com/t-$a\n'
         ),
         Example("FROM debian\nRUN curl -LO https://example.com/tool-darwin-amd64\n", note="not for Linux"),
+        Example(
+            "FROM mcr.microsoft.com/windows/servercore:ltsc2022\nRUN curl -LO https://example.com/tool-x64.zip\n",
+            note="an image of Windows is not built for linux/arm64",
+        ),
         Example(
             "FROM rockylinux:9\nRUN dnf install -y https://example.com/9/x86_64/repo-release-9.noarch.rpm\n",
             note="the package says that it is for every architecture",
@@ -121,7 +131,29 @@ class Amd64Download(SinkRule):
     )
 
     def message(self, at: Arrival) -> str:
-        name = at.sink.text.split("?")[0].rstrip("/").rsplit("/", 1)[-1]
-        if not any("64" in mark.token.text for mark in at.marks):
+        if at.sink.command is not None and at.sink.detail in SELECTORS:
+            return f"{at.words} selects the amd64 file in what a server answers: {shortened(at.text, 60)}"
+        name = at.text.split("?")[0].rstrip("/").rsplit("/", 1)[-1]
+        if not any("64" in mark.token.text or x86_tokens(mark.token.text) for mark in at.marks):
             return f"{shortened(name)} is the amd64 file, which its name does not say"
-        return f"{at.words} selects the amd64 file {shortened(name)}"
+        if at.text.endswith("/"):
+            return f"{at.words} selects the folder for amd64, {shortened(name)}/"
+        which = "amd64" if any("64" in mark.token.text for mark in at.marks) else "x86"
+        return f"{at.words} selects the {which} file {shortened(name)}"
+
+    def severity(self, sink: Sink, marks: tuple[Mark, ...]) -> Severity:
+        """A listing that is read, and data in a folder for amd64, are most often the same for every architecture."""
+        path = sink.text.split("?")[0]
+        is_read = path.endswith("/") and sink.command is not None and _is_printed(sink.command)
+        is_data = DATA_FILE.search(path) is not None and not x86_tokens(path.rsplit("/", 1)[-1])
+        return Severity.INFO if "://" in path and (is_read or is_data) else super().severity(sink, marks)
+
+
+def _is_printed(command: Command) -> bool:
+    """Whether a fetcher writes what it gets to the standard output."""
+    words = [word.text for word in command.arguments]
+    if command.name == "wget":
+        return any(re.fullmatch(r"-\w*O-?", word) and (word.endswith("-") or "-" in words) for word in words)
+    return command.name == "curl" and not any(
+        re.fullmatch(r"-\w*[oO]|--output.*|--remote-name", word) for word in words
+    )

@@ -57,4 +57,4 @@ class Amd64LibraryPath(SinkRule):
     )
 
     def message(self, at: Arrival) -> str:
-        return f"{shortened(at.sink.text, 70)} exists only on amd64"
+        return f"{shortened(at.entry, 70)} exists only on amd64"

@@ -34,5 +34,5 @@ class Amd64PackageFile(SinkRule):
     )
 
     def message(self, at: Arrival) -> str:
-        name = at.sink.text.split("?")[0].rsplit("/", 1)[-1]
+        name = at.text.split("?")[0].rsplit("/", 1)[-1]
         return f"{shortened(name)} is a package for amd64"

@@ -45,4 +45,6 @@ class Amd64TargetTriple(SinkRule):
     )
 
     def message(self, at: Arrival) -> str:
-        return f"{shortened(at.sink.text, 70)} makes {at.sink.detail or 'the build'} produce for amd64"
+        if "/" in at.text:
+            return f"{shortened(at.text, 70)} is a path that is named for amd64"
+        return f"{shortened(at.text, 70)} makes {at.sink.detail or 'the build'} produce for amd64"

@@ -43,7 +43,7 @@ class ArchPrefixedImage(SinkRule):
     )
 
     def message(self, at: Arrival) -> str:
-        return _message(at.sink.text)
+        return _message(at.text)
 
     def check_other(self, file: OtherFile) -> Iterator[Finding]:
         for image in file.images:

@@ -23,6 +23,10 @@ _UNKNOWN = re.compile(rf"{HOLE}\s+\S")
 _ALGORITHMS = {32: "md5", 40: "sha1", 64: "sha256", 96: "sha384", 128: "sha512"}
 _SIGNATURE = re.compile(r"\.(?:asc|sig|sign|gpg|minisig|pem|crt|cert|sha\d*(?:sums?)?|md5(?:sums?)?|sum|digest)$", re.I)
 """What is published beside a file to check it."""
+_CHECKER = re.compile(r"(?:sha\d*|md5|b2)sum|shasum|md5|sha\d+|openssl|rhash|\[|test", re.I)
+"""Programs that compare checksums. The shell's own test compares what such a program printed."""
+_VERSION_CONTROL = frozenset({"git", "hg", "svn"})
+"""What looks like a checksum there is a revision."""
 _OUTPUT = re.compile(r"(?:-\w*[oO]|--output|--output-document)$")
 
 
@@ -53,6 +57,7 @@ def digest_of(project: Project, sink: Sink) -> Digest | None:
     names = _local_names(sink)
     nearest: Digest | None = None
     reached, follows = sink.command is None, False
+    checked = any(_CHECKER.fullmatch(command.name) for command in sink.step.commands) or sink.script is not None
     for line in _lines(sink):
         if line.command is sink.command:
             reached = follows = True
@@ -65,7 +70,8 @@ def digest_of(project: Project, sink: Sink) -> Digest | None:
             digest = _digest_in(project, sink, line.step, word)
             if digest and any(_mentions(word.text, name) for name in names):
                 return digest
-            nearest = nearest or (digest if follows and line.step is sink.step else None)
+            is_near = follows and line.step is sink.step and checked
+            nearest = nearest or (digest if is_near else None)
     return nearest
 
 
@@ -117,6 +123,7 @@ def _read(commands: Iterable[tuple[Step, Command]]) -> Sequence[_Line]:
         texts = [word.text for word in words]
         urls = tuple(text for text in texts if "://" in text)
         digests = tuple(w for w, text in zip(words, texts, strict=True) if len(text) >= 32 and _DIGEST.search(text))
+        digests = () if command.name in _VERSION_CONTROL else digests
         unknown = tuple(text for text in texts if HOLE in text and _UNKNOWN.search(text))
         if urls or digests or unknown:
             found.append(_Line(step, command, urls if command.name in FETCHERS else (), digests, unknown))

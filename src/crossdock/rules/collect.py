@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 
 from crossdock.read.pieces import HOLE, alternatives
 from crossdock.read.shell_model import FETCHERS, Assignment, Command, ShellWord, comes_from_network
@@ -97,6 +98,8 @@ class _Collector:
     """For each stage the variables and programs that are also run for arm64: ``GOARCH=arm64 build.sh``."""
     paired: set[str] = field(default_factory=set)
     """Variables, in small letters, beside which there is another one for arm64: ``URL`` and ``URL_ARM64``."""
+    answers: set[str] = field(default_factory=set)
+    """Files in which fetchers put what they got."""
     brought: list[str] = field(default_factory=list)
     """What downloads, COPY and mkdir write down, in small letters: paths by these names follow from it."""
 
@@ -265,12 +268,15 @@ class _Collector:
             return
         if not site.builds:
             program = command.words[0]
+            starts = site.step.instruction.keyword in {"CMD", "ENTRYPOINT"} and not is_bare(program.text)
             if LIBRARY_PATH.search(program.text):
                 yield from self._sink(Kind.LIBRARY_PATH, program, site, name)
-            elif "/" in program.text and self._is_unexplained(program.text, site):
+            elif ("/" in program.text or starts) and self._is_unexplained(program.text, site):
                 yield from self._sink(Kind.NAMED_PATH, program, site, name)
         if name == "ln":
             self._link(command)
+        if name in FETCHERS:
+            self.answers |= set(_outputs(command)) | {redirect.target.render() for redirect in command.redirects}
         before = name
         for word in command.arguments:
             is_text = name in FETCHERS and (
@@ -284,6 +290,8 @@ class _Collector:
 
     def _seen(self, command: Command, site: _Site) -> Iterator[Sink]:
         """Variables of ARG and ENV that a program reads from its environment without anyone seeing how."""
+        if command.name in SHELLS and len(command.words) == 1:
+            return
         for name in sorted(command.exported):
             value = command.scope.get(name, Value())
             says_it = is_bare(value.render()) or name == "GOARCH"
@@ -302,7 +310,9 @@ class _Collector:
         """What a program does with one of its words. On the build platform only what is made for the target counts."""
         name, text = command.name, word.text
         is_url = "://" in text
-        if name in SELECTORS and command.stdin is not None and comes_from_network(command.stdin):
+        if name == "gh" and before in {"-p", "--pattern"}:
+            return None if site.builds else Kind.DOWNLOAD
+        if name in SELECTORS and self._searches_fetched(command):
             inverted = re.fullmatch(r"-\w*v\w*", before) is not None
             is_quiet = any(re.fullmatch(r"-[nrEe]*n[nrEe]*|--quiet|--silent", word.text) for word in command.arguments)
             replaces = name == "sed" and not is_quiet and re.match(r"s\W", text)
@@ -347,6 +357,13 @@ class _Collector:
         is_path = name in PATH_USERS and not text.startswith("-")
         return Kind.NAMED_PATH if is_path and self._is_unexplained(text, site) else None
 
+    def _searches_fetched(self, command: Command) -> bool:
+        """Whether a program is given what a server answered: in a pipe, in a variable, or, for jq, in a file."""
+        if command.stdin is not None:
+            known = (command.scope.get(part.variable) for part in command.stdin if part.variable)
+            return comes_from_network(command.stdin) or any(v is not None and comes_from_network(v) for v in known)
+        return command.name == "jq" and command.words[-1].text in self.answers
+
     def _is_unexplained(self, text: str, site: _Site) -> bool:
         """Whether a path is named for amd64 though nothing in the file brought anything by that name. (What follows
         from a download is wrong with it and right with it.) Says so once for each name."""
@@ -366,11 +383,7 @@ class _Collector:
 
     def _leaves(self, stage: StageTrace, command: Command) -> bool:
         """Whether a download in a stage of the build platform is copied, under its own name, into another stage."""
-        outputs = [
-            later.text
-            for earlier, later in zip(command.words, command.words[1:], strict=False)
-            if earlier.text in {"-o", "-O", "--output", "--output-document"} or re.fullmatch(r"-\w*[oO]", earlier.text)
-        ]
+        outputs = _outputs(command)
         if not outputs:
             return False
         for other, step in self.trace.steps:
@@ -565,6 +578,15 @@ def _downloads(step: Step) -> Iterator[str]:
     for commands in (step.commands, *(run.trace.commands for run in step.scripts)):
         for command in commands:
             yield from (word.text for word in command.arguments if command.name in FETCHERS or "://" in word.text)
+
+
+def _outputs(command: Command) -> list[str]:
+    """The files that a fetcher is told to write."""
+    return [
+        later.text
+        for earlier, later in pairwise(command.words)
+        if earlier.text in {"--output", "--output-document"} or re.fullmatch(r"-\w*[oO]", earlier.text)
+    ]
 
 
 def _name_of(text: str, token: Token) -> str:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from crossdock.findings import Severity
 from crossdock.rules.base import Example
 from crossdock.rules.reach import Arrival, SinkRule, shortened
-from crossdock.rules.sinks import DefinedBy, Kind, Mark
+from crossdock.rules.sinks import DefinedBy, Kind, Mark, Sink
+from crossdock.rules.vocabulary import READ_VARIABLES
 
 
 class FrozenArchitectureVariable(SinkRule):
@@ -56,6 +58,14 @@ class FrozenArchitectureVariable(SinkRule):
     def blames(self, mark: Mark) -> bool:
         return mark.definition is not None and mark.definition.bare and mark.definition.name != "GOARCH"
 
+    def severity(self, sink: Sink, marks: tuple[Mark, ...]) -> Severity:
+        """What the image only keeps, for nobody that is known to read it, need not break anything."""
+        definition = marks[0].definition
+        is_kept = sink.kind is Kind.VARIABLE and sink.command is None
+        if is_kept and definition is not None and definition.name not in READ_VARIABLES:
+            return Severity.INFO
+        return super().severity(sink, marks)
+
     def message(self, at: Arrival) -> str:
         definition = at.marks[0].definition
         name = definition.name if definition else ""
@@ -63,4 +73,4 @@ class FrozenArchitectureVariable(SinkRule):
         if at.sink.kind is Kind.VARIABLE:
             keyword = definition.by if definition and definition.by is not DefinedBy.SHELL else "variable"
             return f"{keyword} {name} says {value} to every command that reads it"
-        return f"{name}={value} decides {shortened(at.sink.text, 70)}"
+        return f"{name}={value} decides {shortened(at.entry, 70)}"

@@ -59,7 +59,8 @@ class UsedImage:
 def used_images(trace: Trace) -> tuple[UsedImage, ...]:
     """The images of every stage that the image needs, in the order of the file. What runs on the platform that builds,
     and stages for other platforms, are left out."""
-    return tuple(image for stage in trace.stages if stage.reaches_image for image in _of_stage(stage, trace))
+    needed = (stage for stage in trace.stages if stage.reaches_image and not stage.amd64_only)
+    return tuple(image for stage in needed for image in _of_stage(stage, trace))
 
 
 def declared_images(declared: Declared) -> tuple[UsedImage, ...]:

@@ -15,12 +15,13 @@ from crossdock.source import Edit, Span
 
 
 class PackageWithoutArm64(Rule):
-    """A package is installed (apt, apk, yum, pip, npm, Maven, RubyGems) that does not exist for arm64, or not in that
-    version.
+    """A package is installed (apt, apk, yum, pip, npm, Maven, RubyGems, the Android SDK) that does not exist for arm64,
+    or not in that version.
 
     The package manager of the arm64 build does not find it ("Unable to locate package", "No matching distribution
     found", EBADPLATFORM), and the build fails at this step. Where only source exists for arm64, it is compiled while
-    installing, which takes long and needs a compiler.
+    installing, which takes long and needs a compiler. Android's sdkmanager does not ask: it installs x86-64 programs on
+    Arm as well, and they fail when Gradle starts them.
 
     Take a version that has arm64, or another package that does the same; install what only drives x86 hardware under
     `if [ "$(dpkg --print-architecture)" = amd64 ]`. For a lock file, create it anew for all platforms.
@@ -66,6 +67,7 @@ class PackageWithoutArm64(Rule):
         Example("FROM python:3.10\nRUN pip install ⟦onnxruntime-gpu⟧\n"),
         Example("FROM node:18\nRUN npm install -g ⟦phantomjs-prebuilt⟧\n"),
         Example("FROM alpine:3.18\nRUN apk add --no-cache ⟦syslinux⟧ bash\n"),
+        Example('FROM eclipse-temurin:17\nRUN yes | sdkmanager "platforms;android-34" "⟦build-tools;34.0.0⟧"\n'),
     )
 
     def check(self, project: Project) -> Iterator[Finding]:

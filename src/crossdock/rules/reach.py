@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from abc import abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
 from crossdock.findings import Confidence, Finding, Severity
+from crossdock.read.pieces import HOLE
+from crossdock.read.values import Value
 from crossdock.rules.base import Project, Rule
 from crossdock.rules.idioms import fixes_for
 from crossdock.rules.sinks import Kind, Mark, Sink
@@ -21,6 +24,18 @@ class Arrival:
 
     sink: Sink
     marks: tuple[Mark, ...]
+
+    @property
+    def text(self) -> str:
+        """The value for people."""
+        return shown(self.sink.value)
+
+    @property
+    def entry(self) -> str:
+        """Of a list of paths (``a:b:c``) those that are named for amd64; else the value."""
+        entries = re.split(r":(?!//)", self.text)
+        named = [entry for entry in entries if any(mark.token.text in entry for mark in self.marks)]
+        return ":".join(dict.fromkeys(named)) if len(entries) > 2 and named else self.text
 
     @property
     def words(self) -> str:
@@ -51,6 +66,9 @@ class SinkRule(Rule):
     def blames(self, mark: Mark) -> bool:
         return mark.definition is None or not mark.definition.bare
 
+    def severity(self, sink: Sink, marks: tuple[Mark, ...]) -> Severity:  # noqa: ARG002 (others look at them)
+        return Severity.ERROR if sink.certain else Severity.WARNING
+
     def at(self, project: Project, sink: Sink, marks: tuple[Mark, ...]) -> Finding:
         source = project.source(marks[0].origin.path)
         span = Span(min(m.origin.span.start for m in marks), max(m.origin.span.end for m in marks))
@@ -58,10 +76,18 @@ class SinkRule(Rule):
             source,
             span,
             self.message(Arrival(sink, marks)) + _missing(sink),
-            severity=Severity.ERROR if sink.certain else Severity.WARNING,
+            severity=self.severity(sink, marks),
             confidence=Confidence.HIGH if sink.certain else Confidence.MEDIUM,
             fixes=fixes_for(project, sink, marks),
         )
+
+
+def shown(value: Value) -> str:
+    """A value for people: what is not known of it stands there as the variable that holds it, or as ``…``."""
+    return "".join(
+        part.text if part.text is not None else f"${{{part.variable}}}" if part.variable.isidentifier() else "…"
+        for part in value
+    ).replace(HOLE, "…")
 
 
 def _missing(sink: Sink) -> str:

@@ -47,6 +47,11 @@ FILE_OF_PROGRAMS = re.compile(rf"{PACKAGE_FILE.pattern}|\.(?:zip|tar\.\w+|tgz|tx
 TEXT_FILE = re.compile(
     r"\.(?:txt|md|json|ya?ml|toml|conf|cfg|ini|list|patch|diff|xml|config|repo|cmake|rules|service|asc|gpg|key|s|S|c|h|cc|cpp|go|rs|py)$"
 )
+DATA_FILE = re.compile(
+    r"/(?![^/]*(?i:sum|sha\d|md5|digest))[^/]*\.(?:jks|p12|pem|crt|cer|json|txt|xml|ya?ml|md|html?|properties|conf|cfg|ini|csv|jar|war|ear)$"
+)
+"""Files that hold no programs for one architecture, whatever the folder is called; not those of checksums, which go
+with the files that they are of."""
 KEY = re.compile(
     r"(?:(?:KEY|key|Key)(?![\w.-]*\.(?:deb|rpm|apk|zip|tgz|gz|bz2|xz|zst|run|sh|AppImage)$)[\w.-]*|\.(?:gpg|key|pub))$"
 )
@@ -64,6 +69,13 @@ FLAG = re.compile(
 FLAG_VARIABLES = re.compile(
     r"(?:.*_)?(?:CC|CXX|CFLAGS|CXXFLAGS|CPPFLAGS|LDFLAGS|FFLAGS|GOAMD64|CGO_CFLAGS|CGO_CXXFLAGS|NVCC_FLAGS|COPT|RUSTFLAGS)"
 )
+READ_VARIABLES = frozenset(
+    "ARCH TARGET_ARCH HOST_ARCH BUILD_ARCH KARCH SUBARCH CROSS_COMPILE MACHINE PLATFORM CONDA_SUBDIR DEB_BUILD_ARCH "
+    "DEB_HOST_ARCH GOHOSTARCH CARGO_BUILD_TARGET RUNTIME_IDENTIFIER VCPKG_DEFAULT_TRIPLET npm_config_arch "
+    "npm_config_target_arch DOCKER_DEFAULT_PLATFORM PROCESSOR_ARCHITECTURE _PYTHON_HOST_PLATFORM".split()
+)
+"""Variables that build tools read from their environment: make and its built-in rules and the makefiles of kernels,
+Debian's and Yocto's tools, conda, Go, Cargo, .NET, vcpkg, npm, Docker, Python."""
 FOREIGN = re.compile(
     r"(?:^|(?<=[\w.+-]):)(?:i386|amd64)(?:=\S+)?$|^(?:lib32[\w.+-]+|lib[nx]?32gcc\S*|gcc(?:-[\d.]+)?-multilib|g\+\+(?:-[\d.]+)?-multilib"
     r"|libc6-i386|libc6-dev-i386|ia32-libs\S*|[\w.+-]+\.(?:i[36]86|x86_64)|wine32\S*|\w+_linux-64|(?!crossbuild-)[a-z][\w.+-]*-amd64(?!-cross)(?:-\w+)*)(?:=\S+)?$"

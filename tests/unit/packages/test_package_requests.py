@@ -65,6 +65,14 @@ def words(text: str, files: dict[str, bytes] | None = None) -> list[str]:
         ("npm run build && yarn --version && yarn build", []),
         ("gem install bundler -v 2.4.1 --no-document", [("bundler", "=2.4.1")]),
         ("gem install nokogiri:1.15.0 rake", [("nokogiri", "=1.15.0"), ("rake", "")]),
+        ("yes | tools/bin/sdkmanager --sdk_root=/sdk 'platforms;android-30' 'build-tools;33.0.2' \"cmake;$UNKNOWN\"",
+         [("platforms", "=android-30"), ("build-tools", "=33.0.2"), ("cmake", "")]),
+        ("yes | sdkmanager --licenses; sdkmanager --uninstall emulator", []),
+        ("echo y | android update sdk -u -a -t platform-tools,build-tools-23.0.3,android-23,build-tools-24.0.0",
+         [("platform-tools", ""), ("build-tools", "=23.0.3"), ("android", "=23")]),
+        ("android update sdk --no-ui --filter build-tools-$UNKNOWN", [("build-tools", "")]),
+        ("android update sdk --no-ui", [("platform-tools", "")]),
+        ("android create project --name x", []),
     ],
 )  # fmt: skip
 def test_packages_that_a_command_names(command: str, expected: list[tuple[str, str]]) -> None:

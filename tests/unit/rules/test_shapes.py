@@ -6,6 +6,7 @@ import re
 
 import pytest
 
+from crossdock.findings import Finding, Severity
 from crossdock.rules.check import check_dockerfile
 from crossdock.source import Source
 
@@ -31,6 +32,10 @@ FOUND = [
     "RUN curl -s https://example.com/list | awk '{print $2}' | grep ⟦amd64⟧ | xargs curl -O",
     "RUN curl -s https://example.com/list | cut -d: -f2 | grep s6-⟦amd64⟧.tgz | xargs curl -O",
     "RUN curl -s https://example.com/list | sed -n 's/.*id=\"\\(.*\\)\".*el7\\.⟦x86_64⟧\\.rpm.*/\\1/p' > id",
+    'RUN R=$(curl -s https://example.com/list) && echo "$R" | grep tool-⟦amd64⟧ | xargs curl -O',
+    "RUN curl -so r.json https://e.com/r && wget $(jq -r '.[] | select(.name | test(\"⟦x86_64⟧\")) | .url' r.json)",
+    "RUN gh release download -R a/b -p '*linux_⟦amd64⟧*'",
+    "RUN lynx -dump https://example.com/list | grep ⟦x86_64⟧.rpm | xargs curl -O",
     # Package sources and packages.
     "RUN echo 'baseurl=https://example.com/el8-⟦x86_64⟧' >> /etc/yum.repos.d/example.repo",
     "RUN dnf install -y ⟦zlib.x86_64⟧",
@@ -50,6 +55,7 @@ FOUND = [
     "RUN bash -o pipefail -c 'curl -L https://example.com/go-⟦amd64⟧.tgz | tar xz'",
     "RUN meteor build --architecture os.linux.⟦x86_64⟧",
     # Paths.
+    'CMD ["tool-⟦linux64⟧"]',
     "RUN sed -i 's/a/b/' /usr/lib/jvm/java-8-openjdk-⟦amd64⟧/jre/lib/security/java.security",
     "RUN echo /usr/local/lib > /usr/lib/⟦x86_64-linux-gnu⟧/local.conf",
     "RUN mkdir /lib64 && ln -s /lib/libc.musl-⟦x86_64⟧.so.1 /lib64/libc.so.1",
@@ -86,7 +92,7 @@ CLEAN = [
     "RUN dnf remove -y zlib.x86_64",
     "RUN apt-get purge -y gcc-multilib libc6:i386",
     "RUN apk add qemu-system-x86_64",
-    "RUN curl -LO https://dl.google.com/android/repository/tools_r25-linux.zip",
+    "RUN curl -LO https://dl.google.com/android/repository/sdk-tools-linux-4333796.zip",
     "RUN curl -LO https://example.com/src-linux-64.0.tar.gz",
     "RUN GOAMD64=v3 go build .",
     "RUN sed -i '/x86_64-linux-gnu/d' /etc/ld.so.conf",
@@ -110,6 +116,8 @@ CLEAN = [
     "ENV CROSS_SYSTEM_PROCESSOR=amd64",
     "RUN curl -o sdk-linux.zip https://example.com/sdk && echo 'echo building for linux/amd64...' > build.sh",
     "RUN curl -LO https://example.com/fmt_3.1_linux.tar.gz && tar xf fmt_3.1_linux.tar.gz && cd fmt && make install",
+    "RUN curl -so SHA256SUMS https://example.com/sums && grep tool-linux-amd64 SHA256SUMS > wanted",
+    'RUN true\nCMD ["linux64", "bash"]',
     "RUN TARGET=i586-linux-musl /build-toolchain.sh\nENV SYSROOT=/usr/local/i586-linux-musl",
 ]
 
@@ -137,3 +145,58 @@ def test_paths_follow_from_the_download_that_brought_them() -> None:
     )
     report = check_dockerfile(Source("Dockerfile", text.encode()), context=None, build_args={})
     assert [finding.rule for finding in report.findings] == ["amd64-download"]
+
+
+def findings_of(text: str) -> list[Finding]:
+    return list(check_dockerfile(Source("Dockerfile", text.encode()), context=None, build_args={}).findings)
+
+
+@pytest.mark.parametrize(
+    ("text", "severity"),
+    [
+        ("ENV APP_ARCH=amd64", Severity.INFO),
+        ('ENV APP_ARCH=amd64\nCMD ["bash"]', Severity.INFO),
+        ('ENV APP_ARCH=amd64\nCMD ["/entrypoint.sh"]', Severity.ERROR),
+        ("ENV ARCH=amd64", Severity.ERROR),
+        ("RUN curl -O https://example.com/x86_64/cacerts.jks", Severity.INFO),
+        ("RUN curl -O https://example.com/x86_64/tool.tgz", Severity.ERROR),
+        ("RUN curl -O https://example.com/x86_64/sha256sums.txt", Severity.ERROR),
+        ("RUN V=$(curl -s https://example.com/x86_64/ | grep -o '[0-9.]*' | tail -1) && echo $V", Severity.INFO),
+        ("RUN V=$(wget -qO- https://example.com/x86_64/ | sort | tail -1) && echo $V", Severity.INFO),
+        ("RUN wget -r https://example.com/x86_64/", Severity.ERROR),
+    ],
+)
+def test_what_need_not_break_anything_is_a_note(text: str, severity: Severity) -> None:
+    assert [finding.severity for finding in findings_of(f"FROM debian\n{text}\n")] == [severity]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("ARG V\nRUN wget https://example.com/tool-$V-amd64.tgz", "amd64 selects the amd64 file tool-${V}-amd64.tgz"),
+        ("RUN wget https://example.com/$(cat v)-amd64.tgz", "amd64 selects the amd64 file …-amd64.tgz"),
+        ("RUN wget https://example.com/tool_x86.tgz", "x86 selects the x86 file tool_x86.tgz"),
+        (
+            "ENV LD_LIBRARY_PATH=/usr/local/lib:/usr/lib/x86_64-linux-gnu:$LD_LIBRARY_PATH",
+            "/usr/lib/x86_64-linux-gnu exists only on amd64",
+        ),
+        (
+            "RUN ./configure --prefix=/depends/x86_64-pc-linux-gnu",
+            "--prefix=/depends/x86_64-pc-linux-gnu is a path that is named for amd64",
+        ),
+    ],
+)
+def test_messages_name_what_is_meant(text: str, message: str) -> None:
+    assert [finding.message for finding in findings_of(f"FROM debian\n{text}\n")] == [message]
+
+
+@pytest.mark.parametrize(
+    "rest",
+    [
+        "git checkout 6656ddce919367f4c4090b0f89a45854d26da020",
+        "echo 8933bad161af4178b1185d1a37fbf41ea5269c55 > licenses",
+    ],
+)
+def test_other_digits_are_no_checksum(rest: str) -> None:
+    found = findings_of(f"FROM debian\nRUN curl -LO https://example.com/t-amd64.tgz && {rest}\n")
+    assert [finding.rule for finding in found] == ["amd64-download"]

@@ -54,11 +54,13 @@ class Indexes:
             case Ecosystem.GEM:
                 return rubygems.ask(request, documents, places.rubygems)
             case Ecosystem.RPM:
-                return _rpm()
+                return _unread("RPM repositories")
+            case Ecosystem.ANDROID:
+                return _unread("the Android SDK")
 
 
-async def _rpm() -> Answer:
-    return Answer(Status.UNKNOWN, f"{NOT_ASKED}: the indexes of RPM repositories are not read")
+async def _unread(whose: str) -> Answer:
+    return Answer(Status.UNKNOWN, f"{NOT_ASKED}: the indexes of {whose} are not read")
 
 
 def _host(where: str) -> str:
