@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from buildkit_image import push_buildkit
 from busybox import busybox, write_base_layout
 from daemon import Daemon
 from registry import Registry
@@ -125,3 +126,17 @@ def buildah_store(
     yield BuildahStore(folder)
     subprocess.run(["buildah", "rm", "--all"], check=False, capture_output=True)
     subprocess.run(["buildah", "rmi", "--all", "--force"], check=False, capture_output=True)
+
+
+@pytest.fixture(scope="module")
+def buildkit(docker_daemon: Daemon, image_registry: Registry, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Its image, in a registry as a closed network has one."""
+    reference = f"{image_registry.host}/moby/buildkit:buildx-stable-1"
+    push_buildkit(docker_daemon, tmp_path_factory.mktemp("buildkit"), reference)
+    return reference
+
+
+@pytest.fixture(scope="module")
+def far_daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
+    with Daemon(tmp_path_factory.mktemp("far") / "d", containerd=True) as daemon:
+        yield daemon

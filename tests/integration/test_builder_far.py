@@ -4,50 +4,15 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from buildkit_image import push_buildkit
 from daemon import Daemon
-from registry import Registry
+from made_builders import builders, crossdock, left
 from ssh_server import SshServer
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
-
-
-def crossdock(*arguments: str, code: int = 0) -> str:
-    argv = [sys.executable, "-m", "crossdock", *arguments]
-    done = subprocess.run(argv, capture_output=True, text=True, timeout=240, check=False)
-    assert done.returncode == code, done.stdout + done.stderr
-    return done.stdout + (done.stderr if code else "")
-
-
-def left(daemon: Daemon) -> list[str]:
-    """The containers and volumes of builders in a daemon."""
-    names = daemon.docker("ps", "--all", "--format={{.Names}}").split()
-    names += daemon.docker("volume", "ls", "--format={{.Name}}").split()
-    return [name for name in names if name.startswith("buildx_")]
-
-
-def builders() -> list[str]:
-    done = subprocess.run(["docker", "buildx", "ls"], capture_output=True, text=True, timeout=60, check=True)
-    return [line.split()[0].rstrip("*") for line in done.stdout.splitlines()[1:] if line and not line[0].isspace()]
-
-
-@pytest.fixture(scope="module")
-def far_daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
-    with Daemon(tmp_path_factory.mktemp("far") / "d", containerd=True) as daemon:
-        yield daemon
-
-
-@pytest.fixture(scope="module")
-def buildkit(docker_daemon: Daemon, image_registry: Registry, tmp_path_factory: pytest.TempPathFactory) -> str:
-    reference = f"{image_registry.host}/moby/buildkit:buildx-stable-1"
-    push_buildkit(docker_daemon, tmp_path_factory.mktemp("buildkit"), reference)
-    return reference
 
 
 @pytest.fixture

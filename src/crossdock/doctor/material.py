@@ -91,6 +91,7 @@ def read_facts(text: str, where: str) -> Facts:
     init = "systemd" if "systemd" in values else "openrc" if "openrc" in values else ""
     container, runs = _container(material), material.runs
     programs = _programs(material)
+    handlers, not_understood = _handlers(material)
     return Facts(
         platform=platform,
         userland=_userland(values.get("shell-header", ""), platform),
@@ -126,10 +127,10 @@ def read_facts(text: str, where: str) -> Facts:
         ),
         registries=read_registries(material),
         proxy={name: value for name, value in material.environment.items() if name.lower().endswith("_proxy")},
-        binfmt=_binfmt(material),
+        binfmt=_binfmt(material, handlers),
         runs={name: ended.startswith("0") for name, ended in runs.items()} if _tells(runs, platform) else {},
         runs_in_empty_root="empty root" in runs.get(platform.architecture, ""),
-        unread={**material.unread, **_handlers(material)[1]},
+        unread={**material.unread, **not_understood},
     )  # fmt: skip
 
 
@@ -324,10 +325,9 @@ def _tells(runs: Mapping[str, str], platform: Platform) -> bool:
     return runs.get(platform.architecture, "0").startswith("0")
 
 
-def _binfmt(material: Material) -> BinfmtFacts:
+def _binfmt(material: Material, handlers: tuple[Handler, ...]) -> BinfmtFacts:
     status = material.handlers.get("status")
     names = tuple(name for name in material.handlers if name != "status")
-    handlers, _ = _handlers(material)
     return BinfmtFacts(
         supported=status is not None
         or "binfmt_misc" in material.files.get("/proc/filesystems", "")

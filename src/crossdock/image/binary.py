@@ -45,6 +45,11 @@ class Binary:
     big_endian: bool = False
     managed: bool = False
 
+    @property
+    def is_loaded(self) -> bool:
+        """Whether it is a program or a library that is loaded as it is, and not an object file or a core dump."""
+        return self.kind not in ("relocatable object", "core dump")
+
     def runs_on(self, architecture: str) -> bool:
         """Whether it holds code for this OCI architecture, or none that is tied to a machine."""
         return architecture in self.architectures or ANY in self.architectures

@@ -80,6 +80,13 @@ class DocumentCache:
 
 
 def default_cache(environ: Mapping[str, str]) -> DocumentCache | None:
-    """The user's cache below XDG_CACHE_HOME, else ~/.cache (XDG base directory specification); None without a home."""
+    """The user's; None without a home."""
+    folder = cache_folder(environ, "images")
+    return DocumentCache(folder) if folder else None
+
+
+def cache_folder(environ: Mapping[str, str], name: str) -> Path | None:
+    """The user's folder for one kind of cached things, below XDG_CACHE_HOME, else ~/.cache (XDG base directory
+    specification); None without a home."""
     base = environ.get("XDG_CACHE_HOME") or (f"{environ['HOME']}/.cache" if environ.get("HOME") else "")
-    return DocumentCache(Path(base) / "crossdock" / "images") if base else None
+    return Path(base) / "crossdock" / name if base else None

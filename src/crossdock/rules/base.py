@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar
@@ -124,3 +125,19 @@ class OtherFile:
     @property
     def source(self) -> Source:
         return self.declared.source
+
+
+class ImageRule(Rule):
+    """A rule on the images that a file uses, whatever kind of file it is."""
+
+    def check(self, project: Project) -> Iterator[Finding]:
+        yield from self.check_images(project.dockerfile.source, project.images, project.registry)
+
+    def check_other(self, file: OtherFile) -> Iterator[Finding]:
+        yield from self.check_images(file.source, file.images, file.registry)
+
+    @abstractmethod
+    def check_images(
+        self, source: Source, images: tuple[UsedImage, ...], registry: Mapping[str, ImagePlatforms]
+    ) -> Iterator[Finding]:
+        """``registry`` is what was seen of them, by their text."""

@@ -9,7 +9,7 @@ from crossdock.image.alternatives import Entry, debian_package, known_without_ar
 from crossdock.image.availability import Alternative, ImagePlatforms, PlatformImage
 from crossdock.image.reference import Reference, parse_reference
 from crossdock.platforms import AMD64, ARM64, DEFAULT_TARGETS
-from crossdock.rules.base import Example, OtherFile, Project, Rule
+from crossdock.rules.base import Example, ImageRule
 from crossdock.rules.images import UsedImage, is_pinned_to_one
 from crossdock.rules.names import amd64_tokens
 from crossdock.source import Edit, Source, Span
@@ -18,7 +18,7 @@ _AMD64_ALONE = (PlatformImage(AMD64, f"sha256:{'a' * 64}"),)
 _BOTH = f"sha256:{'b' * 64}"
 
 
-class BaseWithoutArm64(Rule):
+class BaseWithoutArm64(ImageRule):
     """An image that a stage starts from, or takes files from, has no linux/arm64.
 
     The arm64 build fails with "no match for platform in manifest". If the image's tag is no index but a single image,
@@ -67,13 +67,7 @@ class BaseWithoutArm64(Rule):
         ),
     )
 
-    def check(self, project: Project) -> Iterator[Finding]:
-        yield from self._check(project.dockerfile.source, project.images, project.registry)
-
-    def check_other(self, file: OtherFile) -> Iterator[Finding]:
-        yield from self._check(file.source, file.images, file.registry)
-
-    def _check(
+    def check_images(
         self, source: Source, images: tuple[UsedImage, ...], registry: Mapping[str, ImagePlatforms]
     ) -> Iterator[Finding]:
         for image in images:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from crossdock.findings import Finding, Fix, Safety
 from crossdock.image.availability import ImagePlatforms, PlatformImage
 from crossdock.platforms import AMD64, ARM64
-from crossdock.rules.base import Example, OtherFile, Project, Rule
+from crossdock.rules.base import Example, ImageRule
 from crossdock.rules.images import UsedImage, is_pinned_to_one, without_digest
 from crossdock.source import Edit, Source, Span
 
@@ -17,7 +17,7 @@ _ARM64 = f"sha256:{'c' * 64}"
 _BOTH = (PlatformImage(AMD64, _AMD64), PlatformImage(ARM64, _ARM64))
 
 
-class SingleArchDigest(Rule):
+class SingleArchDigest(ImageRule):
     """An image is pinned by digest, and the digest is that of its amd64 image alone.
 
     A digest that was copied from a registry's page, or from the entry of one platform in a manifest list, names the
@@ -52,13 +52,7 @@ class SingleArchDigest(Rule):
         ),
     )
 
-    def check(self, project: Project) -> Iterator[Finding]:
-        yield from self._check(project.dockerfile.source, project.images, project.registry)
-
-    def check_other(self, file: OtherFile) -> Iterator[Finding]:
-        yield from self._check(file.source, file.images, file.registry)
-
-    def _check(
+    def check_images(
         self, source: Source, images: tuple[UsedImage, ...], registry: Mapping[str, ImagePlatforms]
     ) -> Iterator[Finding]:
         for image in images:

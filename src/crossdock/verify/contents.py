@@ -102,7 +102,7 @@ def read_file(name: str, mode: int, size: int, content: Content) -> File:
         if binary.format is Format.STATIC_LIBRARY and not binary.architectures:
             binary = identify(head + content.take(LIBRARY_HEAD_BYTES)) or binary
         file = File(Kind.FILE, mode, binary=binary, fingerprint=fingerprint)
-        if binary.format is Format.ELF and binary.kind not in ("relocatable object", "core dump"):
+        if binary.format is Format.ELF and binary.is_loaded:
             return _with_dynamic(file, _Forward(head, content))
         return file
     if head[:2] == b"#!" and mode & 0o111:

@@ -178,7 +178,7 @@ class _Chain:
                 text = f"/{found.path} is {binary.describe()}: exec format error on {architecture}"
                 hint = f"Get this program for {architecture} in the instruction that brought it."
                 raise _Stop(self._problem(text, found, hint, foreign=True))
-        if binary.kind in ("relocatable object", "core dump"):
+        if not binary.is_loaded:
             raise _Stop(self._problem(f"/{found.path} is a {binary.kind}, not a program", found, "Link it first."))
         loading = load(self._system, found, architecture, self._config.env)
         problems += [(problem, certain) for problem in loading.problems]

@@ -114,7 +114,7 @@ def _with(system: FileSystem, platform: Platform, fault: Callable[[File], str]) 
         binary = placed.file.binary
         if binary is None or binary.format is not Format.ELF or not binary.runs_on(platform.architecture):
             continue
-        if binary.kind in ("relocatable object", "core dump"):
+        if not binary.is_loaded:
             continue
         if (needs := fault(placed.file)) and not expected_elsewhere(path, binary, platform):
             yield path, placed.layer, needs

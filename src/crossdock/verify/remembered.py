@@ -17,6 +17,7 @@ from pathlib import Path
 import msgspec
 
 from crossdock.config import Allowed
+from crossdock.image.cache import cache_folder
 from crossdock.platforms import Platform
 from crossdock.source import write_atomically
 from crossdock.verify.machines import Machine
@@ -64,9 +65,9 @@ class Remembered:
 
 
 def default_memory(environ: Mapping[str, str]) -> Remembered | None:
-    """The user's, below XDG_CACHE_HOME or ~/.cache; None without a home."""
-    base = environ.get("XDG_CACHE_HOME") or (f"{environ['HOME']}/.cache" if environ.get("HOME") else "")
-    return Remembered(Path(base) / "crossdock" / "verified") if base else None
+    """The user's; None without a home."""
+    folder = cache_folder(environ, "verified")
+    return Remembered(folder) if folder else None
 
 
 @cache

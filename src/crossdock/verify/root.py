@@ -10,6 +10,7 @@ from typing import BinaryIO
 
 from crossdock.config import Allowed
 from crossdock.errors import InputError
+from crossdock.image.compression import Compression, detect
 from crossdock.image.model import OCI_LAYER, Descriptor
 from crossdock.image.tar import Content, Kind
 from crossdock.platforms import Platform
@@ -19,7 +20,8 @@ from crossdock.verify.filesystem import FileSystem
 from crossdock.verify.machines import Machine, check_machine
 from crossdock.verify.model import CheckResult, Status, VerifyResult
 
-_MAGIC = {b"\x1f\x8b": "+gzip", b"\x28\xb5\x2f\xfd": "+zstd"}
+_SUFFIX = {Compression.GZIP: "+gzip", Compression.ZSTD: "+zstd"}
+"""Of a layer's media type."""
 _MOST_SHOWN = 5
 
 
@@ -112,9 +114,8 @@ class _Forward:
 def _read_tar(path: Path) -> LayerContents:
     try:
         with path.open("rb") as file:
-            magic = file.read(4)
+            kind = _SUFFIX.get(detect(file.read(16)), "")
             file.seek(0)
-            kind = next((suffix for start, suffix in _MAGIC.items() if magic.startswith(start)), "")
             return read_layer(file, Descriptor(f"{OCI_LAYER}{kind}", str(path), path.stat().st_size))
     except OSError as error:
         hint = "Name a folder with a root file system, or a tar of one (docker export)."

@@ -87,6 +87,17 @@ def elf(
     return head + headers + interp + needs + defines + strings + bytes(gap) + (table if dynamic else b"")
 
 
+def go(setting: str) -> bytes:
+    """A program with Go's note and its settings."""
+    note = struct.pack("<III", 4, 4, 4) + b"Go\0\0id\0\0"
+    info = note + b"\xff Go buildinf:" + bytes(18) + f"build\t{setting}\n".encode()
+    at = 64 + 2 * 56
+    head = b"\x7fELF\2\1\1" + bytes(9) + struct.pack("<HHIQQQIHHHHHH", 2, 183, 1, 0, 64, 0, 0, 64, 56, 2, 0, 0, 0)
+    headers = struct.pack("<IIQQQQQQ", 4, 4, at, at, at, len(note), len(note), 4)
+    headers += struct.pack("<IIQQQQQQ", 1, 6, at, at, at, len(info), len(info), 65536)
+    return head + headers + info
+
+
 def _versions_wanted(wants: Mapping[str, tuple[str, ...]], string: Callable[[str], int]) -> bytes:
     data = b""
     for number, (library, versions) in enumerate(wants.items(), 1):

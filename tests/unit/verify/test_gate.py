@@ -5,14 +5,13 @@ from __future__ import annotations
 
 import io
 import re
-import struct
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from made_images import AMD64, ARM64, FOLDER, LOADERS, Content, Link, MemoryImage, Parts, elf, layer
+from made_images import AMD64, ARM64, FOLDER, LOADERS, Content, Link, MemoryImage, Parts, elf, go, layer
 
 from crossdock.engines.model import SmokeResult, SmokeVerdict
 from crossdock.platforms import Platform
@@ -50,16 +49,6 @@ def jar(**members: bytes) -> bytes:
 def static_library(member: bytes) -> bytes:
     header = b"x.o/".ljust(16) + b"0".ljust(32) + str(len(member)).encode().ljust(10) + b"`\n"
     return b"!<arch>\n" + header + member
-
-
-def go(setting: str) -> bytes:
-    note = struct.pack("<III", 4, 4, 4) + b"Go\0\0id\0\0"
-    info = note + b"\xff Go buildinf:" + bytes(18) + f"build\t{setting}\n".encode()
-    at = 64 + 2 * 56
-    head = b"\x7fELF\2\1\1" + bytes(9) + struct.pack("<HHIQQQIHHHHHH", 2, 183, 1, 0, 64, 0, 0, 64, 56, 2, 0, 0, 0)
-    headers = struct.pack("<IIQQQQQQ", 4, 4, at, at, at, len(note), len(note), 4)
-    headers += struct.pack("<IIQQQQQQ", 1, 6, at, at, at, len(info), len(info), 65536)
-    return head + headers + info
 
 
 @dataclass(frozen=True)

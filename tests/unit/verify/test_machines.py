@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import struct
 import tomllib
 
 import pytest
-from made_images import AMD64, LOADERS, MemoryImage, Parts, elf, layer
+from made_images import AMD64, LOADERS, MemoryImage, Parts, elf, go, layer
 
 from crossdock.errors import UsageError
 from crossdock.verify.image import verify_image
@@ -14,17 +13,6 @@ from crossdock.verify.machines import _TABLE, machine_named
 from crossdock.verify.model import CheckResult, Status
 
 STATIC = elf()
-
-
-def go(setting: str) -> bytes:
-    """A program with Go's note and its settings."""
-    note = struct.pack("<III", 4, 4, 4) + b"Go\0\0id\0\0"
-    info = note + b"\xff Go buildinf:" + bytes(18) + f"build\t{setting}\n".encode()
-    at = 64 + 2 * 56
-    head = b"\x7fELF\2\1\1" + bytes(9) + struct.pack("<HHIQQQIHHHHHH", 2, 183, 1, 0, 64, 0, 0, 64, 56, 2, 0, 0, 0)
-    headers = struct.pack("<IIQQQQQQ", 4, 4, at, at, at, len(note), len(note), 4)
-    headers += struct.pack("<IIQQQQQQ", 1, 6, at, at, at, len(info), len(info), 65536)
-    return head + headers + info
 
 
 def checked(files: dict[str, bytes], machine: str = "", **settings: object) -> list[CheckResult]:

@@ -17,6 +17,7 @@ from crossdock.errors import RegistryError
 from crossdock.http.client import Http
 from crossdock.http.model import WHOLE_HOST, Document, Unreachable
 from crossdock.http.urls import host_of, public_url
+from crossdock.image.cache import cache_folder
 
 FRESH = 3600.0
 """Seconds for which a document is taken from the disk without asking: a survey of many projects is one sitting."""
@@ -77,9 +78,9 @@ class IndexCache:
 
 
 def default_index_cache(environ: Mapping[str, str]) -> IndexCache | None:
-    """The user's cache below XDG_CACHE_HOME, else ~/.cache (XDG base directory specification); None without a home."""
-    base = environ.get("XDG_CACHE_HOME") or (f"{environ['HOME']}/.cache" if environ.get("HOME") else "")
-    return IndexCache(Path(base) / "crossdock" / "packages") if base else None
+    """The user's; None without a home."""
+    folder = cache_folder(environ, "packages")
+    return IndexCache(folder) if folder else None
 
 
 class Documents:
