@@ -12,7 +12,8 @@
    - the map has a line for the program's real path, which the kernel tells for the open file.
 
    A line of the map:  PATH NATIVE [unless-env=NAME | unless-arg=TEXT | if-arg=TEXT | add-arg=TEXT]...
-   if-arg: one of them must be among the arguments. add-arg: appended to the arguments.
+   if-arg: one of them must be among the arguments; a * in such a TEXT stands for anything. add-arg: appended to the
+   arguments.
 
    No libc, no writable data, position independent: see assist/compile.py. */
 
@@ -116,10 +117,24 @@ static int equal(const char *one, const char *other)
     return rest && !*rest;
 }
 
-static int among(char **arguments, const char *text)
+/* Whether `word` is `pattern`, in which one * stands for anything. */
+static int fits(const char *word, const char *pattern)
+{
+    for (; *pattern && *pattern != '*'; word++, pattern++)
+        if (*word != *pattern)
+            return 0;
+    if (!*pattern)
+        return !*word;
+    for (pattern++; *word; word++)
+        if (equal(word, pattern))
+            return 1;
+    return !*pattern;
+}
+
+static int among(char **arguments, const char *pattern)
 {
     for (; *arguments; arguments++)
-        if (equal(*arguments, text))
+        if (fits(*arguments, pattern))
             return 1;
     return 0;
 }
