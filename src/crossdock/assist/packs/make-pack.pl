@@ -138,6 +138,7 @@ sub copy {
     for (qx($one{loader} --list '$from' 2>/dev/null)) {
         my ($path) = m{=> (/\S+)} or next;
         my ($name) = $path =~ m{([^/]+)\z};
+        next if $copied{"/$cpu-native/$name"};
         $path = qx(readlink -f '$path');
         chomp $path;
         copy($path, "/$cpu-native/$name", owner($path));
@@ -159,8 +160,9 @@ sub owner {
 
 sub copy_as {
     my ($from, $to, $package) = @_;
-    my ($folder) = "$result$to" =~ m{^(.*)/};
-    system('mkdir', '-p', $folder) == 0 or die $folder;
+    for (my $at = length $result; ($at = index "$result$to", '/', $at + 1) > 0;) {
+        mkdir substr "$result$to", 0, $at;
+    }
     my $data = content($from);
     exchange(\$data, $package) if $data =~ /^\x7fELF/;
     open my $file, '>:raw', "$result$to" or die "$to: $!";

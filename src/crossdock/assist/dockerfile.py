@@ -1,0 +1,106 @@
+"""The Dockerfile of an assisted build: a stage that makes each pack, and the packs mounted into RUN instructions.
+
+Nothing else changes: the packs are in no layer, and RUN's mounts are not part of an image's history. For platforms that
+need no help the mount is an empty folder.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from crossdock.assist.packs import Pack, compose
+from crossdock.plan.model import BuildPlan, Strategy
+from crossdock.platforms import Platform
+from crossdock.read.dockerfile import parse
+from crossdock.read.model import Dockerfile, Instruction, Stage
+from crossdock.source import Edit, Source, Span, apply_edits
+
+CONTEXT = "crossdock-assist"
+"""The name of the build context that holds recipes and the scripts that carry them out."""
+PLACE = "/.crossdock"
+"""Where packs are mounted (and where the launcher looks for them)."""
+_STAGE = "crossdock-pack"
+_MAKERS = "/.crossdock-make"
+
+
+@dataclass(frozen=True)
+class Assisted:
+    """``dockerfile`` are the bytes to build; ``recipes`` are the files of the context ``CONTEXT``, by name."""
+
+    dockerfile: bytes = field(repr=False)
+    recipes: dict[str, str] = field(repr=False)
+    modules: tuple[str, ...]
+
+
+def assisted(dockerfile: Dockerfile, plan: BuildPlan, host: Platform) -> Assisted:
+    """The Dockerfile with packs for every stage and platform that the plan wants assisted."""
+    wanted: dict[str, list[Platform]] = {}
+    for entry in plan.stages:
+        if entry.strategy is Strategy.ASSIST:
+            wanted.setdefault(entry.stage, []).append(entry.platform)
+    groups: dict[str, list[Stage]] = {}
+    for stage in dockerfile.stages:
+        if stage.label in wanted:
+            groups.setdefault(_base(dockerfile, stage), []).append(stage)
+    edits: list[Edit] = []
+    made: list[str] = []
+    recipes: dict[str, str] = {}
+    names: list[str] = []
+    for number, (base, stages) in enumerate(groups.items()):
+        platforms = dict.fromkeys(platform for stage in stages for platform in wanted[stage.label])
+        scripts = [text for stage in stages for text in _scripts(dockerfile, stage)]
+        packs = {platform.architecture: compose(platform, host, scripts) for platform in platforms}
+        others = {platform.architecture for platform in plan.targets} - packs.keys()
+        made += _stages(number, base, packs, sorted(others), host)
+        recipes |= {f"{number}-{architecture}": pack.recipe() for architecture, pack in packs.items()}
+        names += [module.name for pack in packs.values() for module in pack.modules]
+        edits += [_mount(dockerfile, run, number) for stage in stages for run in _runs(stage)]
+    at = dockerfile.stages[0].from_.span.start
+    edits.append(Edit(dockerfile.source.path, Span(at, at), "".join(f"{line}\n" for line in made).encode()))
+    return Assisted(apply_edits(dockerfile.source, edits).data, recipes, tuple(dict.fromkeys(names)))
+
+
+def without_mounts(text: str) -> str:
+    """An instruction as people wrote it, from what an engine says of it."""
+    before, found, after = text.partition(f"--mount=type=bind,from={_STAGE}-")
+    return before + after.partition(" ")[2] if found else text
+
+
+def _base(dockerfile: Dockerfile, stage: Stage) -> str:
+    """The image that a stage comes from, through other stages, as written."""
+    parent = dockerfile.stage(stage.base.text, before=stage.index)
+    return _base(dockerfile, parent) if parent is not None else dockerfile.source.text(stage.base.span)
+
+
+def _runs(stage: Stage) -> Iterable[Instruction]:
+    return (instruction for instruction in stage.instructions if instruction.keyword == "RUN")
+
+
+def _scripts(dockerfile: Dockerfile, stage: Stage) -> Iterable[str]:
+    return (dockerfile.source.text(run.span) for run in _runs(stage))
+
+
+def _stages(number: int, base: str, packs: dict[str, Pack], others: list[str], host: Platform) -> Iterable[str]:
+    """A stage for each architecture, and one that is the right one of them for the platform being built."""
+    for architecture in packs:
+        yield f"FROM --platform=$BUILDPLATFORM {base} AS {_STAGE}-{number}-{architecture}"
+        yield "USER 0"
+        command = [f"{_MAKERS}/make-pack", f"{_MAKERS}/{number}-{architecture}", PLACE, host.architecture]
+        words = ", ".join(f'"{word}"' for word in ["/bin/sh", *command])
+        yield f"RUN --mount=type=bind,from={CONTEXT},target={_MAKERS} [{words}]"
+    for architecture in others:
+        yield f"FROM scratch AS {_STAGE}-{number}-{architecture}"
+        yield f"WORKDIR {PLACE}"
+    yield f"FROM {_STAGE}-{number}-${{TARGETARCH}} AS {_STAGE}-{number}"
+
+
+def _mount(dockerfile: Dockerfile, run: Instruction, number: int) -> Edit:
+    at = run.keyword_span.end
+    mount = f" --mount=type=bind,from={_STAGE}-{number},source={PLACE},target={PLACE}"
+    return Edit(dockerfile.source.path, Span(at, at), mount.encode())
+
+
+def read(data: bytes) -> Dockerfile:
+    """The Dockerfile of a build request."""
+    return parse(Source("Dockerfile", data))
