@@ -1,4 +1,4 @@
-"""Compiles the launcher; for whoever changes it, and for the tests. Not needed to use crossdock, which carries the result.
+"""Compiles the launcher, for whoever changes it and for the tests; crossdock carries the result.
 
 ``python -m crossdock.assist.compile`` writes ``launcher/ARCHITECTURE.bin`` anew, with Debian's gcc and
 gcc-aarch64-linux-gnu.

@@ -12,9 +12,8 @@ from dataclasses import dataclass, field
 from crossdock.assist.packs import Pack, compose
 from crossdock.plan.model import BuildPlan, Strategy
 from crossdock.platforms import Platform
-from crossdock.read.dockerfile import parse
 from crossdock.read.model import Dockerfile, Instruction, Stage
-from crossdock.source import Edit, Source, Span, apply_edits
+from crossdock.source import Edit, Span, apply_edits
 
 CONTEXT = "crossdock-assist"
 """The name of the build context that holds recipes and the scripts that carry them out."""
@@ -99,8 +98,3 @@ def _mount(dockerfile: Dockerfile, run: Instruction, number: int) -> Edit:
     at = run.keyword_span.end
     mount = f" --mount=type=bind,from={_STAGE}-{number},source={PLACE},target={PLACE}"
     return Edit(dockerfile.source.path, Span(at, at), mount.encode())
-
-
-def read(data: bytes) -> Dockerfile:
-    """The Dockerfile of a build request."""
-    return parse(Source("Dockerfile", data))

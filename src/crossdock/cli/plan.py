@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from crossdock.assist.registration import available
 from crossdock.cli.options import (
     build_arg_option,
     build_arguments,
@@ -42,7 +43,8 @@ def command(
     """Show how each stage of a Dockerfile would be built on this machine for each platform, and why.
 
     native: this machine is of that architecture. neutral: the stage runs once for all platforms, or runs no program.
-    cross: its toolchain targets the platform by itself. emulate: its programs run in an emulator.
+    cross: its toolchain targets the platform by itself. emulate: its programs run in an emulator. assist: emulated too,
+    but compilers, shell tools and package managers run natively.
 
     The Dockerfile is taken as it is; `crossdock build --port --dry-run` plans with what port would mend.
 
@@ -53,10 +55,12 @@ def command(
       crossdock plan --format json .
     """
     dockerfile, _ = locate_dockerfile(path, file)
+    platforms, host = platform or DEFAULT_TARGETS, host_platform()
     plan = make_plan(
         parse(read_source(dockerfile)),
-        platform or DEFAULT_TARGETS,
-        host=host_platform(),
+        platforms,
+        host=host,
+        assisted=available(platforms, host).platforms,
         target=target,
         build_args=build_arguments(build_args),
     )

@@ -1,0 +1,73 @@
+"""Building with assistance: launcher registered and packs mounted; plainly emulated when that comes to nothing."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from crossdock.assist.dockerfile import CONTEXT, Assisted, assisted, without_mounts
+from crossdock.assist.packs import MAKERS
+from crossdock.assist.registration import registered
+from crossdock.engines.model import BuildEvent, BuildRequest, Engine, EventHandler
+from crossdock.errors import CrossdockError, EngineError
+from crossdock.plan.model import BuildPlan
+from crossdock.platforms import Platform
+from crossdock.process import Runner
+from crossdock.read.dockerfile import parse
+from crossdock.source import Source
+
+
+def build_assisted(
+    engine: Engine,
+    request: BuildRequest,
+    plan: BuildPlan,
+    work: Path,
+    runner: Runner,
+    on_event: EventHandler,
+    say: Callable[[str], object],
+    *,
+    host: Platform,
+) -> Path:
+    """As ``Engine.build``, with native programs for the stages that the plan wants assisted.
+
+    When it fails, for whatever reason, that is said, and the build is done again without assistance; so an error of it
+    is one that has nothing to do with the assistance. Raises what ``Engine.build`` raises.
+    """
+    platforms = plan.assisted()
+    if not platforms:
+        return engine.build(request, work, on_event)
+
+    def plainly(event: BuildEvent) -> None:
+        on_event(replace(event, name=without_mounts(event.name)))
+
+    with tempfile.TemporaryDirectory(prefix="crossdock-assist-", ignore_cleanup_errors=True) as folder:
+        context = Path(folder) / "context"
+        made = assisted(parse(Source("Dockerfile", request.dockerfile)), plan, host)
+        try:
+            _write(made, context)
+            with registered(platforms, Path(folder) / "emulators", runner):
+                return engine.build(assisted_request(request, made, context), work, plainly)
+        except CrossdockError as error:
+            last = error.log[-1] if isinstance(error, EngineError) and error.log else ""
+            reason = f"{error.what} ({last})" if last else error.what
+            say(f"The build with native programs failed; building again, everything emulated. It said: {reason}")
+    return engine.build(request, work, on_event)
+
+
+def assisted_request(request: BuildRequest, made: Assisted, context: Path) -> BuildRequest:
+    """The request for the engine; ``context`` is the folder with the recipes."""
+    contexts = (*request.build_contexts, f"{CONTEXT}={context}")
+    return replace(request, dockerfile=made.dockerfile, build_contexts=contexts)
+
+
+def _write(made: Assisted, context: Path) -> None:
+    """The recipes and the scripts that carry them out."""
+    try:
+        shutil.copytree(MAKERS, context)
+        for name, recipe in made.recipes.items():
+            (context / name).write_text(recipe)
+    except OSError as error:
+        raise CrossdockError(f"the recipes of packs could not be written: {error.strerror}") from error
