@@ -8,10 +8,10 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from crossdock.assist.dockerfile import CONTEXT, Assisted, assisted, without_mounts
+from crossdock.assist.dockerfile import CONTEXT, Assisted, assisted
 from crossdock.assist.packs import MAKERS
 from crossdock.assist.registration import registered
-from crossdock.engines.model import BuildEvent, BuildRequest, Engine, EventHandler
+from crossdock.engines.model import BuildRequest, Engine, EventHandler
 from crossdock.errors import CrossdockError, EngineError
 from crossdock.plan.model import BuildPlan
 from crossdock.platforms import Platform
@@ -40,16 +40,15 @@ def build_assisted(
     if not platforms:
         return engine.build(request, work, on_event)
 
-    def plainly(event: BuildEvent) -> None:
-        on_event(replace(event, name=without_mounts(event.name)))
-
     with tempfile.TemporaryDirectory(prefix="crossdock-assist-", ignore_cleanup_errors=True) as folder:
         context = Path(folder) / "context"
         made = assisted(parse(Source("Dockerfile", request.dockerfile)), plan, host)
         try:
             _write(made, context)
             with registered(platforms, Path(folder) / "emulators", runner):
-                return engine.build(assisted_request(request, made, context), work, plainly)
+                return engine.build(
+                    assisted_request(request, made, context), work, lambda event: on_event(made.as_written(event))
+                )
         except CrossdockError as error:
             last = error.log[-1] if isinstance(error, EngineError) and error.log else ""
             reason = f"{error.what} ({last})" if last else error.what
@@ -60,7 +59,7 @@ def build_assisted(
 def assisted_request(request: BuildRequest, made: Assisted, context: Path) -> BuildRequest:
     """The request for the engine; ``context`` is the folder with the recipes."""
     contexts = (*request.build_contexts, f"{CONTEXT}={context}")
-    return replace(request, dockerfile=made.dockerfile, build_contexts=contexts)
+    return replace(request, dockerfile=made.dockerfile, target=made.target(request.target), build_contexts=contexts)
 
 
 def _write(made: Assisted, context: Path) -> None:

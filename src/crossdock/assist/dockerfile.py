@@ -6,13 +6,16 @@ need no help the mount is an empty folder.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from crossdock.assist.packs import Pack, compose
+from crossdock.engines.model import BuildEvent
 from crossdock.plan.model import BuildPlan, Strategy
 from crossdock.platforms import Platform
 from crossdock.read.model import Dockerfile, Instruction, Stage
+from crossdock.read.stages import stage_references
 from crossdock.source import Edit, Span, apply_edits
 
 CONTEXT = "crossdock-assist"
@@ -21,15 +24,29 @@ PLACE = "/.crossdock"
 """Where packs are mounted (and where the launcher looks for them)."""
 _STAGE = "crossdock-pack"
 _MAKERS = "/.crossdock-make"
+_NUMBER = re.compile(r"\d{1,9}")
 
 
 @dataclass(frozen=True)
 class Assisted:
-    """``dockerfile`` are the bytes to build; ``recipes`` are the files of the context ``CONTEXT``, by name."""
+    """``dockerfile`` are the bytes to build; ``recipes`` are the files of the context ``CONTEXT``, by name; ``added``
+    stages come before the first one that people wrote."""
 
     dockerfile: bytes = field(repr=False)
     recipes: dict[str, str] = field(repr=False)
     modules: tuple[str, ...]
+    added: int
+
+    def target(self, wanted: str | None) -> str | None:
+        """What ``--target`` has to say: stages without a name have numbers, which have become other ones."""
+        return str(int(wanted) + self.added) if wanted and _NUMBER.fullmatch(wanted) else wanted
+
+    def as_written(self, event: BuildEvent) -> BuildEvent:
+        """What an engine says of a step, in the words of the Dockerfile that people wrote."""
+        before, found, after = event.name.partition(f"--mount=type=bind,from={_STAGE}-")
+        name = before + after.partition(" ")[2] if found else event.name
+        number = re.fullmatch(r"stage-(\d+)", event.stage)
+        return replace(event, name=name, stage=f"stage-{int(number[1]) - self.added}" if number else event.stage)
 
 
 def assisted(dockerfile: Dockerfile, plan: BuildPlan, host: Platform) -> Assisted:
@@ -55,15 +72,11 @@ def assisted(dockerfile: Dockerfile, plan: BuildPlan, host: Platform) -> Assiste
         recipes |= {f"{number}-{architecture}": pack.recipe() for architecture, pack in packs.items()}
         names += [module.name for pack in packs.values() for module in pack.modules]
         edits += [_mount(dockerfile, run, number) for stage in stages for run in _runs(stage)]
+    added = sum(line.startswith("FROM ") for line in made)
+    edits += _renumbered(dockerfile, added)
     at = dockerfile.stages[0].from_.span.start
     edits.append(Edit(dockerfile.source.path, Span(at, at), "".join(f"{line}\n" for line in made).encode()))
-    return Assisted(apply_edits(dockerfile.source, edits).data, recipes, tuple(dict.fromkeys(names)))
-
-
-def without_mounts(text: str) -> str:
-    """An instruction as people wrote it, from what an engine says of it."""
-    before, found, after = text.partition(f"--mount=type=bind,from={_STAGE}-")
-    return before + after.partition(" ")[2] if found else text
+    return Assisted(apply_edits(dockerfile.source, edits).data, recipes, tuple(dict.fromkeys(names)), added)
 
 
 def _base(dockerfile: Dockerfile, stage: Stage) -> str:
@@ -92,6 +105,18 @@ def _stages(number: int, base: str, packs: dict[str, Pack], others: list[str], h
         yield f"FROM scratch AS {_STAGE}-{number}-{architecture}"
         yield f"WORKDIR {PLACE}"
     yield f"FROM {_STAGE}-{number}-${{TARGETARCH}} AS {_STAGE}-{number}"
+
+
+def _renumbered(dockerfile: Dockerfile, added: int) -> Iterable[Edit]:
+    """References to stages by number, which now have others before them."""
+    for stage in dockerfile.stages:
+        for reference, span in stage_references(stage):
+            if _NUMBER.fullmatch(reference):
+                text = dockerfile.source.text(span)
+                new = re.sub(
+                    rf"(\bfrom=[\"']?|^[\"']?){reference}\b", rf"\g<1>{int(reference) + added}", text, flags=re.I
+                )
+                yield Edit(dockerfile.source.path, span, new.encode("utf-8", "surrogateescape"))
 
 
 def _mount(dockerfile: Dockerfile, run: Instruction, number: int) -> Edit:

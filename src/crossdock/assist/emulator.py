@@ -19,6 +19,9 @@ _HEADER = struct.Struct("<16xHHIQQQIHHHHHH")
 _SEGMENT = struct.Struct("<IIQQQQQQ")
 _PT_LOAD, _PT_NOTE = 1, 4
 _READ_AND_EXECUTE = 5
+_LARGEST_PAGE = 1 << 21
+_HIGHEST = 1 << 47
+"""Where user space ends."""
 _ARCHITECTURES = {62: "amd64", 183: "arm64"}
 """e_machine → architecture, for the machines that there is a launcher for."""
 
@@ -54,20 +57,24 @@ def with_launcher(qemu: bytes, *, keeps_argv0: bool, block: bytes | None = None)
         if qemu[:6] != b"\x7fELF\x02\x01" or size != _SEGMENT.size or machine not in _ARCHITECTURES:
             raise CrossdockError("this is no 64-bit program of a machine that there is a launcher for")
         segments = [_Segment(*_SEGMENT.unpack_from(qemu, table + index * size)) for index in range(count)]
-    except struct.error as error:
+    except (struct.error, OverflowError) as error:
         raise CrossdockError("the emulator's file is damaged") from error
     loads = [segment for segment in segments if segment.kind == _PT_LOAD]
-    notes = [segment for segment in segments if segment.kind == _PT_NOTE]
+    notes = [index for index, segment in enumerate(segments) if segment.kind == _PT_NOTE]
     if not loads or not notes:
         raise CrossdockError("the emulator's table of program headers has no room for the launcher")
     page = max(segment.alignment for segment in loads)
+    if not 0 < page <= _LARGEST_PAGE or any(
+        place > _HIGHEST for place in (entry, *(segment.address + segment.memory_size for segment in loads))
+    ):
+        raise CrossdockError("the emulator's file is damaged")
     address = _up(max(segment.address + segment.memory_size for segment in loads), page)
     offset = _up(len(qemu), page)
     block = _filled(block or launcher(_ARCHITECTURES[machine]), entry - address, keeps_argv0)
     new = _Segment(_PT_LOAD, _READ_AND_EXECUTE, offset, address, address, len(block), len(block), page)
-    segments.remove(notes[-1])
+    del segments[notes[-1]]
     # Loadable segments have to come in the order of their addresses.
-    segments.insert(segments.index(loads[-1]) + 1, new)
+    segments.insert(max(i for i, segment in enumerate(segments) if segment.kind == _PT_LOAD) + 1, new)
     data = bytearray(qemu.ljust(offset, b"\0") + block)
     _HEADER.pack_into(data, 0, kind, machine, version, address, table, *rest)
     data[:16] = qemu[:16]
