@@ -45,8 +45,10 @@ class Assisted:
         """What an engine says of a step, in the words of the Dockerfile that people wrote."""
         before, found, after = event.name.partition(f"--mount=type=bind,from={_STAGE}-")
         name = before + after.partition(" ")[2] if found else event.name
-        number = re.fullmatch(r"stage-(\d+)", event.stage)
-        return replace(event, name=name, stage=f"stage-{int(number[1]) - self.added}" if number else event.stage)
+        # BuildKit calls a stage without a name stage-1, buildah 1.
+        number = re.fullmatch(r"(stage-)?(\d+)", event.stage)
+        stage = f"{number[1] or ''}{int(number[2]) - self.added}" if number else event.stage
+        return replace(event, name=name, stage=stage)
 
 
 def assisted(dockerfile: Dockerfile, plan: BuildPlan, host: Platform) -> Assisted:
