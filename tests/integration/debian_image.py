@@ -46,6 +46,7 @@ def _settings(layer: object, address: str, release: str, status: str) -> str:
     """What an installation would have made: apt's source, and root to fetch, as there is no user _apt."""
     layer.write("etc/apt/sources.list", f"deb {address} {release} main\n".encode())  # type: ignore[attr-defined]
     layer.write("etc/apt/apt.conf.d/10sandbox", b'APT::Sandbox::User "root";\n')  # type: ignore[attr-defined]
+    layer.write("var/lib/dpkg/info/format", b"1\n")  # type: ignore[attr-defined]
     return layer.finish(status, [])  # type: ignore[attr-defined, no-any-return]
 
 

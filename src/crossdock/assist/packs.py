@@ -54,6 +54,15 @@ class Link:
 
 
 @dataclass(frozen=True)
+class Check:
+    """Programs (a pattern of paths) run natively only if a command of theirs prints a word."""
+
+    path: str
+    word: str
+    command: str
+
+
+@dataclass(frozen=True)
 class Module:
     """One entry of catalogue/assist.toml; what its fields hold is said there."""
 
@@ -66,6 +75,7 @@ class Module:
     emulated: tuple[str, ...] = ()
     keep: tuple[str, ...] = ()
     compiler: tuple[str, ...] = ()
+    checks: tuple[Check, ...] = ()
     rules: tuple[Rule, ...] = ()
     renames: tuple[Rename, ...] = ()
     links: tuple[Link, ...] = ()
@@ -79,6 +89,7 @@ class Module:
         yield "compiler", *self.compiler
         yield from (("rule", rule.path, *rule.words) for rule in self.rules)
         yield from (("rename", rename.package, rename.before, rename.after) for rename in self.renames)
+        yield from (("check", check.path, check.word, *check.command.split()) for check in self.checks)
         yield from (("link", link.name, link.file) for link in self.links)
 
 
@@ -97,6 +108,7 @@ class Pack:
             "target": target,
             "host": host,
             "target-package": target.replace("_", "-"),
+            "target-debian": DEBIAN[self.target],
             "target-debian-4": DEBIAN[self.target][:4],
             "host-debian-4": DEBIAN[self.host][:4],
             "libraries": f"/usr/lib/{host}",
@@ -133,6 +145,7 @@ def modules() -> tuple[Module, ...]:
 
 def _module(entry: dict[str, object]) -> Module:
     tables = {
+        "checks": tuple(Check(one["path"], one["word"], one["command"]) for one in _tables(entry, "check")),
         "rules": tuple(Rule(one["path"], tuple(one["words"])) for one in _tables(entry, "rule")),
         "renames": tuple(Rename(one["package"], one["from"], one["to"]) for one in _tables(entry, "rename")),
         "links": tuple(Link(one["name"], one["file"]) for one in _tables(entry, "link")),

@@ -8,7 +8,7 @@ use strict;
 use warnings;
 
 my ($recipe, $result) = @ARGV;
-my (%one, @fetch, @programs, @keep, @link, @emulated, @rules, @renames, @compilers);
+my (%one, @fetch, @programs, @keep, @link, @emulated, @rules, @renames, @compilers, @checks);
 open my $lines, '<', $recipe or die "$recipe: $!";
 while (<$lines>) {
     chomp;
@@ -20,6 +20,7 @@ while (<$lines>) {
     elsif ($command eq 'emulated') { push @emulated, map { glob_of($_) } @words }
     elsif ($command eq 'rule')     { push @rules, [glob_of(shift @words), "@words"] }
     elsif ($command eq 'rename')   { push @renames, [glob_of(shift @words), @words] }
+    elsif ($command eq 'check')    { push @checks, [glob_of(shift @words), @words] }
     elsif ($command eq 'compiler') { push @compilers, map { glob_of($_) } @words }
     else                           { $one{$command} = $words[0] }    # triplet, loader, target
 }
@@ -32,7 +33,6 @@ my $loader = '/.crossdock/ld.so';
 
 fetch_packages();
 my (%seen, %done, @map, %copied);
-my $count = 0;
 for my $package (installed()) {
     next unless grep { $package =~ $_ } @programs;
     for my $path (files_of($package)) {
@@ -44,7 +44,6 @@ for my $package (installed()) {
         # A system before the merge of /bin and /usr/bin calls it by its other name.
         my @names = $foreign =~ m{^/usr/((?:s?bin)/.*)} ? ($foreign, "/$1") : ($foreign);
         push @map, "$_ /.crossdock/root$path" . ($rule // '') for @names;
-        $count++;
     }
 }
 for my $pattern (@keep) {
@@ -59,12 +58,22 @@ for (@link) {
     my ($target) = sort(glob $pattern) or next;
     copy_as($target, $name, '');
 }
+for (@checks) {
+    # What does not say what it has to say is left out, and so runs emulated.
+    my ($glob, $wanted, $program, @arguments) = @$_;
+    next unless -e "$result/root$program";
+    my $said = qx($result/root$program @arguments 2>&1);
+    next if $said =~ /\b\Q$wanted\E\b/;
+    print "crossdock-assist: $program says nothing of $wanted, so it stays emulated\n";
+    @map = grep { (split / /)[0] !~ $glob } @map;
+}
 open my $map, '>', "$result/map.new" or die "map: $!";
 print $map "crossdock-assist 1\n", map { "$_\n" } sort @map;
 close $map or die "map: $!";
 system('chmod', '-R', 'a+rX,go-w', $result) == 0 or die 'chmod';
 rename "$result/map.new", "$result/map" or die "map: $!";
-print "crossdock-assist: $count programs of this stage run natively\n";
+my %native = map { (split / /)[1] => 1 } @map;
+printf "crossdock-assist: %d programs of this stage run natively\n", scalar keys %native;
 
 # A shell pattern as a regular expression; * goes beyond slashes.
 sub glob_of {
@@ -89,7 +98,7 @@ sub fetch_packages {
         my ($package) = $deb =~ m{/([^/_]+)_[^/]*\z};
         $seen{$package} = [map { m{^\S+ \S+ +\d+ \S+ \S+ \.(/.*?)(?: -> .*)?\n} ? $1 : () } qx(dpkg-deb -c $deb)];
         system("dpkg-deb --fsys-tarfile $deb | tar -x --keep-directory-symlink -C /") == 0 or die "$deb\n";
-        
+        unlink $deb;
     }
 }
 
@@ -164,7 +173,7 @@ sub copy_as {
         mkdir substr "$result$to", 0, $at;
     }
     my $data = content($from);
-    exchange(\$data, $package) if $data =~ /^\x7fELF/;
+    exchange(\$data, $package, $from) if $data =~ /^\x7fELF/;
     open my $file, '>:raw', "$result$to" or die "$to: $!";
     print $file $data;
     close $file or die "$to: $!";
@@ -186,7 +195,8 @@ sub keep_tree {
 
 # Exchange paths in a file for those below /.crossdock.
 sub exchange {
-    my ($data, $package) = @_;
+    my ($data, $package, $path) = @_;
+    my ($name) = $path =~ m{([^/]+)\z};
     for my $from (sort { length $b <=> length $a } keys %moved) {
         length $from == length $moved{$from} or die "$from and $moved{$from} differ in length";
         $$data =~ s/\Q$from\E(?=[\/:\0])/$moved{$from}/g;
@@ -207,7 +217,7 @@ sub exchange {
     }
     for (@renames) {
         my ($glob, $from, $to) = @$_;
-        each_string($data, $from, sub { s/^\Q$from\E/$to/ }) if $package =~ $glob;
+        each_string($data, $from, sub { s/^\Q$from\E/$to/ }) if grep { $_ =~ $glob } $package, $name;
     }
 }
 
