@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from crossdock.assist.dockerfile import CONTEXT, Assisted, assisted
+from crossdock.assist.dockerfile import CONTEXT, Assisted, assisted, without_mounts
 from crossdock.assist.packs import MAKERS
 from crossdock.assist.registration import registered
 from crossdock.engines.model import BuildRequest, Engine, EventHandler
@@ -52,7 +52,9 @@ def build_assisted(
         except CrossdockError as error:
             last = error.log[-1] if isinstance(error, EngineError) and error.log else ""
             reason = f"{error.what} ({last})" if last else error.what
-            say(f"The build with native programs failed; building again, everything emulated. It said: {reason}")
+            say(
+                f"The build with native programs failed; building again, everything emulated. It said: {without_mounts(reason)}"
+            )
     return engine.build(request, work, on_event)
 
 

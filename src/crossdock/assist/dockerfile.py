@@ -43,12 +43,10 @@ class Assisted:
 
     def as_written(self, event: BuildEvent) -> BuildEvent:
         """What an engine says of a step, in the words of the Dockerfile that people wrote."""
-        before, found, after = event.name.partition(f"--mount=type=bind,from={_STAGE}-")
-        name = before + after.partition(" ")[2] if found else event.name
         # BuildKit calls a stage without a name stage-1, buildah 1.
         number = re.fullmatch(r"(stage-)?(\d+)", event.stage)
         stage = f"{number[1] or ''}{int(number[2]) - self.added}" if number else event.stage
-        return replace(event, name=name, stage=stage)
+        return replace(event, name=without_mounts(event.name), stage=stage)
 
 
 def assisted(dockerfile: Dockerfile, plan: BuildPlan, host: Platform) -> Assisted:
@@ -79,6 +77,11 @@ def assisted(dockerfile: Dockerfile, plan: BuildPlan, host: Platform) -> Assiste
     at = dockerfile.stages[0].from_.span.start
     edits.append(Edit(dockerfile.source.path, Span(at, at), "".join(f"{line}\n" for line in made).encode()))
     return Assisted(apply_edits(dockerfile.source, edits).data, recipes, tuple(dict.fromkeys(names)), added)
+
+
+def without_mounts(text: str) -> str:
+    """A text that an engine says of a RUN instruction, without the pack."""
+    return re.sub(rf"--mount=type=bind,from={_STAGE}-\d+,\S+ ", "", text)
 
 
 def _base(dockerfile: Dockerfile, stage: Stage) -> str:
