@@ -51,10 +51,8 @@ def build_assisted(
                 )
         except CrossdockError as error:
             last = error.log[-1] if isinstance(error, EngineError) and error.log else ""
-            reason = f"{error.what} ({last})" if last else error.what
-            say(
-                f"The build with native programs failed; building again, everything emulated. It said: {without_mounts(reason)}"
-            )
+            reason = without_mounts(f"{error.what} ({last})" if last else error.what)
+            say(f"The build with native programs failed; building again, everything emulated. It said: {reason}")
     return engine.build(request, work, on_event)
 
 
