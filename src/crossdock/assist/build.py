@@ -47,7 +47,7 @@ def build_assisted(
             _write(made, context)
             with registered(platforms, Path(folder) / "emulators", runner):
                 return engine.build(
-                    assisted_request(request, made, context), work, lambda event: on_event(made.as_written(event))
+                    _assisted_request(request, made, context), work, lambda event: on_event(made.as_written(event))
                 )
         except CrossdockError as error:
             last = error.log[-1] if isinstance(error, EngineError) and error.log else ""
@@ -56,8 +56,14 @@ def build_assisted(
     return engine.build(request, work, on_event)
 
 
-def assisted_request(request: BuildRequest, made: Assisted, context: Path) -> BuildRequest:
-    """The request for the engine; ``context`` is the folder with the recipes."""
+def as_planned(request: BuildRequest, plan: BuildPlan, context: Path, host: Platform) -> BuildRequest:
+    """The request as an engine gets it, for a dry run; ``context`` is the folder that would hold the recipes."""
+    if not plan.assisted():
+        return request
+    return _assisted_request(request, assisted(parse(Source("Dockerfile", request.dockerfile)), plan, host), context)
+
+
+def _assisted_request(request: BuildRequest, made: Assisted, context: Path) -> BuildRequest:
     contexts = (*request.build_contexts, f"{CONTEXT}={context}")
     return replace(request, dockerfile=made.dockerfile, target=made.target(request.target), build_contexts=contexts)
 

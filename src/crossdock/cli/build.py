@@ -138,7 +138,7 @@ def command(
       crossdock build --port --push -t registry.example.com/team/app:1.0 .
       crossdock build --engine buildah -o type=oci,dest=app.tar -t app:1.0 .
     """
-    from crossdock.assist.build import build_assisted
+    from crossdock.assist.build import as_planned, build_assisted
     from crossdock.cli.talk import Talk
     from crossdock.engines.choose import choose
     from crossdock.host.binfmt import prepare_emulation
@@ -162,7 +162,8 @@ def command(
             plan = _with_assistance(plan, request, talk)
         built = Built(info, ported if ports else None, plan)
         if dry_run:
-            talk.finished(replace(built, commands=tuple(map(str, builder.commands(request, work)))))
+            wanted = as_planned(request, plan, work / "assist", host_platform())
+            talk.finished(replace(built, commands=tuple(map(str, builder.commands(wanted, work)))))
             return ExitCode.DONE
         talk.planned(plan, info)
         if warning := load_warning(info, request.platforms, destinations):
