@@ -51,11 +51,13 @@ def with_launcher(qemu: bytes, *, keeps_argv0: bool, block: bytes | None = None)
 
     Raises CrossdockError for a file that cannot be changed like this.
     """
+    if qemu[:6] != b"\x7fELF\x02\x01":
+        raise CrossdockError("the emulator in use is no 64-bit program")
     try:
         kind, machine, version, entry, table, *rest = _HEADER.unpack_from(qemu)
         size, count = rest[3], rest[4]
-        if qemu[:6] != b"\x7fELF\x02\x01" or size != _SEGMENT.size or machine not in _ARCHITECTURES:
-            raise CrossdockError("this is no 64-bit program of a machine that there is a launcher for")
+        if size != _SEGMENT.size or machine not in _ARCHITECTURES:
+            raise CrossdockError("the emulator in use is no program of a machine that there is a launcher for")
         segments = [_Segment(*_SEGMENT.unpack_from(qemu, table + index * size)) for index in range(count)]
     except (struct.error, OverflowError) as error:
         raise CrossdockError("the emulator's file is damaged") from error
