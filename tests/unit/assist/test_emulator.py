@@ -75,7 +75,7 @@ def test_each_machine_gets_its_own_launcher() -> None:
         (emulator(4), "no room"),
         (emulator(1, 4, machine=40), "no program of a machine"),
         (b"#!/bin/sh\n" + bytes(100), "no 64-bit program"),
-        (b"\x7fELF", "damaged"),
+        (b"\x7fELF\x02\x01", "damaged"),
         (emulator(1, 4, content=b"")[:130], "damaged"),
     ],
 )
