@@ -151,7 +151,7 @@ def files(layout: Path, platform: Platform) -> dict[str, tuple[object, bytes]]:
             plain.seek(0)
             with tarfile.open(fileobj=plain) as archive:
                 for member in archive:
-                    file = archive.extractfile(member)
+                    file = archive.extractfile(member) if member.isreg() else None
                     facts = (member.type, member.mode, member.uid, member.gid, member.linkname)
                     found[member.name] = (facts, file.read() if file else b"")
     return found

@@ -206,14 +206,14 @@ sub exchange {
     $$data =~ s{/etc/ld\.so\.cache\0}{/.crossdock/none\0}g if $package eq 'loader';
     if (grep { $package =~ $_ } @compilers) {
         my $target = quotemeta $one{target};
-        # Debian has no include-fixed, and leaves /usr/local/include, whose place is there, out of cross compilers.
-        each_string($data, '/usr/lib/gcc-cross/', sub { s{^.*/include-fixed\z}{/usr/local/include} });
-        each_string($data, '/gcc-cross/', sub {
-            s{^/gcc-cross/}{/gcc/};
-            # Where the native compiler looks for the headers of C++.
-            s{/\.\./$target/include/c\+\+/([^/]+)/$target\z}{/../include/$one{target}/c++/$1};
-            s{/\.\./$target/include/c\+\+/}{/../include/c++/};
+        each_string($data, '/usr/lib/gcc-cross/', sub {
+            # Debian has no include-fixed, and leaves /usr/local/include, whose place is there, out of cross compilers.
+            s{^.*/include-fixed\z}{/usr/local/include};
+            # The headers of C++, by the names that the native compiler has for them in the end.
+            s{^.*/\.\./$target/include/c\+\+/([^/]+)/$target\z}{/usr/include/$one{target}/c++/$1};
+            s{^.*/\.\./$target/include/c\+\+/}{/usr/include/c++/};
         });
+        each_string($data, '/gcc-cross/', sub { s{^/gcc-cross/}{/gcc/} });
     }
     for (@renames) {
         my ($glob, $from, $to) = @$_;
