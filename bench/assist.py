@@ -181,7 +181,9 @@ def members(data: bytes) -> Iterator[bytes]:
     at = 8
     while at < len(data):
         size = int(data[at + 48 : at + 58])
-        yield data[at + 60 : at + 60 + size]
+        # The index of symbols tells where members begin, which depends on the length of what is left out of them.
+        if data[at : at + 16].strip() != b"/":
+            yield data[at + 60 : at + 60 + size]
         at += 60 + size + size % 2
 
 

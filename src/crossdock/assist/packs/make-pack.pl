@@ -31,8 +31,8 @@ my $libraries = "/usr/lib/$triplet";
 my %moved = ($libraries => "/.crossdock/$cpu-native", "/lib/$triplet" => "/.crossdock/${cpu}lib");
 my $loader = '/.crossdock/ld.so';
 
-fetch_packages();
 my (%seen, %done, @map, %copied);
+fetch_packages();
 for my $package (installed()) {
     next unless grep { $package =~ $_ } @programs;
     for my $path (files_of($package)) {
