@@ -51,7 +51,7 @@ POOL = "http://deb.debian.org/debian/pool/main"
 SOURCES = {
     "zlib": f"{POOL}/z/zlib/zlib_1.2.13.dfsg.orig.tar.bz2",
     "lua": f"{POOL}/l/lua5.4/lua5.4_5.4.4.orig.tar.gz",
-    "jq": f"{POOL}/j/jq/jq_1.6.orig.tar.gz",
+    "hello": f"{POOL}/h/hello/hello_2.10.orig.tar.gz",
 }
 TOOLS = "RUN apt-get update && apt-get install -y --no-install-recommends bzip2 gcc g++ libc6-dev make\n"
 CASES = {
@@ -59,17 +59,16 @@ CASES = {
 {TOOLS}COPY zlib lua /src/
 ARG NONCE
 RUN cd /src && mkdir z l && tar xf zlib -C z --strip-components=1 && tar xf lua -C l --strip-components=1 \\
-    && cd z && ./configure && make -j2 && make install && cd ../l && make -j2 linux INSTALL_TOP=/usr install; times
+    && cd z && ./configure && make -j2 && make install && cd ../l && make -j2 linux INSTALL_TOP=/usr install && times
 """,
     "autotools": f"""FROM base
-{TOOLS}COPY jq /src/
+{TOOLS}COPY hello /src/
 ARG NONCE
-RUN cd /src && mkdir j && tar xf jq -C j --strip-components=1 && cd j \\
-    && ./configure --disable-maintainer-mode --without-oniguruma --disable-docs && make -j2 && make install; times
+RUN cd /src && mkdir h && tar xf hello -C h --strip-components=1 && cd h && ./configure && make -j2 && make install && times
 """,
     "apt": """FROM base
 ARG NONCE
-RUN apt-get update && apt-get install -y --no-install-recommends gcc g++ libc6-dev make python3; times
+RUN apt-get update && apt-get install -y --no-install-recommends gcc g++ libc6-dev make python3 && times
 """,
 }
 LEFT_OUT = {".comment", ".note.gnu.build-id", ".gnu_debuglink"}
