@@ -64,7 +64,8 @@ RUN cd /src && mkdir z l && tar xf zlib -C z --strip-components=1 && tar xf lua 
     "autotools": f"""FROM base
 {TOOLS}COPY hello /src/
 ARG NONCE
-RUN cd /src && mkdir h && tar xf hello -C h --strip-components=1 && cd h && ./configure && make -j2 && make install && times
+RUN cd /src && mkdir h && tar xf hello -C h --strip-components=1 \\
+    && cd h && ./configure && make -j2 && make install && times
 """,
     "apt": """FROM base
 ARG NONCE

@@ -56,11 +56,12 @@ def command(
     """
     dockerfile, _ = locate_dockerfile(path, file)
     platforms, host = platform or DEFAULT_TARGETS, host_platform()
+    able = available(platforms, host)
     plan = make_plan(
         parse(read_source(dockerfile)),
         platforms,
         host=host,
-        assisted=available(platforms, host).platforms,
+        assisted=able.platforms,
         target=target,
         build_args=build_arguments(build_args),
     )
@@ -72,4 +73,6 @@ def command(
         from crossdock.report.terminal import plan_text
 
         write(plan_text(plan, style_of(sys.stdout)))
+        if able.missing and plan.emulated():
+            write(f"\nNo native programs for emulated stages: {able.missing}.\n", sys.stderr)
     return ExitCode.DONE
