@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 from collections.abc import Callable
@@ -11,6 +12,7 @@ from pathlib import Path
 from crossdock.assist.dockerfile import CONTEXT, Assisted, assisted, without_mounts
 from crossdock.assist.packs import MAKERS
 from crossdock.assist.registration import registered
+from crossdock.engines.buildah_dockerfile import given_arguments
 from crossdock.engines.model import BuildRequest, Engine, EventHandler
 from crossdock.errors import CrossdockError, EngineError
 from crossdock.plan.model import BuildPlan
@@ -42,7 +44,7 @@ def build_assisted(
 
     with tempfile.TemporaryDirectory(prefix="crossdock-assist-", ignore_cleanup_errors=True) as folder:
         context = Path(folder) / "context"
-        made = assisted(parse(Source("Dockerfile", request.dockerfile)), plan, host)
+        made = _made(request, plan, host)
         try:
             _write(made, context)
             with registered(platforms, Path(folder) / "emulators", runner):
@@ -60,7 +62,12 @@ def as_planned(request: BuildRequest, plan: BuildPlan, context: Path, host: Plat
     """The request as an engine gets it, for a dry run; ``context`` is the folder that would hold the recipes."""
     if not plan.assisted():
         return request
-    return _assisted_request(request, assisted(parse(Source("Dockerfile", request.dockerfile)), plan, host), context)
+    return _assisted_request(request, _made(request, plan, host), context)
+
+
+def _made(request: BuildRequest, plan: BuildPlan, host: Platform) -> Assisted:
+    arguments = given_arguments(request.build_args, os.environ)
+    return assisted(parse(Source("Dockerfile", request.dockerfile)), plan, host, arguments)
 
 
 def _assisted_request(request: BuildRequest, made: Assisted, context: Path) -> BuildRequest:

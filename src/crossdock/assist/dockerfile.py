@@ -7,7 +7,7 @@ need no help the mount is an empty folder.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from crossdock.assist.packs import Pack, compose
@@ -16,6 +16,7 @@ from crossdock.plan.model import BuildPlan, Strategy
 from crossdock.platforms import Platform
 from crossdock.read.model import Dockerfile, Instruction, Stage
 from crossdock.read.stages import stage_references
+from crossdock.read.trace import Trace, trace
 from crossdock.source import Edit, Span, apply_edits
 
 CONTEXT = "crossdock-assist"
@@ -49,8 +50,9 @@ class Assisted:
         return replace(event, name=without_mounts(event.name), stage=stage)
 
 
-def assisted(dockerfile: Dockerfile, plan: BuildPlan, host: Platform) -> Assisted:
+def assisted(dockerfile: Dockerfile, plan: BuildPlan, host: Platform, build_args: Mapping[str, str]) -> Assisted:
     """The Dockerfile with packs for every stage and platform that the plan wants assisted."""
+    traces = {platform: trace(dockerfile, target=platform, build_args=build_args) for platform in plan.assisted()}
     wanted: dict[str, list[Platform]] = {}
     for entry in plan.stages:
         if entry.strategy is Strategy.ASSIST:
@@ -58,7 +60,7 @@ def assisted(dockerfile: Dockerfile, plan: BuildPlan, host: Platform) -> Assiste
     groups: dict[str, list[Stage]] = {}
     for stage in dockerfile.stages:
         if stage.label in wanted:
-            groups.setdefault(_base(dockerfile, stage), []).append(stage)
+            groups.setdefault(_base(traces[wanted[stage.label][0]], stage.index), []).append(stage)
     edits: list[Edit] = []
     made: list[str] = []
     recipes: dict[str, str] = {}
@@ -84,10 +86,12 @@ def without_mounts(text: str) -> str:
     return re.sub(rf"--mount=type=bind,from={_STAGE}-\d+,\S+ ", "", text)
 
 
-def _base(dockerfile: Dockerfile, stage: Stage) -> str:
+def _base(found: Trace, index: int) -> str:
     """The image that a stage comes from, through other stages, as written."""
-    parent = dockerfile.stage(stage.base.text, before=stage.index)
-    return _base(dockerfile, parent) if parent is not None else dockerfile.source.text(stage.base.span)
+    stage = found.stages[index]
+    return (
+        _base(found, stage.parent) if stage.parent is not None else found.dockerfile.source.text(stage.stage.base.span)
+    )
 
 
 def _runs(stage: Stage) -> Iterable[Instruction]:

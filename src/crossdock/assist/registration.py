@@ -79,21 +79,21 @@ def _registered(platform: Platform, folder: Path, runner: Runner, root: Path) ->
     line = f"{registration_match(name, machine)}:{file}:{below.flags}"
     # The file stays as long as the entry: one that names a file which is not there would look broken to people.
     remove = Command(("sh", "-c", f"echo -1 >{shlex.quote(str(root / name))}"))
-    try:
-        file.parent.mkdir(parents=True)
-        file.write_bytes(_joined(below))
-        file.chmod(0o755)
-        check_interpreter(file)
-        with runner.guard((remove,)):
+    with runner.guard((remove,)):
+        try:
+            file.parent.mkdir(parents=True)
+            file.write_bytes(_joined(below))
+            file.chmod(0o755)
+            check_interpreter(file)
             (root / "register").write_bytes(line.encode())
-            try:
-                if problems := check_emulation((platform,), runner, root=root):
-                    raise CrossdockError(f"the launcher does not work here: {problems[0].what}")
-                yield
-            finally:
-                Registration(name, str(file), root).undo()
-    except OSError as error:
-        raise CrossdockError(f"the launcher could not be registered: {error.strerror}", where=str(file)) from error
+        except OSError as error:
+            raise CrossdockError(f"the launcher could not be registered: {error.strerror}", where=str(file)) from error
+        try:
+            if problems := check_emulation((platform,), runner, root=root):
+                raise CrossdockError(f"the launcher does not work here: {problems[0].what}")
+            yield
+        finally:
+            Registration(name, str(file), root).undo()
 
 
 def _in_use(platform: Platform, root: Path) -> Handler:

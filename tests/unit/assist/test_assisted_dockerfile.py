@@ -22,7 +22,7 @@ def read(text: str | bytes) -> Dockerfile:
 def made(text: str, targets: tuple[Platform, ...] = (AMD64, ARM64)) -> Assisted:
     dockerfile = read(text)
     plan = make_plan(dockerfile, targets, host=AMD64, assisted=frozenset({ARM64}))
-    return assisted(dockerfile, plan, AMD64)
+    return assisted(dockerfile, plan, AMD64, {})
 
 
 def own_part(result: Assisted) -> str:
@@ -67,6 +67,13 @@ def test_stages_that_are_not_assisted_are_left_alone() -> None:
     result = made(text + "RUN make\nCOPY --from=web /a /a\nCOPY --from=small /b /b\n")
     runs = [line for line in own_part(result).splitlines() if line.startswith("RUN")]
     assert runs == ["RUN npm ci", "RUN apk add a", f"RUN {MOUNT.format(0)} make"]
+
+
+def test_a_stage_that_is_chosen_by_the_target_is_followed_to_its_image() -> None:
+    result = made(
+        "FROM debian:12 AS for-amd64\nFROM debian:12 AS for-arm64\nFROM for-${TARGETARCH}\nRUN make\n", (ARM64,)
+    )
+    assert read(result.dockerfile).stages[0].base.text == "debian:12"
 
 
 def test_each_base_has_its_pack() -> None:
