@@ -9,7 +9,7 @@ import pytest
 from crossdock.assist.packs import HOSTS, TARGETS, Module, Pack, compose, modules
 from crossdock.platforms import AMD64, ARM64
 
-LAUNCHER_WORDS = re.compile(r"(unless-env|unless-arg|if-arg|add-arg)=[^\s*]*\*?[^\s*]+|if-arg=\S+\*")
+LAUNCHER_WORDS = re.compile(r"(unless-env|unless-arg|if-arg|add-arg)=\S+")
 PAIRS = [(target, host) for target in sorted(TARGETS) for host in sorted(HOSTS) if target != host]
 
 
@@ -58,7 +58,7 @@ def test_what_tells_the_machine_stays_emulated() -> None:
     pack = Pack("arm64", "amd64", modules())
     assert ["*/arch", "*/uname"] in lines(pack, "emulated")
     programs = {word for line in lines(pack, "programs") for word in line}
-    assert programs.isdisjoint({"bash", "libc-bin", "python3", "perl", "cmake", "*"})
+    assert programs.isdisjoint({"libc-bin", "python3", "perl", "cmake", "*"})
 
 
 def test_compilers_are_fetched_for_those_who_compile() -> None:

@@ -12,8 +12,8 @@
    - the map has a line for the program's real path, which the kernel tells for the open file.
 
    A line of the map:  PATH NATIVE [unless-env=NAME | unless-arg=TEXT | if-arg=TEXT | add-arg=TEXT]...
-   if-arg: one of them must be among the arguments; a * in such a TEXT stands for anything. add-arg: appended to the
-   arguments.
+   if-arg: one of them must be among the arguments. A * in what arguments are compared with stands for anything.
+   add-arg: appended to the arguments.
 
    No libc, no writable data, position independent: see assist/compile.py. */
 
@@ -111,24 +111,20 @@ static const char *after(const char *text, const char *start)
     return text;
 }
 
-static int equal(const char *one, const char *other)
-{
-    const char *rest = after(one, other);
-    return rest && !*rest;
-}
-
-/* Whether `word` is `pattern`, in which one * stands for anything. */
+/* Whether `word` is `pattern`, in which * stands for anything. */
 static int fits(const char *word, const char *pattern)
 {
-    for (; *pattern && *pattern != '*'; word++, pattern++)
+    for (; *pattern != '*'; word++, pattern++) {
         if (*word != *pattern)
             return 0;
-    if (!*pattern)
-        return !*word;
-    for (pattern++; *word; word++)
-        if (equal(word, pattern))
+        if (!*pattern)
             return 1;
-    return !*pattern;
+    }
+    do
+        if (fits(word, pattern + 1))
+            return 1;
+    while (*word++);
+    return 0;
 }
 
 static int among(char **arguments, const char *pattern)
