@@ -191,7 +191,7 @@ def test_a_dry_run_prints_the_commands_and_runs_nothing(
     report = json.loads(done.stdout)
     assert report["verified"] is None
     assert any(" build " in command for command in report["commands"])
-    assert {stage["strategy"] for stage in report["plan"]["stages"]} >= {"native", "emulate"}
+    assert {stage["strategy"] for stage in report["plan"]["stages"]} >= {"native", "assist"}
 
 
 def test_a_failing_step_is_shown_with_its_last_lines(

@@ -24,8 +24,8 @@ ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "src/crossdock"
 
 ORDER = (
-    "errors platforms source findings process http config read image packages rules fixes plan engines host doctor "
-    "builders verify report cli"
+    "errors platforms source findings process http config read image packages rules fixes plan engines host assist "
+    "doctor builders verify report cli"
 ).split()
 """Each imports only from itself and from those before it (docs/architecture.md)."""
 

@@ -37,6 +37,7 @@ from crossdock.process import SystemRunner, uninterrupted
 from crossdock.source import write_atomically
 
 if TYPE_CHECKING:
+    from crossdock.cli.talk import Talk
     from crossdock.config import Allowed
     from crossdock.engines.model import BuildRequest, Engine
     from crossdock.fixes.port import PortResult
@@ -70,6 +71,7 @@ def _repeated(name: str, parameter: str, metavar: str, help: str) -> Callable[[F
 @engine_option
 @click.option("--builder", "builder_name", default="", metavar="NAME", help="A builder of buildx (crossdock builder).")
 @click.option("--fix-binfmt", is_flag=True, help="Make the kernel run other platforms' programs first (root).")
+@click.option("--no-assist", is_flag=True, help="Run every program of other platforms emulated, none natively.")
 @click.option("--no-smoke", is_flag=True, help="Verify without starting the images.")
 @smoke_timeout_option
 @_repeated("-t/--tag", "tags", "NAME[:TAG]", "Name of the image. Repeatable.")
@@ -111,6 +113,7 @@ def command(
     engine: str,
     builder_name: str,
     fix_binfmt: bool,
+    no_assist: bool,
     no_smoke: bool,
     smoke_timeout: float,
     file: Path | None,
@@ -139,6 +142,7 @@ def command(
       crossdock build --port --push -t registry.example.com/team/app:1.0 .
       crossdock build --engine buildah -o type=oci,dest=app.tar -t app:1.0 .
     """
+    from crossdock.assist.build import as_planned, build_assisted
     from crossdock.cli.talk import Talk
     from crossdock.engines.choose import choose
     from crossdock.host.binfmt import prepare_emulation
@@ -158,9 +162,12 @@ def command(
         runner = SystemRunner()
         builder = choose(engine, runner, builder=builder_name)
         info = builder.probe()
+        if info.shares_kernel and info.builds_here and not no_assist:
+            plan = _with_assistance(plan, request, talk)
         built = Built(info, ported if ports else None, plan)
         if dry_run:
-            talk.finished(replace(built, commands=tuple(map(str, builder.commands(request, work)))))
+            wanted = as_planned(request, plan, work / "assist", host_platform())
+            talk.finished(replace(built, commands=tuple(map(str, builder.commands(wanted, work)))))
             return ExitCode.DONE
         talk.planned(plan, info)
         if warning := load_warning(info, request.platforms, destinations):
@@ -170,7 +177,7 @@ def command(
             building = plan.emulated() if info.builds_here else ()
             prepare_emulation(building if no_smoke else request.platforms, runner, fix=fix_binfmt)
         with talk.building(request.platforms) as on_event:
-            layout = builder.build(request, work, on_event)
+            layout = build_assisted(builder, request, plan, work, runner, on_event, talk.say, host=host_platform())
         talk.say("Verifying")
         smoke_seconds = None if no_smoke else smoke_timeout
         verified = _verify(builder, layout, request, allow=prepared.allow, smoke_seconds=smoke_seconds)
@@ -238,6 +245,23 @@ def _prepare(
         **flags,
     )
     return Prepared(ported, plan, request, config.allow)
+
+
+def _with_assistance(plan: BuildPlan, request: BuildRequest, talk: Talk) -> BuildPlan:
+    """The plan with native programs in emulated stages, where this machine can have them."""
+    from crossdock.assist.registration import available
+    from crossdock.plan.planner import make_plan
+    from crossdock.read.dockerfile import parse
+    from crossdock.source import Source
+
+    host = host_platform()
+    able = available(plan.emulated(), host)
+    if able.missing:
+        talk.say(f"No native programs for emulated stages: {able.missing}.")
+    return make_plan(
+        parse(Source("Dockerfile", request.dockerfile)), plan.targets, host=host, target=request.target,
+        build_args=build_arguments(request.build_args), assisted=able.platforms,
+    )  # fmt: skip
 
 
 def _default_outputs(tags: tuple[str, ...]) -> tuple[Output, ...]:

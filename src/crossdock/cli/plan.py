@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from crossdock.assist.registration import available
 from crossdock.cli.options import (
     DEFAULT_PLATFORMS,
     build_arg_option,
@@ -44,7 +45,8 @@ def command(
     """Show how each stage of a Dockerfile would be built on this machine for each platform, and why.
 
     native: this machine is of that architecture. neutral: the stage runs once for all platforms, or runs no program.
-    cross: its toolchain targets the platform by itself. emulate: its programs run in an emulator.
+    cross: its toolchain targets the platform by itself. emulate: its programs run in an emulator. assist: emulated too,
+    but compilers, shell tools and package managers run natively.
 
     The Dockerfile is taken as it is; `crossdock build --port --dry-run` plans with what port would mend.
 
@@ -55,10 +57,13 @@ def command(
       crossdock plan --format json .
     """
     dockerfile, _ = locate_dockerfile(path, file)
+    platforms, host = platform or configs().of(dockerfile).platforms or DEFAULT_TARGETS, host_platform()
+    able = available(platforms, host)
     plan = make_plan(
         parse(read_source(dockerfile)),
-        platform or configs().of(dockerfile).platforms or DEFAULT_TARGETS,
-        host=host_platform(),
+        platforms,
+        host=host,
+        assisted=able.platforms,
         target=target,
         build_args=build_arguments(build_args),
     )
@@ -70,4 +75,6 @@ def command(
         from crossdock.report.terminal import plan_text
 
         write(plan_text(plan, style_of(sys.stdout)))
+        if able.missing and plan.emulated():
+            write(f"\nNo native programs for emulated stages: {able.missing}.\n", sys.stderr)
     return ExitCode.DONE

@@ -47,6 +47,7 @@ COULD_NOT_COPY = re.compile(r"(?:Close_Fd|Error) sealing memfd copy: Device or r
 """Before a program that it isolates by chroot buildah starts a sealed copy of itself, which the kernel now and then
 refuses (EBUSY of F_ADD_SEALS, fcntl(2)). Nothing of the image has run then, and the next try succeeds."""
 _TRIES = 3
+_MOUNTS = re.compile(r"^(/bin/sh -c )(?:--mount=\S+ )+")
 _VERSION = re.compile(r"buildah version (\d+)\.(\d+)(?:\.(\d+))?")
 
 
@@ -276,8 +277,7 @@ class Buildah:
         done = self._runner.run(Command(("buildah", "inspect", "--type=image", name), store.environment))
         settings = json.loads(done.stdout).get("Docker", {}).get("config") or {}
         kept = {field: settings[field] for field in ("Healthcheck", "OnBuild", "Shell") if settings.get(field)}
-        if kept:
-            _extend_config(layout, inputs.slug(platform), kept)
+        _mend_config(layout, inputs.slug(platform), kept)
 
     def smoke(self, layout: Path, platform: Platform, command: tuple[str, ...] | None, timeout: float) -> SmokeResult:
         facts = self._known()
@@ -418,12 +418,21 @@ def _smoke_run(facts: BuildahFacts, runner: Runner) -> tuple[str, ...]:
     return (*alone, "buildah", "run", "--isolation=chroot")
 
 
-def _extend_config(layout: Path, tag: str, settings: dict[str, Any]) -> None:
+def _mend_config(layout: Path, tag: str, settings: dict[str, Any]) -> None:
+    """Add settings to an image's config, and take the mounts of RUN out of its history, where BuildKit does not have
+    them either: they are no part of the image."""
     image = LayoutImage(layout, tag)
     root = image.root()
     manifest = json.loads(image.read(root))
     config = json.loads(image.read(image.manifest(root).config))
+    said = [entry.get("created_by", "") for entry in config.get("history", [])]
+    plain = [_MOUNTS.sub(r"\1", text) for text in said]
+    if not settings and plain == said:
+        return
     config.setdefault("config", {}).update(settings)
+    for entry, text in zip(config.get("history", []), plain, strict=True):
+        if "created_by" in entry:
+            entry["created_by"] = text
     writer = LayoutWriter(layout)
     data = json.dumps(config, separators=(",", ":")).encode()
     added = writer.add_document(data, manifest["config"]["mediaType"])

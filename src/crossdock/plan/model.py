@@ -47,3 +47,8 @@ class BuildPlan:
         emulated = (Strategy.EMULATE, Strategy.ASSIST)
         found = [entry.runs_on or entry.platform for entry in self.stages if entry.strategy in emulated]
         return tuple(dict.fromkeys(found))
+
+    def assisted(self) -> tuple[Platform, ...]:
+        """The platforms that are built with native programs in at least one stage."""
+        found = [entry.platform for entry in self.stages if entry.strategy is Strategy.ASSIST]
+        return tuple(dict.fromkeys(found))

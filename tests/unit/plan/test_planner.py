@@ -84,3 +84,35 @@ def test_a_pinned_stage_runs_what_it_is_pinned_to() -> None:
 def test_an_unknown_target_names_the_stages_there_are() -> None:
     with pytest.raises(UsageError, match="build, 1"):
         plan(TWO_STAGES, target="nope")
+
+
+def assisted(text: str) -> list[tuple[str, str]]:
+    found = make_plan(
+        parse(Source("Dockerfile", text.encode())), (AMD64, ARM64), host=AMD64, assisted=frozenset({ARM64})
+    )
+    assert found.assisted() in ((), (ARM64,))
+    return [(one.strategy.value, one.reason) for one in found.stages if one.platform == ARM64]
+
+
+def test_emulated_stages_are_assisted_where_the_machine_can() -> None:
+    strategy, reason = assisted("FROM debian\nRUN make\n")[0]
+    assert strategy == "assist"
+    assert reason == "RUN on line 2: arm64 programs on this amd64 machine, the heavy ones replaced by native ones"
+
+
+@pytest.mark.parametrize("command", ["apk add gcc", "dnf install -y gcc", "yum -y install gcc", "microdnf install gcc"])
+def test_other_distributions_stay_emulated_and_the_plan_says_why(command: str) -> None:
+    strategy, reason = assisted(f"FROM base AS one\nRUN {command}\nFROM one\nRUN make\n")[-1]
+    assert strategy == "emulate"
+    assert f"{command.split(maxsplit=1)[0]} on line 2 says that its image is no Debian or Ubuntu" in reason
+
+
+def test_what_is_made_from_nothing_or_pinned_stays_emulated() -> None:
+    assert assisted("FROM scratch\nCOPY a /a\nRUN /a\n")[0][0] == "emulate"
+    assert assisted("FROM --platform=linux/arm64 debian\nRUN make\n")[0][0] == "assist"
+    assert assisted("FROM --platform=linux/s390x debian\nRUN make\n")[0][0] == "emulate"
+
+
+def test_a_script_for_several_distributions_says_nothing() -> None:
+    text = "FROM base\nRUN if command -v apk; then apk add gcc; else apt-get install -y gcc; fi\n"
+    assert assisted(text)[0][0] == "assist"

@@ -1,0 +1,287 @@
+/* The launcher: code that runs before QEMU's own entry point and starts a native program instead where a pack says so.
+
+   It is joined to a static QEMU (assist/emulator.py) and registered as the kernel's interpreter for foreign programs.
+   Where it does not apply it returns with nothing changed, and QEMU begins as if it had been started by itself: same
+   stack, same auxiliary vector, same open files. So whatever holds for QEMU holds for every other container on the
+   machine: flags, setuid, static programs, chroot, a missing /proc.
+
+   It applies when all of this is so:
+   - /.crossdock/map can be read, which is where the pack of an assisted build is mounted;
+   - the program has no more rights than who starts it (AT_SECURE), so that nobody gains rights by a pack;
+   - nothing is to be preloaded (LD_PRELOAD), as such libraries are of the foreign architecture;
+   - the map has a line for the program's real path, which the kernel tells for the open file.
+
+   A line of the map:  PATH NATIVE [unless-env=NAME | unless-arg=TEXT | if-arg=TEXT | add-arg=TEXT]...
+   if-arg: one of them must be among the arguments. A * in what arguments are compared with stands for anything.
+   add-arg: appended to the arguments.
+
+   No libc, no writable data, position independent: see assist/compile.py. */
+
+#include <stddef.h>
+
+#define MAP "/.crossdock/map"
+#define FIRST_LINE "crossdock-assist 1\n"
+#define LONGEST_MAP 131072
+#define LONGEST_PATH 4096
+#define MOST_ADDED 8
+
+#define AT_NULL 0
+#define AT_EXECFD 2
+#define AT_SECURE 23
+#define AT_FDCWD -100
+#define O_RDONLY 0
+#define O_CLOEXEC 02000000
+#define O_PATH 010000000
+#define F_SETFD 2
+#define FD_CLOEXEC 1
+
+/* Filled in when it is joined to QEMU: how far QEMU's entry point is from the launcher's, and whether the kernel passes
+   the original argv[0] (flag P of binfmt_misc). The marker is how the place is found. */
+__asm__(".section .text.start, \"ax\"\n"
+        ".globl _start\n"
+        "_start:\n"
+#if defined(__x86_64__)
+        "  mov %rsp, %rdi\n"
+        "  mov %rsp, %rbx\n"
+        "  and $-16, %rsp\n"
+        "  call launch\n"
+        "  mov %rbx, %rsp\n"
+        "  lea _start(%rip), %rax\n"
+        "  add qemu(%rip), %rax\n"
+        "  xor %ebx, %ebx\n"
+        "  xor %edx, %edx\n" /* the ABI: a function to run at exit, none */
+        "  jmp *%rax\n"
+#elif defined(__aarch64__)
+        "  mov x0, sp\n"
+        "  mov x19, sp\n"
+        "  bl launch\n"
+        "  mov sp, x19\n"
+        "  adr x1, _start\n"
+        "  adr x2, qemu\n"
+        "  ldr x2, [x2]\n"
+        "  add x1, x1, x2\n"
+        "  mov x0, xzr\n" /* the ABI: a function to run at exit, none */
+        "  mov x19, xzr\n"
+        "  mov x29, xzr\n"
+        "  mov x30, xzr\n"
+        "  br x1\n"
+#else
+#error "no launcher for this architecture"
+#endif
+        "  .balign 8\n"
+        "  .ascii \"crossdock-launch\"\n"
+        "qemu: .quad 0\n"
+        "keeps_argv0: .quad 0\n"
+        ".text\n");
+
+extern const long keeps_argv0 __attribute__((visibility("hidden")));
+
+#if defined(__x86_64__)
+enum { READ = 0, CLOSE = 3, FCNTL = 72, EXECVE = 59, OPENAT = 257, READLINKAT = 267 };
+static long call(long number, long a, long b, long c, long d)
+{
+    long result;
+    register long r10 __asm__("r10") = d;
+    __asm__ volatile("syscall"
+                     : "=a"(result)
+                     : "a"(number), "D"(a), "S"(b), "d"(c), "r"(r10)
+                     : "rcx", "r11", "memory");
+    return result;
+}
+#else
+enum { READ = 63, CLOSE = 57, FCNTL = 25, EXECVE = 221, OPENAT = 56, READLINKAT = 78 };
+static long call(long number, long a, long b, long c, long d)
+{
+    register long x8 __asm__("x8") = number;
+    register long x0 __asm__("x0") = a;
+    register long x1 __asm__("x1") = b;
+    register long x2 __asm__("x2") = c;
+    register long x3 __asm__("x3") = d;
+    __asm__ volatile("svc 0" : "+r"(x0) : "r"(x8), "r"(x1), "r"(x2), "r"(x3) : "memory");
+    return x0;
+}
+#endif
+
+/* Where `text` goes on after `start`; null when it does not begin with it. */
+static const char *after(const char *text, const char *start)
+{
+    while (*start)
+        if (*text++ != *start++)
+            return NULL;
+    return text;
+}
+
+/* Whether `word` is `pattern`, in which * stands for anything. */
+static int fits(const char *word, const char *pattern)
+{
+    for (; *pattern != '*'; word++, pattern++) {
+        if (*word != *pattern)
+            return 0;
+        if (!*pattern)
+            return 1;
+    }
+    do
+        if (fits(word, pattern + 1))
+            return 1;
+    while (*word++);
+    return 0;
+}
+
+static int among(char **arguments, const char *pattern)
+{
+    for (; *arguments; arguments++)
+        if (fits(*arguments, pattern))
+            return 1;
+    return 0;
+}
+
+static int is_set(char **environment, const char *name)
+{
+    for (; *environment; environment++) {
+        const char *rest = after(*environment, name);
+        if (rest && rest[0] == '=' && rest[1])
+            return 1;
+    }
+    return 0;
+}
+
+/* The real path of an open file, without a null at its end; its length, or what is not above 0. */
+static long real_path(int file, char *path)
+{
+    char link[32] = "/proc/self/fd/";
+    char digits[12];
+    int at = 14, count = 0;
+    do
+        digits[count++] = '0' + file % 10;
+    while (file /= 10);
+    while (count)
+        link[at++] = digits[--count];
+    link[at] = 0;
+    long length = call(READLINKAT, AT_FDCWD, (long)link, (long)path, LONGEST_PATH);
+    return length < LONGEST_PATH ? length : 0;
+}
+
+/* The whole map with a null at its end; 0 when there is none, or one that is not understood. */
+static int read_map(char *map)
+{
+    long file = call(OPENAT, AT_FDCWD, (long)MAP, O_RDONLY | O_CLOEXEC, 0), size = 0, got = 0;
+    if (file < 0)
+        return 0;
+    while (size < LONGEST_MAP && (got = call(READ, file, (long)map + size, LONGEST_MAP - size, 0)) > 0)
+        size += got;
+    call(CLOSE, file, 0, 0, 0);
+    if (got || !size)
+        return 0;
+    map[size] = 0;
+    return after(map, FIRST_LINE) != NULL;
+}
+
+/* What follows the path in its line, which is ended by a null; null when the map has no line for it. */
+static char *find(char *map, const char *path, long length)
+{
+    for (char *line = map; *line;) {
+        long same = 0;
+        while (same < length && line[same] == path[same])
+            same++;
+        int found = same == length && line[same] == ' ';
+        char *end = line + same;
+        while (*end && *end != '\n')
+            end++;
+        if (found) {
+            *end = 0;
+            return line + length + 1;
+        }
+        line = *end ? end + 1 : end;
+    }
+    return NULL;
+}
+
+/* Ends the word that begins at `text`; returns what follows it, null when it was the last. */
+static char *cut(char *text)
+{
+    for (; *text; text++)
+        if (*text == ' ') {
+            *text = 0;
+            return text + 1;
+        }
+    return NULL;
+}
+
+__attribute__((used, visibility("hidden"))) void launch(long *stack)
+{
+    long count = stack[0];
+    char **arguments = (char **)stack + 1;
+    char **environment = arguments + count + 1;
+    char **end = environment;
+    while (*end)
+        end++;
+    int opened = -1;
+    for (long *entry = (long *)end + 1; entry[0] != AT_NULL; entry += 2) {
+        if (entry[0] == AT_EXECFD)
+            opened = (int)entry[1];
+        if (entry[0] == AT_SECURE && entry[1])
+            return;
+    }
+    long skipped = keeps_argv0 ? 2 : 1;
+    if (count <= skipped)
+        return;
+
+    char map[LONGEST_MAP + 1], path[LONGEST_PATH];
+    if (!read_map(map) || is_set(environment, "LD_PRELOAD"))
+        return;
+    int file = opened;
+    if (file < 0)
+        file = (int)call(OPENAT, AT_FDCWD, (long)arguments[1], O_PATH | O_CLOEXEC, 0);
+    if (file < 0)
+        return;
+    long length = real_path(file, path);
+    if (opened < 0)
+        call(CLOSE, file, 0, 0, 0);
+    if (length <= 0)
+        return;
+
+    char *native = find(map, path, length);
+    if (!native)
+        return;
+    char *added[MOST_ADDED];
+    int additions = 0, wanted = 0, met = 0;
+    char **given = arguments + skipped + 1;
+    for (char *word = cut(native), *next; word; word = next) {
+        const char *text;
+        next = cut(word);
+        if ((text = after(word, "unless-env="))) {
+            if (is_set(environment, text))
+                return;
+        } else if ((text = after(word, "unless-arg="))) {
+            if (among(given, text))
+                return;
+        } else if ((text = after(word, "if-arg="))) {
+            wanted = 1;
+            met |= among(given, text);
+        } else if ((text = after(word, "add-arg=")) && additions < MOST_ADDED) {
+            added[additions++] = (char *)text;
+        } else {
+            return; /* a word that this launcher does not know may mean that it must not be done */
+        }
+    }
+    if (wanted && !met)
+        return;
+
+    /* A file that the kernel opened for QEMU must not be seen by the program, but by QEMU if this comes to nothing. */
+    if (opened >= 0)
+        call(FCNTL, opened, F_SETFD, FD_CLOEXEC, 0);
+    char **start = arguments + skipped;
+    long left = count - skipped;
+    char *all[additions ? left + additions + 1 : 1];
+    if (additions) {
+        for (long index = 0; index < left; index++)
+            all[index] = start[index];
+        for (int index = 0; index < additions; index++)
+            all[left + index] = added[index];
+        all[left + additions] = NULL;
+        start = all;
+    }
+    call(EXECVE, (long)native, (long)start, (long)environment, 0);
+    if (opened >= 0)
+        call(FCNTL, opened, F_SETFD, 0, 0);
+}

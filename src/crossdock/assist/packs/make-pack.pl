@@ -1,0 +1,238 @@
+# Makes a pack from Debian packages: fetches them, copies programs with their libraries, and writes the map.
+#
+# make-pack.pl RECIPE RESULT. The recipe is written by crossdock (assist/packs.py), a word of command and its arguments
+# on each line. The pack will be seen at /.crossdock, so the paths in its files are exchanged for ones below that, of
+# the same length or shorter. This runs on the build platform, in a stage that is thrown away, in the sibling of the
+# image that is built. Only what perl-base has is used.
+use strict;
+use warnings;
+
+my ($recipe, $result) = @ARGV;
+my (%one, @fetch, @programs, @keep, @link, @emulated, @rules, @renames, @compilers, @checks);
+open my $lines, '<', $recipe or die "$recipe: $!";
+while (<$lines>) {
+    chomp;
+    my ($command, @words) = split / /;
+    if    ($command eq 'fetch')    { push @fetch, @words }
+    elsif ($command eq 'programs') { push @programs, map { glob_of($_) } @words }
+    elsif ($command eq 'keep')     { push @keep, @words }
+    elsif ($command eq 'link')     { push @link, [@words] }
+    elsif ($command eq 'emulated') { push @emulated, map { glob_of($_) } @words }
+    elsif ($command eq 'rule')     { push @rules, [glob_of(shift @words), "@words"] }
+    elsif ($command eq 'rename')   { push @renames, [glob_of(shift @words), @words] }
+    elsif ($command eq 'check')    { push @checks, [glob_of(shift @words), @words] }
+    elsif ($command eq 'compiler') { push @compilers, map { glob_of($_) } @words }
+    else                           { $one{$command} = $words[0] }    # triplet, loader, target
+}
+
+my $triplet = $one{triplet};                        # of this machine: x86_64-linux-gnu
+my ($cpu) = split /-/, $triplet;
+my $libraries = "/usr/lib/$triplet";
+my %moved = ($libraries => "/.crossdock/$cpu-native", "/lib/$triplet" => "/.crossdock/${cpu}lib");
+my $loader = '/.crossdock/ld.so';
+
+my (%seen, %done, @map, %copied);
+fetch_packages();
+for my $package (installed()) {
+    next unless grep { $package =~ $_ } @programs;
+    for my $path (files_of($package)) {
+        next if $done{$path}++ || grep { $path =~ $_ } @emulated;
+        next unless -f $path && -x _ && !-l $path && !(-u _ || -g _) && has_loader($path);
+        copy($path, "/root$path", $package);
+        my ($rule) = map { " $_->[1]" } grep { $path =~ $_->[0] } @rules;
+        (my $foreign = $path) =~ s{/gcc-cross/}{/gcc/};
+        # A system before the merge of /bin and /usr/bin calls it by its other name.
+        my @names = $foreign =~ m{^/usr/((?:s?bin)/.*)} ? ($foreign, "/$1") : ($foreign);
+        push @map, "$_ /.crossdock/root$path" . ($rule // '') for @names;
+    }
+}
+for my $pattern (@keep) {
+    for my $path (sort(glob $pattern)) {
+        keep_tree($path);
+    }
+}
+copy_as(real($one{loader}), '/ld.so', 'loader');
+symlink "$cpu-native", "$result/${cpu}lib" or die "${cpu}lib: $!";
+for (@link) {
+    my ($name, $pattern) = @$_;
+    my ($target) = sort(glob $pattern) or next;
+    copy_as($target, $name, '');
+}
+for (@checks) {
+    # What does not say what it has to say is left out, and so runs emulated.
+    my ($glob, $wanted, $program, @arguments) = @$_;
+    next unless -e "$result/root$program";
+    my $said = qx($result/root$program @arguments 2>&1);
+    next if $said =~ /\b\Q$wanted\E\b/;
+    print "crossdock-assist: $program says nothing of $wanted, so it stays emulated\n";
+    @map = grep { (split / /)[0] !~ $glob } @map;
+}
+open my $map, '>', "$result/map.new" or die "map: $!";
+print $map "crossdock-assist 1\n", map { "$_\n" } sort @map;
+close $map or die "map: $!";
+system('chmod', '-R', 'a+rX,go-w', $result) == 0 or die 'chmod';
+rename "$result/map.new", "$result/map" or die "map: $!";
+my %native = map { (split / /)[1] => 1 } @map;
+printf "crossdock-assist: %d programs of this stage run natively\n", scalar keys %native;
+
+# A shell pattern as a regular expression; * goes beyond slashes.
+sub glob_of {
+    my $pattern = join '', map { $_ eq '*' ? '.*' : $_ eq '?' ? '.' : quotemeta } split //, shift;
+    return qr/^$pattern\z/;
+}
+
+# Download what is not installed, with all it needs, and unpack it without running anything of it.
+sub fetch_packages {
+    return unless @fetch;
+    my $folder = '/tmp/crossdock-packages';
+    mkdir $folder;
+    mkdir "$folder/partial";
+    my @quiet = ('-q', '-o', 'Dpkg::Use-Pty=0', '-o', 'APT::Sandbox::User=root');
+    system('apt-get', @quiet, 'update') == 0 or die "apt-get update failed\n";
+    my %known = map { (split)[0] => 1 } qx(apt-cache pkgnames);
+    my @there = grep { $known{$_} } @fetch;
+    print "crossdock-assist: this release has no $_\n" for grep { !$known{$_} } @fetch;
+    system('apt-get', @quiet, 'install', '-y', '--no-install-recommends', '--download-only', '-o',
+        "Dir::Cache::archives=$folder", @there) == 0 or die "apt-get install failed\n";
+    for my $deb (sort(glob "$folder/*.deb")) {
+        my ($package) = $deb =~ m{/([^/_]+)_[^/]*\z};
+        $seen{$package} = [map { m{^\S+ \S+ +\d+ \S+ \S+ \.(/.*?)(?: -> .*)?\n} ? $1 : () } qx(dpkg-deb -c $deb)];
+        system("dpkg-deb --fsys-tarfile $deb | tar -x --keep-directory-symlink -C /") == 0 or die "$deb\n";
+        unlink $deb;
+    }
+}
+
+# The packages whose files are here, those fetched first.
+sub installed {
+    my %all = map { $_ => 1 } keys %seen, map { (split)[0] =~ s/:.*//r } qx(dpkg-query -W -f '\${Package}\\n');
+    return sort keys %all;
+}
+
+# The real paths of a package's files.
+sub files_of {
+    my $package = shift;
+    my @paths = $seen{$package} ? @{ $seen{$package} } : map { chomp; $_ } qx(dpkg-query -L $package 2>/dev/null);
+    return map { real($_) } grep { -f $_ && !-l $_ } @paths;
+}
+
+# A path with its folders' links followed.
+sub real {
+    my $path = shift;
+    my ($folder, $name) = $path =~ m{^(.*)/([^/]*)\z} or return $path;
+    our %folders;
+    $folders{$folder} //= do { my $found = qx(readlink -f '$folder/.'); chomp $found; $found };
+    return ($folders{$folder} eq '/' ? '' : $folders{$folder}) . "/$name";
+}
+
+sub content {
+    my $path = shift;
+    open my $file, '<:raw', $path or die "$path: $!";
+    local $/;
+    return scalar <$file>;
+}
+
+# Whether it is a program of this machine that a loader starts.
+sub has_loader {
+    my $path = shift;
+    open my $file, '<:raw', $path or return 0;
+    read $file, my $head, 4096 or return 0;
+    return $head =~ /^\x7fELF\x02/ && index($head, "$one{loader}\0") > 0;
+}
+
+# Copy a program or library to where the pack has it, and the libraries that it needs.
+sub copy {
+    my ($from, $to, $package) = @_;
+    return if $copied{$to}++;
+    copy_as($from, $to, $package);
+    for (qx($one{loader} --list '$from' 2>/dev/null)) {
+        my ($path) = m{=> (/\S+)} or next;
+        my ($name) = $path =~ m{([^/]+)\z};
+        next if $copied{"/$cpu-native/$name"};
+        $path = qx(readlink -f '$path');
+        chomp $path;
+        copy($path, "/$cpu-native/$name", owner($path));
+    }
+}
+
+# The package of a file, for files whose package matters.
+sub owner {
+    my $path = shift;
+    our %owners;
+    unless (%owners) {
+        for my $package (grep { my $name = $_; grep { $name =~ $_ } @compilers, map { $_->[0] } @renames } installed()) {
+            $owners{$_} = $package for files_of($package);
+        }
+        $owners{''} = '';
+    }
+    return $owners{$path} // '';
+}
+
+sub copy_as {
+    my ($from, $to, $package) = @_;
+    for (my $at = length $result; ($at = index "$result$to", '/', $at + 1) > 0;) {
+        mkdir substr "$result$to", 0, $at;
+    }
+    my $data = content($from);
+    exchange(\$data, $package, $from) if $data =~ /^\x7fELF/;
+    open my $file, '>:raw', "$result$to" or die "$to: $!";
+    print $file $data;
+    close $file or die "$to: $!";
+    chmod 0755, "$result$to";
+}
+
+# A folder or file of the system's libraries, at the place in the pack that its path is exchanged for.
+sub keep_tree {
+    my $path = real(shift);
+    if (-d $path) {
+        opendir my $folder, $path or die "$path: $!";
+        keep_tree("$path/$_") for grep { !/^\.\.?\z/ } sort(readdir $folder);
+    }
+    elsif (-f $path && $path =~ m{^\Q$libraries\E(/.*)}) {
+        my $to = "/$cpu-native$1";
+        $path =~ /\.so[.0-9]*\z/ ? copy($path, $to, '') : copy_as($path, $to, '');
+    }
+}
+
+# Exchange paths in a file for those below /.crossdock.
+sub exchange {
+    my ($data, $package, $path) = @_;
+    my ($name) = $path =~ m{([^/]+)\z};
+    for my $from (sort { length $b <=> length $a } keys %moved) {
+        length $from == length $moved{$from} or die "$from and $moved{$from} differ in length";
+        $$data =~ s/\Q$from\E(?=[\/:\0])/$moved{$from}/g;
+    }
+    my $interpreter = $loader . "\0" x (length($one{loader}) - length $loader);
+    $$data =~ s/\Q$one{loader}\E\0/$interpreter\0/g;
+    $$data =~ s{/etc/ld\.so\.cache\0}{/.crossdock/none\0}g if $package eq 'loader';
+    if (grep { $package =~ $_ } @compilers) {
+        my $target = quotemeta $one{target};
+        each_string($data, '/usr/lib/gcc-cross/', sub {
+            # Debian has no include-fixed, and leaves /usr/local/include, whose place is there, out of cross compilers.
+            s{^.*/include-fixed\z}{/usr/local/include};
+            # The headers of C++, by the names that the native compiler has for them in the end.
+            s{^.*/\.\./$target/include/c\+\+/([^/]+)/$target\z}{/usr/include/$one{target}/c++/$1};
+            s{^.*/\.\./$target/include/c\+\+/}{/usr/include/c++/};
+        });
+        each_string($data, '/gcc-cross/', sub { s{^/gcc-cross/}{/gcc/} });
+    }
+    for (@renames) {
+        my ($glob, $from, $to) = @$_;
+        each_string($data, $from, sub { s/^\Q$from\E/$to/ }) if grep { $_ =~ $glob } $package, $name;
+    }
+}
+
+# Change what begins with a text and ends with a null; what is shorter then has more nulls at its end.
+sub each_string {
+    my ($data, $start, $change) = @_;
+    my $at = 0;
+    while (($at = index $$data, $start, $at) >= 0) {
+        my $end = index $$data, "\0", $at;
+        last if $end < 0;
+        local $_ = substr $$data, $at, $end - $at;
+        $change->();
+        my $less = $end - $at - length;
+        die "$_ has become too long" if $less < 0;
+        substr $$data, $at, $end - $at, $_ . "\0" x $less;
+        $at += length($_) || 1;
+    }
+}

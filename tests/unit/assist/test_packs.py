@@ -1,0 +1,70 @@
+"""What packs are composed of, and the recipes that builds make them by."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from crossdock.assist.packs import HOSTS, TARGETS, Module, Pack, compose, modules
+from crossdock.platforms import AMD64, ARM64
+
+LAUNCHER_WORDS = re.compile(r"(unless-env|unless-arg|if-arg|add-arg)=\S+")
+PAIRS = [(target, host) for target in sorted(TARGETS) for host in sorted(HOSTS) if target != host]
+
+
+def names(*scripts: str) -> list[str]:
+    return [module.name for module in compose(ARM64, AMD64, scripts).modules]
+
+
+def lines(pack: Pack, command: str) -> list[list[str]]:
+    found = [line.split(" ") for line in pack.recipe().splitlines()]
+    return [words[1:] for words in found if words[0] == command]
+
+
+@pytest.mark.parametrize("module", modules(), ids=lambda module: module.name)
+def test_each_module_says_what_it_does_and_why_that_is_neutral(module: Module) -> None:
+    assert module.programs
+    assert module.what
+    assert len(module.source) > 40
+    for rule in module.rules:
+        assert all(LAUNCHER_WORDS.fullmatch(word) for word in rule.words), rule
+
+
+@pytest.mark.parametrize(("target", "host"), PAIRS)
+def test_recipes_are_lines_of_words_that_make_pack_knows(target: str, host: str) -> None:
+    pack = Pack(target, host, modules())
+    text = pack.recipe()
+    assert "{" not in text
+    assert "  " not in text
+    known = set("triplet target loader fetch programs emulated keep compiler rule rename check link".split())
+    assert {line.split(" ")[0] for line in text.splitlines()} == known
+    for _, before, after in lines(pack, "rename"):
+        assert len(after) <= len(before)
+
+
+@pytest.mark.parametrize(("target", "host"), PAIRS)
+def test_the_parts_of_a_recipe_are_for_its_architectures(target: str, host: str) -> None:
+    pack = Pack(target, host, modules())
+    packages = {"arm64": "gcc-aarch64-linux-gnu", "amd64": "gcc-x86-64-linux-gnu"}
+    fetched = [word for line in lines(pack, "fetch") for word in line]
+    assert packages[target] in fetched
+    assert packages[host] not in fetched
+    loaders = {"arm64": "/lib/ld-linux-aarch64.so.1", "amd64": "/lib64/ld-linux-x86-64.so.2"}
+    assert lines(pack, "loader") == [[loaders[host]]]
+
+
+def test_what_tells_the_machine_stays_emulated() -> None:
+    pack = Pack("arm64", "amd64", modules())
+    assert ["*/arch", "*/uname"] in lines(pack, "emulated")
+    programs = {word for line in lines(pack, "programs") for word in line}
+    assert programs.isdisjoint({"libc-bin", "python3", "perl", "cmake", "*"})
+
+
+def test_compilers_are_fetched_for_those_who_compile() -> None:
+    assert names("RUN apt-get update && apt-get install -y curl") != []
+    assert "compiler" not in names("RUN echo hello > /greeting && rm -rf /var/lib/apt/lists/*")
+    assert "compiler" in names("RUN ./configure && make -j4")
+    assert "compiler" in names("RUN echo one", "RUN /usr/bin/gcc -o a a.c")
+    assert "compiler" in names("RUN /opt/setup.sh")
+    assert names("RUN true") == ["shell", "apt"]
