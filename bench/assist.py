@@ -52,6 +52,7 @@ SOURCES = {
     "zlib": f"{POOL}/z/zlib/zlib_1.2.13.dfsg.orig.tar.bz2",
     "lua": f"{POOL}/l/lua5.4/lua5.4_5.4.4.orig.tar.gz",
     "hello": f"{POOL}/h/hello/hello_2.10.orig.tar.gz",
+    "lang3": f"{POOL}/libc/libcommons-lang3-java/libcommons-lang3-java_3.12.0.orig.tar.xz",
 }
 TOOLS = "RUN apt-get update && apt-get install -y --no-install-recommends bzip2 gcc g++ libc6-dev make\n"
 CASES = {
@@ -70,6 +71,26 @@ RUN cd /src && mkdir h && tar xf hello -C h --strip-components=1 \\
     "apt": """FROM base
 ARG NONCE
 RUN apt-get update && apt-get install -y --no-install-recommends gcc g++ libc6-dev make python3 && times
+""",
+    "javac": """FROM base
+RUN apt-get update && apt-get install -y --no-install-recommends openjdk-17-jdk-headless xz-utils
+COPY lang3 /src/
+ARG NONCE
+RUN cd /src && tar xf lang3 --strip-components=1 && find src/main/java -name '*.java' >list \\
+    && javac -encoding UTF-8 -d out @list \\
+    && jar --create --date=2024-01-01T00:00:00Z --file /lang3.jar -C out . && times
+""",
+    "maven": """FROM base
+RUN apt-get update && apt-get install -y --no-install-recommends openjdk-17-jdk-headless maven xz-utils \\
+    libmaven-resources-plugin-java libmaven-compiler-plugin-java libmaven-jar-plugin-java libsurefire-java
+COPY lang3 /src/
+ARG NONCE
+RUN cd /src && tar xf lang3 --strip-components=1 && rm -r src/test && printf '%s' '<project>' \\
+    '<modelVersion>4.0.0</modelVersion><groupId>g</groupId><artifactId>lang3</artifactId><version>1</version>' \\
+    '<properties><maven.compiler.source>8</maven.compiler.source><maven.compiler.target>8</maven.compiler.target>' \\
+    '<project.build.sourceEncoding>UTF-8</project.build.sourceEncoding>' \\
+    '<project.build.outputTimestamp>2024-01-01T00:00:00Z</project.build.outputTimestamp></properties>' \\
+    '</project>' >pom.xml && mvn -o -B -Dmaven.repo.local=/usr/share/maven-repo package && times
 """,
 }
 LEFT_OUT = {".comment", ".note.gnu.build-id", ".gnu_debuglink"}

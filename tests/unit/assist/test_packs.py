@@ -68,3 +68,25 @@ def test_compilers_are_fetched_for_those_who_compile() -> None:
     assert "compiler" in names("RUN echo one", "RUN /usr/bin/gcc -o a a.c")
     assert "compiler" in names("RUN /opt/setup.sh")
     assert names("RUN true") == ["shell", "apt"]
+
+
+def test_a_jdk_is_fetched_for_those_who_install_that_one() -> None:
+    assert {"java", "jdk-17"} <= set(names("RUN apt-get install -y openjdk-17-jdk-headless"))
+    assert {"java", "jdk-default"} <= set(names("RUN apt-get install -y maven"))
+    of_the_image = names("RUN ./mvnw -B package")
+    assert "java" in of_the_image
+    assert not [name for name in of_the_image if name.startswith("jdk-")]
+
+
+@pytest.mark.parametrize(("target", "host", "said"), [("arm64", "amd64", "aarch64"), ("amd64", "arm64", "amd64")])
+def test_java_says_the_targets_architecture_and_home(target: str, host: str, said: str) -> None:
+    rules = [line for line in lines(Pack(target, host, modules()), "rule") if "/bin/j" in line[0]]
+    assert len(rules) > 3
+    for path, *words in rules:
+        arguments = [word.removeprefix("first-arg=").removeprefix("-J") for word in words]
+        assert f"-Dos.arch={said}" in arguments
+        assert "-Djava.home=%home" in arguments
+        assert any(word.startswith("same-line=release:") for word in words)
+        if path.endswith("/java"):
+            # Any other start of a JVM, be it an application or a test, is the image's own.
+            assert any(word.startswith("if-arg=") for word in words)
