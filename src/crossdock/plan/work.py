@@ -1,0 +1,250 @@
+"""What the commands of a stage do, as far as it matters for where they run: recognised by catalogue/work.toml."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from fnmatch import fnmatchcase
+from functools import cache
+from pathlib import Path
+
+from crossdock.errors import InputError
+from crossdock.read.context import Context
+from crossdock.read.shell_model import Command
+from crossdock.read.trace import Copied, StageTrace, Step
+from crossdock.source import Source
+
+_CATALOGUE = Path(__file__).parents[1] / "catalogue/work.toml"
+_MOST_BYTES = 8 << 20
+"""Of a file that is looked into for what it holds; a longer one is looked into so far."""
+_MOST_FILES = 2000
+"""Of a context, that are looked into for one kind of work."""
+_ASKS = re.compile(r"(-v|-V|-h|--?version|--help|version)( --?short)?")
+"""Arguments of a command that asks a program for its version, which takes no time, whatever the program."""
+_MOST_TEXT = 72
+"""Characters of a command that are shown."""
+
+
+class Kind(StrEnum):
+    """What it costs to emulate; ``costs`` has the figures."""
+
+    COMPILE = "compile"
+    PACKAGES = "packages"
+    PROGRAM = "program"
+    """A program that computes: an interpreter, a virtual machine, a compiler that nothing was measured of."""
+    LIGHT = "light"
+    """It waits for the network or the disk, or takes no time worth telling."""
+
+
+class Makes(StrEnum):
+    """What comes out."""
+
+    SAME = "same"
+    """Files that are alike on every architecture."""
+    TARGET = "target"
+    """Machine code for any architecture that it is asked for."""
+    MACHINE = "machine"
+    """Machine code for the machine that it runs on, as far as is known."""
+    IMAGE = "image"
+    """Files of packages or downloads, which are for the image that they are put into."""
+
+
+@dataclass(frozen=True)
+class Work:
+    """One entry of catalogue/work.toml, which says what the fields mean."""
+
+    name: str
+    says: str
+    kind: Kind
+    programs: tuple[str, ...]
+    makes: Makes
+    source: str
+    arguments: str = ""
+    unless: str = ""
+    variables: tuple[str, ...] = ()
+    files: tuple[str, ...] = ()
+    holds: str = ""
+    cross: str = ""
+
+
+UNKNOWN = Work("unknown", "", Kind.PROGRAM, (), Makes.MACHINE, "")
+"""What a command does that no entry fits."""
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """One command that shows what a stage does. ``line`` is that of ``path``; ``text`` is the command as written, in
+    one line; ``file`` is the file of the context that told more; ``certain`` is false where the command stands in a
+    branch that could not be decided."""
+
+    work: Work
+    path: str
+    line: int
+    text: str
+    program: str
+    certain: bool = True
+    file: str = ""
+    in_script: bool = False
+
+    @property
+    def says(self) -> str:
+        """What it does, in words."""
+        return f"runs {self.program}, which is not known" if self.work is UNKNOWN else self.work.says
+
+    @property
+    def where(self) -> str:
+        return f"on line {self.line} of {Path(self.path).name}" if self.in_script else f"on line {self.line}"
+
+
+@dataclass(frozen=True)
+class Cost:
+    """How many times its native time work of a kind takes, from and to."""
+
+    emulated: tuple[float, float]
+    assisted: tuple[float, float]
+    source: str
+
+
+def evidence(stage: StageTrace, dockerfile: Source, context: Context | None) -> tuple[Evidence, ...]:
+    """What a stage's RUN instructions do, in the order of the file; each command once."""
+    found: dict[tuple[str, int, str, str], Evidence] = {}
+    for step in stage.steps:
+        if step.instruction.keyword != "RUN":
+            continue
+        for source, command, in_script in _commands(step, dockerfile):
+            if not command.words or not command.name:
+                continue
+            one = _recognised(command, source, step.copies, context, in_script=in_script)
+            if one is not None:
+                found.setdefault((one.path, one.line, one.text, one.work.name), one)
+    return tuple(found.values())
+
+
+def _commands(step: Step, dockerfile: Source) -> Iterator[tuple[Source, Command, bool]]:
+    yield from ((dockerfile, command, False) for command in step.commands)
+    for run in step.scripts:
+        if not run.at_start:
+            yield from ((run.source, command, run.source.path != dockerfile.path) for command in run.trace.commands)
+
+
+def _recognised(
+    command: Command, source: Source, copies: tuple[Copied, ...], context: Context | None, *, in_script: bool
+) -> Evidence | None:
+    """None for a script of the context, whose own commands are there instead."""
+    rest = " ".join(word.text for word in command.arguments)
+    work, file = UNKNOWN, ""
+    for entry in _entries_for("sh" if _ASKS.fullmatch(rest) else command.name):
+        if not _fits(entry, command, rest):
+            continue
+        if entry.files:
+            held = next(_holding(entry, copies, context), "")
+            if not held:
+                continue
+            file = held
+        work = entry
+        break
+    if work is UNKNOWN and command.name.endswith(".sh"):
+        return None
+    span = command.origin.span
+    text = _one_line(source.text(span))
+    if source.data[span.start - 1 : span.start] == b'"' and '","' in text.replace(" ", ""):
+        text = " ".join(word.text for word in command.words)  # the exec form
+    line = source.position(span.start).line
+    return Evidence(work, source.path, line, _short(text), command.name, command.certain, file, in_script)
+
+
+def _fits(entry: Work, command: Command, rest: str) -> bool:
+    if entry.arguments and not re.search(entry.arguments, rest):
+        return False
+    if entry.unless and re.search(entry.unless, rest):
+        return False
+    for variable in entry.variables:
+        name, equals, wanted = variable.partition("=")
+        value = command.variable(name)
+        if value is None or (equals and value.text != wanted):
+            return False
+    return True
+
+
+def _holding(entry: Work, copies: tuple[Copied, ...], context: Context | None) -> Iterator[str]:
+    """The files of the context, as far as the stage has copied them by then, that hold what an entry looks for."""
+    if context is None or not copies:
+        return
+    sources = {copied.source for copied in copies}
+    looked = 0
+    for file in context.files():
+        name = file.path.rsplit("/", 1)[-1]
+        if not any(fnmatchcase(name, pattern) for pattern in entry.files) or "node_modules/" in file.path:
+            continue
+        if not any(_below(file.path, source) for source in sources):
+            continue
+        looked += 1
+        if looked > _MOST_FILES:
+            return
+        if not entry.holds:
+            yield file.path
+            continue
+        try:
+            data = context.read(file.path, _MOST_BYTES)
+        except InputError:
+            continue
+        if data and re.search(entry.holds.encode(), data):
+            yield file.path
+
+
+def _below(path: str, source: str) -> bool:
+    if source in {".", ""} or path == source or path.startswith(f"{source}/"):
+        return True
+    return "*" in source and fnmatchcase(path, source)
+
+
+def _one_line(text: str) -> str:
+    return " ".join(re.sub(r"\\\r?\n|^[ \t]*#.*$", " ", text, flags=re.MULTILINE).split())
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= _MOST_TEXT else f"{text[: _MOST_TEXT - 1]}…"
+
+
+@cache
+def catalogue() -> tuple[Work, ...]:
+    """All entries, in the order in which they are tried."""
+    return tuple(_work(entry) for entry in _document()["work"])
+
+
+@cache
+def costs() -> dict[Kind, Cost]:
+    """What each kind of work costs."""
+    return {
+        Kind(entry["kind"]): Cost(tuple(entry["emulated"]), tuple(entry["assisted"]), entry["source"])
+        for entry in _document()["cost"]
+    }
+
+
+@cache
+def _document() -> dict[str, list[dict[str, str]]]:
+    return tomllib.loads(_CATALOGUE.read_text("utf-8"))
+
+
+def _work(entry: dict[str, str]) -> Work:
+    lists = {key: tuple(value) for key, value in entry.items() if isinstance(value, list)}
+    given = {**entry, **lists, "kind": Kind(entry["kind"]), "makes": Makes(entry["makes"])}
+    return Work(**given)  # type: ignore[arg-type]
+
+
+@cache
+def _entries_for(program: str) -> tuple[Work, ...]:
+    return tuple(entry for entry in catalogue() if any(fnmatchcase(program, one) for one in entry.programs))
+
+
+def heaviest(found: Iterable[Evidence]) -> tuple[Evidence, ...]:
+    """The first piece of evidence of each kind of work, what costs most first; without what costs little."""
+    order = [Kind.COMPILE, Kind.PROGRAM, Kind.PACKAGES]
+    first: dict[str, Evidence] = {}
+    for one in found:
+        if one.work.kind in order:
+            first.setdefault(one.work.name, one)
+    return tuple(sorted(first.values(), key=lambda one: order.index(one.work.kind)))
