@@ -39,9 +39,11 @@ from crossdock.source import write_atomically
 if TYPE_CHECKING:
     from crossdock.cli.talk import Talk
     from crossdock.config import Allowed
-    from crossdock.engines.model import BuildRequest, Engine
+    from crossdock.engines.model import BuildRequest, Engine, EngineInfo
     from crossdock.fixes.port import PortResult
     from crossdock.plan.model import BuildPlan
+    from crossdock.process import Runner
+    from crossdock.read.context import Context
     from crossdock.verify.model import VerifyResult
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -54,6 +56,7 @@ class Prepared:
     ported: PortResult
     plan: BuildPlan
     request: BuildRequest
+    context: Context
     allow: tuple[Allowed, ...]
 
 
@@ -157,13 +160,12 @@ def command(
             path, file, ports=ports, unsafe=unsafe, offline=offline, plain_http=plain_http,
             platforms=platform, flags=flags, work=work,
         )  # fmt: skip
-        ported, plan, request = prepared.ported, prepared.plan, prepared.request
+        ported, request = prepared.ported, prepared.request
         talk.ported(ported, wanted=ports)
         runner = SystemRunner()
         builder = choose(engine, runner, builder=builder_name)
         info = builder.probe()
-        if info.shares_kernel and info.builds_here and not no_assist:
-            plan = _with_assistance(plan, request, talk)
+        plan = _placed(prepared, info, runner, talk, assist=not no_assist)
         built = Built(info, ported if ports else None, plan)
         if dry_run:
             wanted = as_planned(request, plan, work / "assist", host_platform())
@@ -234,33 +236,40 @@ def _prepare(
             unsafe=unsafe,
             wanted=lambda _: ports,
         )
+    context = ported.context or context
     plan = make_plan(
-        parse(ported.dockerfile), platforms, target=flags["target"], build_args=build_args, host=host_platform()
-    )
+        parse(ported.dockerfile), platforms, target=flags["target"], build_args=build_args, host=host_platform(),
+        context=context,
+    )  # fmt: skip
     request = BuildRequest(
-        context=shadow_context(ported.context or context, work),
+        context=shadow_context(context, work),
         dockerfile=ported.dockerfile.data,
         ignore=context.ignore,
         platforms=platforms,
         **flags,
     )
-    return Prepared(ported, plan, request, config.allow)
+    return Prepared(ported, plan, request, context, config.allow)
 
 
-def _with_assistance(plan: BuildPlan, request: BuildRequest, talk: Talk) -> BuildPlan:
-    """The plan with native programs in emulated stages, where this machine can have them."""
-    from crossdock.assist.registration import available
+def _placed(prepared: Prepared, info: EngineInfo, runner: Runner, talk: Talk, *, assist: bool) -> BuildPlan:
+    """The plan for where the engine builds: on this machine, with native programs in emulated stages where it can have
+    them, or on the nodes of a builder."""
+    from crossdock.assist.packs import natively
+    from crossdock.assist.registration import Availability, available
+    from crossdock.cli.nodes import builder_nodes
     from crossdock.plan.planner import make_plan
     from crossdock.read.dockerfile import parse
-    from crossdock.source import Source
 
-    host = host_platform()
-    able = available(plan.emulated(), host)
+    plan, request, host = prepared.plan, prepared.request, host_platform()
+    nodes = builder_nodes(info.builder, runner) if info.builder and not info.builds_here else ()
+    here = assist and info.shares_kernel and info.builds_here
+    able = available(plan.emulated(), host) if here else Availability()
     if able.missing:
         talk.say(f"No native programs for emulated stages: {able.missing}.")
     return make_plan(
-        parse(Source("Dockerfile", request.dockerfile)), plan.targets, host=host, target=request.target,
-        build_args=build_arguments(request.build_args), assisted=able.platforms,
+        parse(prepared.ported.dockerfile), plan.targets, host=host, target=request.target,
+        build_args=build_arguments(request.build_args), context=prepared.context, assisted=able.platforms,
+        natively=natively, nodes=nodes,
     )  # fmt: skip
 
 

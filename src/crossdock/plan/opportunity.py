@@ -30,11 +30,11 @@ def opportunity(stage: StageTrace, found: Trace, shown: Sequence[Evidence]) -> s
     taken = copied_from(stage, found)
     if not taken or (Makes.IMAGE in makes and any(_INSTALLED.search(path) for path in taken)):
         return ""
-    change = f"with --platform=$BUILDPLATFORM in FROM on line {line}"
+    change = f"--platform=$BUILDPLATFORM in FROM on line {line}"
     if target:
-        return f"it {target.work.says}, which can compile for every target: {change} and {target.work.cross} it would run natively"
+        return f"{target.says}, which can be for any target: {change} and {target.work.cross} would run it natively"
     if same:
-        return f"it {same.work.says}, and what comes out should be the same for every target: {change} it would run once, natively"
+        return f"{same.says}, which should give the same for every target: {change} would run it once, natively"
     return ""
 
 
@@ -51,6 +51,8 @@ def copied_from(stage: StageTrace, found: Trace) -> tuple[str, ...]:
             elif step.instruction.keyword == "RUN" and index in other.needs:
                 names = {str(index), (stage.stage.name or "").lower()} - {""}
                 mounts = [flag.value or "" for flag in step.instruction.flags if flag.name == "mount"]
-                if any(re.search(rf"(?:^|,)from=({'|'.join(map(re.escape, names))})(,|$)", one, re.I) for one in mounts):
+                if any(
+                    re.search(rf"(?:^|,)from=({'|'.join(map(re.escape, names))})(,|$)", one, re.I) for one in mounts
+                ):
                     paths.append("/")
     return tuple(dict.fromkeys(paths))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from crossdock.errors import CrossdockError, UsageError
@@ -19,6 +19,14 @@ _OTHER_PACKAGE_MANAGERS = frozenset("apk dnf emerge microdnf pacman rpm tdnf xbp
 _MOST_NAMED = 3
 """Kinds of work that a reason names."""
 
+Natively = Callable[[Iterable[str]], Mapping[str, str]]
+"""From the text of a stage's RUN instructions to the work (by name) that native programs can do there, and these
+programs, in words. ``assist.packs.natively`` is the real one."""
+
+
+def nothing_natively(_: Iterable[str]) -> Mapping[str, str]:
+    return {}
+
 
 @dataclass(frozen=True)
 class _Place:
@@ -26,7 +34,7 @@ class _Place:
 
     host: Platform
     assisted: frozenset[Platform]
-    natively: Mapping[str, str]
+    natively: Natively
     nodes: Sequence[BuilderNode]
     context: Context | None = field(repr=False)
 
@@ -40,27 +48,24 @@ def make_plan(
     build_args: Mapping[str, str] | None = None,
     context: Context | None = None,
     assisted: frozenset[Platform] = frozenset(),
-    natively: Mapping[str, str] | None = None,
+    natively: Natively = nothing_natively,
     nodes: Sequence[BuilderNode] = (),
 ) -> BuildPlan:
     """One entry for every stage that the image (or ``target``, a stage) needs, for every platform.
 
     ``host`` is the platform of the machine that builds, unless ``nodes`` of a builder do; programs of ``assisted``
-    platforms can be replaced by native ones there, and ``natively`` tells for which work (by name) which they are, in
-    words. With the ``context``, scripts and lists of packages count as well. Raises UsageError when there is no stage
-    ``target``.
+    platforms can be replaced by native ones there, and ``natively`` tells which, for which work. With the ``context``,
+    scripts and lists of packages count as well. Raises UsageError when there is no stage ``target``.
     """
     if target is not None and dockerfile.stage(target) is None:
         names = ", ".join(stage.label for stage in dockerfile.stages)
         raise UsageError(f"there is no stage {target!r}", where=dockerfile.source.path, hint=f"The stages: {names}.")
-    place = _Place(host, assisted, natively or {}, nodes, context)
+    place = _Place(host, assisted, natively, nodes, context)
     entries: list[tuple[int, StagePlan]] = []
     for platform in targets:
         found = trace(dockerfile, context=context, target=platform, build_args=build_args, wanted=target)
         entries += [
-            (index, _plan_stage(stage, found, place))
-            for index, stage in enumerate(found.stages)
-            if stage.reaches_image
+            (index, _plan_stage(stage, found, place)) for index, stage in enumerate(found.stages) if stage.reaches_image
         ]
     entries.sort(key=lambda entry: entry[0])
     return BuildPlan(targets, tuple(plan for _, plan in entries))
@@ -92,14 +97,19 @@ def _plan_stage(stage: StageTrace, found: Trace, place: _Place) -> StagePlan:
             idea = opportunity(stage, found, shown)
         return StagePlan(label, platform, strategy, reason, runs_on, shown, frozenset(natively), idea, name)
 
+    if place.nodes and not node:
+        return planned(Strategy.EMULATE, f"no node of the builder has {platform}")
     if stage.role is Role.BUILD:
+        where = f" of the node {name}" if node else ""
         if any(word.text in _TARGET_ARGUMENTS for step in stage.steps for word in step.declared):
-            return planned(Strategy.CROSS, "runs on $BUILDPLATFORM and is told its target by TARGETARCH", own)
-        return planned(Strategy.NEUTRAL, "runs on $BUILDPLATFORM, whatever the target", own)
+            return planned(Strategy.CROSS, f"runs on $BUILDPLATFORM{where} and is told its target by TARGETARCH", own)
+        return planned(Strategy.NEUTRAL, f"runs on $BUILDPLATFORM{where}, whatever the target", own)
     runs_on = _pinned(stage) or platform
     running = [step.instruction for step in stage.steps if step.instruction.keyword == "RUN"]
     if not running:
         return planned(Strategy.NEUTRAL, "runs no program: its files are only copied", runs_on)
+    if node and node.own is None:
+        return planned(Strategy.NATIVE, f"is built on {machine}, which did not say what it is", runs_on)
     if runs_on.runs_natively_on(own):
         pinned = f" and FROM is pinned to {runs_on}, whatever the target" if runs_on != platform else ""
         return planned(Strategy.NATIVE, f"{machine} is {own.architecture}{pinned}", runs_on)
@@ -115,7 +125,8 @@ def _plan_stage(stage: StageTrace, found: Trace, place: _Place) -> StagePlan:
         return planned(Strategy.EMULATE, reason, runs_on)
     if obstacle := _no_debian(stage, found):
         return planned(Strategy.EMULATE, f"{reason}, and {obstacle}", runs_on)
-    return planned(Strategy.ASSIST, _assisted(what, heavy, place.natively), runs_on, place.natively)
+    natively = place.natively(found.dockerfile.source.text(run.span) for run in running)
+    return planned(Strategy.ASSIST, _assisted(what, heavy, natively), runs_on, natively)
 
 
 def _assisted(what: str, heavy: tuple[Evidence, ...], natively: Mapping[str, str]) -> str:
@@ -125,7 +136,7 @@ def _assisted(what: str, heavy: tuple[Evidence, ...], natively: Mapping[str, str
     if not helped:
         return f"{what}; natively run shell tools alone" if left else f"{what}; shell tools run natively"
     programs = ", ".join(dict.fromkeys(natively[one.work.name] for one in helped))
-    rest = f"; emulated stays what {_named(left)}" if left else ""
+    rest = f"; emulated stays: {_named(left)}" if left else ""
     return f"{_named(helped)}; natively run {programs}{rest}"
 
 

@@ -10,9 +10,11 @@ from enum import StrEnum
 from fnmatch import fnmatchcase
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from crossdock.errors import InputError
 from crossdock.read.context import Context
+from crossdock.read.pieces import HOLE
 from crossdock.read.shell_model import Command
 from crossdock.read.trace import Copied, StageTrace, Step
 from crossdock.source import Source
@@ -92,7 +94,9 @@ class Evidence:
     @property
     def says(self) -> str:
         """What it does, in words."""
-        return f"runs {self.program}, which is not known" if self.work is UNKNOWN else self.work.says
+        if self.work is not UNKNOWN:
+            return self.work.says
+        return "runs what is not known" if HOLE in self.program else f"runs {self.program}"
 
     @property
     def where(self) -> str:
@@ -218,21 +222,23 @@ def catalogue() -> tuple[Work, ...]:
 @cache
 def costs() -> dict[Kind, Cost]:
     """What each kind of work costs."""
-    return {
-        Kind(entry["kind"]): Cost(tuple(entry["emulated"]), tuple(entry["assisted"]), entry["source"])
-        for entry in _document()["cost"]
-    }
+    return {Kind(entry["kind"]): _cost(entry) for entry in _document()["cost"]}
 
 
 @cache
-def _document() -> dict[str, list[dict[str, str]]]:
+def _document() -> dict[str, list[dict[str, Any]]]:
     return tomllib.loads(_CATALOGUE.read_text("utf-8"))
 
 
-def _work(entry: dict[str, str]) -> Work:
+def _cost(entry: dict[str, Any]) -> Cost:
+    emulated, assisted = entry["emulated"], entry["assisted"]
+    return Cost((emulated[0], emulated[1]), (assisted[0], assisted[1]), entry["source"])
+
+
+def _work(entry: dict[str, Any]) -> Work:
     lists = {key: tuple(value) for key, value in entry.items() if isinstance(value, list)}
     given = {**entry, **lists, "kind": Kind(entry["kind"]), "makes": Makes(entry["makes"])}
-    return Work(**given)  # type: ignore[arg-type]
+    return Work(**given)
 
 
 @cache
@@ -247,4 +253,4 @@ def heaviest(found: Iterable[Evidence]) -> tuple[Evidence, ...]:
     for one in found:
         if one.work.kind in order:
             first.setdefault(one.work.name, one)
-    return tuple(sorted(first.values(), key=lambda one: order.index(one.work.kind)))
+    return tuple(sorted(first.values(), key=lambda one: (one.work is UNKNOWN, order.index(one.work.kind))))

@@ -10,8 +10,9 @@ from rich.cells import cell_len
 from syrupy.assertion import SnapshotAssertion
 
 from crossdock.report.looked_text import looked_text
+from crossdock.report.planned import plan_text
 from crossdock.report.style import Style
-from crossdock.report.terminal import check_text, diff_text, plan_text, port_text, verify_text
+from crossdock.report.terminal import check_text, diff_text, port_text, verify_text
 
 STYLES = {
     "80": Style(80),
