@@ -118,12 +118,12 @@ def evidence(stage: StageTrace, dockerfile: Source, context: Context | None) -> 
     for step in stage.steps:
         if step.instruction.keyword != "RUN":
             continue
+        followed = {run.context_path.rsplit("/", 1)[-1] for run in step.scripts}
         for source, command, in_script in _commands(step, dockerfile):
-            if not command.words or not command.name:
+            if not command.name or command.name in followed:  # a script's own commands are there instead
                 continue
             one = _recognised(command, source, step.copies, context, in_script=in_script)
-            if one is not None:
-                found.setdefault((one.path, one.line, one.text, one.work.name), one)
+            found.setdefault((one.path, one.line, one.text, one.work.name), one)
     return tuple(found.values())
 
 
@@ -136,8 +136,7 @@ def _commands(step: Step, dockerfile: Source) -> Iterator[tuple[Source, Command,
 
 def _recognised(
     command: Command, source: Source, copies: tuple[Copied, ...], context: Context | None, *, in_script: bool
-) -> Evidence | None:
-    """None for a script of the context, whose own commands are there instead."""
+) -> Evidence:
     rest = " ".join(word.text for word in command.arguments)
     work, file = UNKNOWN, ""
     for entry in _entries_for("sh" if _ASKS.fullmatch(rest) else command.name):
@@ -150,8 +149,6 @@ def _recognised(
             file = held
         work = entry
         break
-    if work is UNKNOWN and command.name.endswith(".sh"):
-        return None
     span = command.origin.span
     text = _one_line(source.text(span))
     if source.data[span.start - 1 : span.start] == b'"' and '","' in text.replace(" ", ""):
