@@ -60,7 +60,7 @@ def command(
     emulator. assist: emulated too, but the programs that the reason names run natively.
 
     --explain shows each command that the plan rests on, and what would change the strategy. --estimate shows multiples
-    of the native time, from measured ratios (docs/performance.md). What is called a hint is never done by itself.
+    of the native time, from measured ratios (docs/planning.md). A hint is never done by itself.
 
     The Dockerfile is taken as it is; `crossdock build --port --dry-run` plans with what port would mend.
 

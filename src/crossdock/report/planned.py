@@ -32,6 +32,8 @@ def plan_text(plan: BuildPlan, style: Style) -> str:
     if ideas:
         parts.append("")
     parts += [hanging(("hint", "cyan"), text((stage, "bold"), f": {idea}"), 0) for stage, idea in ideas]
+    if ideas:
+        parts.append(text(("      crossdock port --cross writes what it can show to be right", "dim")))
     return render(style, parts)
 
 
@@ -49,7 +51,7 @@ def estimate_text(plan: BuildPlan, style: Style) -> str:
     headers = ("stage", "platform", "strategy", "as planned", "emulated", "gain")
     note = (
         "Estimates, in multiples of the time that the same work takes natively, from measured ratios of kinds of work "
-        "(docs/performance.md). A range spans all the work of a stage; –: nothing takes time, or nothing to compare."
+        "(docs/planning.md). A range spans all the work of a stage; –: nothing takes time, or nothing to compare."
     )
     return render(style, [*table(style, headers, rows), "", text((note, "dim"))])
 
@@ -119,7 +121,7 @@ def what_would_change(entry: StagePlan, missing: str) -> tuple[str, ...]:
     architecture = (entry.runs_on or entry.platform).architecture
     found: Sequence[str] = (
         f"{entry.opportunity}." if entry.opportunity else "",
-        f"assist, where {missing} is mended." if missing and entry.strategy is Strategy.EMULATE else "",
+        f"assist, once this is mended: {missing}." if missing and entry.strategy is Strategy.EMULATE else "",
         f"native, with a node for {architecture} in the builder: crossdock builder create (docs/builders.md).",
     )
     return tuple(one[:1].upper() + one[1:] for one in found if one)
