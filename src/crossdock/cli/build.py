@@ -66,7 +66,7 @@ def _repeated(name: str, parameter: str, metavar: str, help: str) -> Callable[[F
 
 
 @click.command("build")
-@click.argument("path", default=".", metavar="[PATH]", type=click.Path(path_type=Path))
+@click.argument("paths", nargs=-1, metavar="[PATH]...", type=click.Path(path_type=Path))
 @click.option("--port", "ports", is_flag=True, help="Mend the Dockerfile and its scripts first, in memory only.")
 @click.option("--unsafe", is_flag=True, help="With --port: also apply fixes that may change the amd64 image.")
 @click.option("--dry-run", is_flag=True, help="Stop after the plan; print the engine's exact commands.")
@@ -106,9 +106,12 @@ def _repeated(name: str, parameter: str, metavar: str, help: str) -> Callable[[F
 @offline_option
 @plain_http_option
 @format_option
+@click.pass_context
 def command(
+    context: click.Context,
+    /,
     *,
-    path: Path,
+    paths: tuple[Path, ...],
     ports: bool,
     unsafe: bool,
     dry_run: bool,
@@ -135,6 +138,9 @@ def command(
     The flags of docker buildx build mean here what they mean there. Without --push, --load or -o the image is loaded
     into the engine if it has a name (-t), and otherwise only verified.
 
+    Several projects are built at once, each verified and published by its own result; {name} in -t, -o, -f,
+    --metadata-file, --cache-from and --cache-to stands for the name of a project's folder. The exit code is the worst.
+
     Exit code: 0 built, verified and published, 1 verification failed (nothing is published), 2 wrong usage, 3 the build
     or the publishing failed.
 
@@ -143,14 +149,19 @@ def command(
       crossdock build --port .
       crossdock build --port --dry-run .
       crossdock build --port --push -t registry.example.com/team/app:1.0 .
+      crossdock build --push -t 'registry.example.com/team/{name}:1.0' services/*
       crossdock build --engine buildah -o type=oci,dest=app.tar -t app:1.0 .
     """
     from crossdock.assist.build import as_planned, build_assisted
+    from crossdock.cli.build_many import build_many, wants_many
     from crossdock.cli.talk import Talk
     from crossdock.engines.choose import choose
     from crossdock.host.binfmt import prepare_emulation
     from crossdock.report.built import Built
 
+    if wants_many(context):
+        return build_many(context)
+    path = paths[0] if paths else Path()
     talk = Talk(progress, as_json=format_ == "json")
     began = time.monotonic()
     destinations = parse_outputs(outputs, push=push, load=load) or _default_outputs(flags["tags"])

@@ -223,6 +223,22 @@ class BuildReport(msgspec.Struct, frozen=True):
     published: tuple[str, ...]
 
 
+class ProjectObject(msgspec.Struct, frozen=True):
+    """One of several projects. ``report`` is null when its build came to no report; ``exit_code`` tells why."""
+
+    name: str
+    path: str
+    exit_code: int
+    report: BuildReport | None
+
+
+class BuildsReport(msgspec.Struct, frozen=True):
+    """What ``crossdock build --format json`` prints for several projects, or with {name} in an option."""
+
+    schema: Literal["crossdock.builds/v1"]
+    projects: tuple[ProjectObject, ...]
+
+
 class PlatformObject(msgspec.Struct, frozen=True):
     """One platform's manifest. ``size`` are the bytes that pulling it takes, null where that was not asked for."""
 
@@ -404,6 +420,7 @@ REPORTS: dict[str, type[msgspec.Struct]] = {
     "port": PortReport,
     "plan": PlanReport,
     "build": BuildReport,
+    "builds": BuildsReport,
     "verify": VerifyReport,
     "platforms": PlatformsReport,
     "push": SentReport,
@@ -541,6 +558,15 @@ def build_report(
         verified=verify_report(verified) if verified else None,
         published=tuple(map(_text, published)),
     )
+
+
+def builds_report(projects: Iterable[tuple[str, str, int, bytes]]) -> BuildsReport:
+    """Of each project its name, path, exit code, and the report that its own build has printed."""
+    found = tuple(
+        ProjectObject(_text(name), _text(path), code, msgspec.json.decode(data, type=BuildReport) if data else None)
+        for name, path, code, data in projects
+    )
+    return BuildsReport("crossdock.builds/v1", found)
 
 
 def platforms_report(looked: Looked) -> PlatformsReport:
