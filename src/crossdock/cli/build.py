@@ -37,12 +37,10 @@ from crossdock.process import SystemRunner, uninterrupted
 from crossdock.source import write_atomically
 
 if TYPE_CHECKING:
-    from crossdock.cli.talk import Talk
     from crossdock.config import Allowed
-    from crossdock.engines.model import BuildRequest, Engine, EngineInfo
+    from crossdock.engines.model import BuildRequest, Engine
     from crossdock.fixes.port import PortResult
     from crossdock.plan.model import BuildPlan
-    from crossdock.process import Runner
     from crossdock.read.context import Context
     from crossdock.verify.model import VerifyResult
 
@@ -154,6 +152,7 @@ def command(
     """
     from crossdock.assist.build import as_planned, build_assisted
     from crossdock.cli.build_many import build_many, wants_many
+    from crossdock.cli.planning import plan_for_engine
     from crossdock.cli.talk import Talk
     from crossdock.engines.choose import choose
     from crossdock.host.binfmt import prepare_emulation
@@ -176,7 +175,9 @@ def command(
         runner = SystemRunner()
         builder = choose(engine, runner, builder=builder_name)
         info = builder.probe()
-        plan = _placed(prepared, info, runner, talk, assist=not no_assist)
+        plan = plan_for_engine(
+            prepared.plan, request, prepared.context, info, runner, talk.say, assist=not no_assist
+        )  # fmt: skip
         built = Built(info, ported if ports else None, plan)
         if dry_run:
             wanted = as_planned(request, plan, work / "assist", host_platform())
@@ -260,28 +261,6 @@ def _prepare(
         **flags,
     )
     return Prepared(ported, plan, request, context, config.allow)
-
-
-def _placed(prepared: Prepared, info: EngineInfo, runner: Runner, talk: Talk, *, assist: bool) -> BuildPlan:
-    """The plan for where the engine builds: on this machine, with native programs in emulated stages where it can have
-    them, or on the nodes of a builder."""
-    from crossdock.assist.packs import natively
-    from crossdock.assist.registration import Availability, available
-    from crossdock.cli.nodes import builder_nodes
-    from crossdock.plan.planner import make_plan
-    from crossdock.read.dockerfile import parse
-
-    plan, request, host = prepared.plan, prepared.request, host_platform()
-    nodes = builder_nodes(info.builder, runner) if info.builder and not info.builds_here else ()
-    here = assist and info.shares_kernel and info.builds_here
-    able = available(plan.emulated(), host) if here else Availability()
-    if able.missing:
-        talk.say(f"No native programs for emulated stages: {able.missing}.")
-    return make_plan(
-        parse(prepared.ported.dockerfile), plan.targets, host=host, target=request.target,
-        build_args=build_arguments(request.build_args), context=prepared.context, assisted=able.platforms,
-        natively=natively, nodes=nodes,
-    )  # fmt: skip
 
 
 def _default_outputs(tags: tuple[str, ...]) -> tuple[Output, ...]:

@@ -10,7 +10,6 @@ import click
 
 from crossdock.assist.packs import natively
 from crossdock.assist.registration import Availability, available
-from crossdock.cli.nodes import builder_nodes
 from crossdock.cli.options import (
     DEFAULT_PLATFORMS,
     build_arg_option,
@@ -23,6 +22,7 @@ from crossdock.cli.options import (
     read_source,
 )
 from crossdock.cli.output import style_of, write
+from crossdock.cli.planning import builder_nodes
 from crossdock.errors import ExitCode, UsageError
 from crossdock.plan.planner import make_plan
 from crossdock.platforms import DEFAULT_TARGETS, Platform, host_platform
@@ -74,8 +74,9 @@ def command(
     """
     dockerfile, folder = locate_dockerfile(path, file)
     platforms, host = platform or configs().of(dockerfile).platforms or DEFAULT_TARGETS, host_platform()
-    nodes = builder_nodes(builder_name, SystemRunner()) if builder_name else ()
-    able = Availability() if nodes else available(platforms, host)
+    runner = SystemRunner()
+    nodes = builder_nodes(builder_name, runner) if builder_name else ()
+    able = Availability() if nodes else available(platforms, host, runner)
     parsed = parse(read_source(dockerfile))
     if explained is not None and parsed.stage(explained) is None:
         names = ", ".join(stage.label for stage in parsed.stages)
