@@ -15,7 +15,7 @@ from posixpath import normpath
 
 from crossdock.findings import Confidence, Finding, Fix, Safety, Severity, locate
 from crossdock.plan.opportunity import copied_from
-from crossdock.plan.work import UNKNOWN, Evidence, Kind, Makes, evidence
+from crossdock.plan.work import UNKNOWN, Evidence, Files, Kind, Makes, evidence
 from crossdock.read.context import Context
 from crossdock.read.pieces import HOLE
 from crossdock.read.shell_model import Command, resolve
@@ -71,7 +71,7 @@ def _is_candidate(stage: StageTrace, found: Trace) -> bool:
 
 def _findings(stage: StageTrace, found: Trace, context: Context | None) -> Iterator[Finding]:
     commands = [(step, command) for step in stage.steps for command in step.commands if command.name]
-    shown = evidence(stage, found.dockerfile.source, context)
+    shown = evidence(stage, found.dockerfile.source, Files(context))
     if not shown or any(step.scripts for step in stage.steps if step.instruction.keyword == "RUN"):
         return
     if any(one.work is UNKNOWN or one.work.makes is Makes.MACHINE for one in shown):

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from crossdock.errors import CrossdockError, UsageError
 from crossdock.plan.model import BuilderNode, BuildPlan, StagePlan, Strategy
 from crossdock.plan.opportunity import opportunity
-from crossdock.plan.work import Evidence, evidence, heaviest
+from crossdock.plan.work import Evidence, Files, evidence, heaviest
 from crossdock.platforms import Platform, parse_platform
 from crossdock.read.context import Context
 from crossdock.read.model import Dockerfile
@@ -36,7 +36,7 @@ class _Place:
     assisted: frozenset[Platform]
     natively: Natively
     nodes: Sequence[BuilderNode]
-    context: Context | None = field(repr=False)
+    files: Files = field(repr=False)
 
 
 def make_plan(
@@ -60,7 +60,7 @@ def make_plan(
     if target is not None and dockerfile.stage(target) is None:
         names = ", ".join(stage.label for stage in dockerfile.stages)
         raise UsageError(f"there is no stage {target!r}", where=dockerfile.source.path, hint=f"The stages: {names}.")
-    place = _Place(host, assisted, natively, nodes, context)
+    place = _Place(host, assisted, natively, nodes, Files(context))
     entries: list[tuple[int, StagePlan]] = []
     for platform in targets:
         found = trace(dockerfile, context=context, target=platform, build_args=build_args, wanted=target)
@@ -83,7 +83,7 @@ def node_for(platform: Platform, nodes: Sequence[BuilderNode]) -> BuilderNode | 
 
 def _plan_stage(stage: StageTrace, found: Trace, place: _Place) -> StagePlan:
     label, platform = stage.stage.label, found.target
-    shown = evidence(stage, found.dockerfile.source, place.context)
+    shown = evidence(stage, found.dockerfile.source, place.files)
     node = node_for(platform, place.nodes)
     own = (node.own or platform) if node else place.host
     name = node.name if node else ""

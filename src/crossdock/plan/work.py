@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import tomllib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
-from fnmatch import fnmatchcase
+from fnmatch import fnmatchcase, translate
 from functools import cache
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -112,7 +114,36 @@ class Cost:
     source: str
 
 
-def evidence(stage: StageTrace, dockerfile: Source, context: Context | None) -> tuple[Evidence, ...]:
+class Files:
+    """The files of a context, looked into once for all stages and platforms."""
+
+    def __init__(self, context: Context | None) -> None:
+        self._context = context
+        self._named: dict[tuple[str, ...], tuple[str, ...]] = {}
+        self._holds: dict[tuple[str, str], bool] = {}
+
+    def named(self, patterns: tuple[str, ...]) -> tuple[str, ...]:
+        """The paths of files whose names are like one of these; not those of installed npm packages."""
+        if patterns not in self._named:
+            name = re.compile("|".join(map(translate, patterns)))
+            paths = (file.path for file in self._context.files()) if self._context else ()
+            self._named[patterns] = tuple(
+                path for path in paths if name.match(path.rpartition("/")[2]) and "node_modules/" not in path
+            )
+        return self._named[patterns]
+
+    def holds(self, path: str, expression: str) -> bool:
+        """Whether a file holds an expression; any file holds an empty one."""
+        key = (path, expression)
+        if key not in self._holds:
+            data = b""
+            with contextlib.suppress(InputError):
+                data = (self._context.read(path, _MOST_BYTES) if self._context and expression else b"") or b""
+            self._holds[key] = re.search(expression.encode(), data) is not None
+        return self._holds[key]
+
+
+def evidence(stage: StageTrace, dockerfile: Source, files: Files) -> tuple[Evidence, ...]:
     """What a stage's RUN instructions do, in the order of the file; each command once."""
     found: dict[tuple[str, int, str, str], Evidence] = {}
     for step in stage.steps:
@@ -122,7 +153,7 @@ def evidence(stage: StageTrace, dockerfile: Source, context: Context | None) -> 
         for source, command, in_script in _commands(step, dockerfile):
             if not command.name or command.name in followed:  # a script's own commands are there instead
                 continue
-            one = _recognised(command, source, step.copies, context, in_script=in_script)
+            one = _recognised(command, source, step.copies, files, in_script=in_script)
             found.setdefault((one.path, one.line, one.text, one.work.name), one)
     return tuple(found.values())
 
@@ -135,7 +166,7 @@ def _commands(step: Step, dockerfile: Source) -> Iterator[tuple[Source, Command,
 
 
 def _recognised(
-    command: Command, source: Source, copies: tuple[Copied, ...], context: Context | None, *, in_script: bool
+    command: Command, source: Source, copies: tuple[Copied, ...], files: Files, *, in_script: bool
 ) -> Evidence:
     rest = " ".join(word.text for word in command.arguments)
     work, file = UNKNOWN, ""
@@ -143,7 +174,7 @@ def _recognised(
         if not _fits(entry, command, rest):
             continue
         if entry.files:
-            held = next(_holding(entry, copies, context), "")
+            held = next(_holding(entry, copies, files), "")
             if not held:
                 continue
             file = held
@@ -170,30 +201,11 @@ def _fits(entry: Work, command: Command, rest: str) -> bool:
     return True
 
 
-def _holding(entry: Work, copies: tuple[Copied, ...], context: Context | None) -> Iterator[str]:
+def _holding(entry: Work, copies: tuple[Copied, ...], files: Files) -> Iterator[str]:
     """The files of the context, as far as the stage has copied them by then, that hold what an entry looks for."""
-    if context is None or not copies:
-        return
     sources = {copied.source for copied in copies}
-    looked = 0
-    for file in context.files():
-        name = file.path.rsplit("/", 1)[-1]
-        if not any(fnmatchcase(name, pattern) for pattern in entry.files) or "node_modules/" in file.path:
-            continue
-        if not any(_below(file.path, source) for source in sources):
-            continue
-        looked += 1
-        if looked > _MOST_FILES:
-            return
-        if not entry.holds:
-            yield file.path
-            continue
-        try:
-            data = context.read(file.path, _MOST_BYTES)
-        except InputError:
-            continue
-        if data and re.search(entry.holds.encode(), data):
-            yield file.path
+    candidates = (path for path in files.named(entry.files) if any(_below(path, source) for source in sources))
+    return (path for path in islice(candidates, _MOST_FILES) if files.holds(path, entry.holds))
 
 
 def _below(path: str, source: str) -> bool:
