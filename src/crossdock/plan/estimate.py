@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from crossdock.plan.model import StagePlan, Strategy
-from crossdock.plan.work import Kind, costs
+from crossdock.plan.work import costs
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Estimate:
 def estimate(stage: StagePlan) -> Estimate | None:
     """None where a stage runs nothing that takes time."""
     table = costs()
-    weighty = [one for one in stage.evidence if one.work.kind is not Kind.LIGHT]
+    weighty = stage.weighty
     if not weighty:
         return None
     emulated = [table[one.work.kind].emulated for one in weighty]

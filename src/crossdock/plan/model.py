@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from crossdock.plan.work import Evidence
+from crossdock.plan.work import Evidence, Kind
 from crossdock.platforms import Platform
 
 
@@ -51,6 +51,11 @@ class StagePlan:
     natively: frozenset[str] = frozenset()
     opportunity: str = ""
     node: str = ""
+
+    @property
+    def weighty(self) -> tuple[Evidence, ...]:
+        """The evidence of what takes time."""
+        return tuple(one for one in self.evidence if one.work.kind is not Kind.LIGHT)
 
     def is_native(self, evidence: Evidence) -> bool:
         """Whether native programs do this work."""

@@ -133,8 +133,8 @@ class EstimateObject(msgspec.Struct, frozen=True):
 
 class StageObject(msgspec.Struct, frozen=True):
     """``runs_on`` is the platform of the programs that the stage runs, where it is not ``platform``; ``node`` the node
-    of the builder that builds it. ``opportunity`` says what would make it quicker. ``estimate`` is null where nothing
-    in the stage takes time."""
+    of the builder that builds it. ``opportunity`` says what would make it quicker. ``evidence`` are the commands that
+    take time; ``estimate`` is null where none does."""
 
     stage: str
     platform: str
@@ -501,7 +501,7 @@ def _stage(entry: StagePlan) -> StageObject:
             one.certain,
             _text(one.file) or None,
         )
-        for one in entry.evidence
+        for one in entry.weighty
     )
     return StageObject(
         _text(entry.stage),

@@ -8,7 +8,7 @@ from rich.console import RenderableType
 
 from crossdock.plan.estimate import Estimate, estimate
 from crossdock.plan.model import BuildPlan, StagePlan, Strategy
-from crossdock.plan.work import Evidence, Kind
+from crossdock.plan.work import Evidence
 from crossdock.report.canvas import Cell, hanging, indented, render, table, text
 from crossdock.report.style import Style
 
@@ -88,10 +88,9 @@ def explain_text(plan: BuildPlan, missing: str, style: Style) -> str:
 
 
 def _evidence(entry: StagePlan, style: Style) -> list[RenderableType]:
-    weighty = [one for one in entry.evidence if one.work.kind is not Kind.LIGHT]
-    light = len(entry.evidence) - len(weighty)
+    light = len(entry.evidence) - len(entry.weighty)
     rows: list[tuple[Cell, ...]] = [
-        (f"  {_place(one)}", one.text, one.says + _doubts(one), _runs(entry, one)) for one in weighty
+        (f"  {_place(one)}", one.text, one.says + _doubts(one), _runs(entry, one)) for one in entry.weighty
     ]
     parts = table(style, ("  line", "command", "what it does", "runs"), rows) if rows else []
     if light:
