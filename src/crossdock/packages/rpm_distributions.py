@@ -45,7 +45,8 @@ class _Repositories:
 
 @dataclass(frozen=True)
 class RpmMirrors:
-    """The addresses that this machine has configured for its own distribution, with their variables."""
+    """The addresses that this machine has configured for its own distribution, with their variables. They take the
+    place of the usual ones, which a closed network does not reach."""
 
     distribution: str = ""
     addresses: tuple[str, ...] = ()
@@ -103,7 +104,7 @@ def own_repositories(system: System, architecture: str, mirrors: RpmMirrors) -> 
             for addresses in _addresses(entry, system, architecture):
                 path = addresses[0].removeprefix(f"{_fill(_bases(entry, architecture)[0], system, architecture)}/")
                 nearer = _mirrored(path, system, architecture, mirrors)
-                found.append((*nearer, *addresses))
+                found.append(tuple(nearer) or addresses)
     return found
 
 

@@ -49,8 +49,8 @@ def reduce_repomd(data: bytes) -> bytes:
     _parse(parser, iter((data,)))
     if tags[0] != "repomd":
         raise ValueError("it is no repomd.xml")
-    path = normpath(found[0]) if found and found[0] else ""
-    if not path or path.startswith(("/", "..")) or "://" in path:
+    path = found[0] if found else ""
+    if not path or "://" in path or normpath(path).startswith(("/", "..")):
         raise ValueError("it names no primary.xml")
     return path.encode()
 
