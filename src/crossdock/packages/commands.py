@@ -135,14 +135,18 @@ def _rpm(_: Command, words: Sequence[ShellWord]) -> Install | None:
 
 
 def _zypper(_: Command, words: Sequence[ShellWord]) -> Install | None:
-    # Before the verb, -n says that nobody is there to answer; behind it, it takes a name.
-    at = next((at for at, word in enumerate(words) if not word.text.startswith("-")), len(words))
-    found = _read(words[at:], _ZYPPER_VALUES)
+    found = _read_zypper(words)
     if not found.operands or found.operands[0].text not in {"install", "in"}:
         return None
     if set(found.values("-t", "--type")) - {"package"}:
         return Install(Ecosystem.RPM, tuple(_each(found.operands[1:], lambda text: (f"@{text}", ""))))
     return Install(Ecosystem.RPM, tuple(_each(found.operands[1:], _zypper_name)))
+
+
+def _read_zypper(words: Sequence[ShellWord]) -> _Arguments:
+    """Without what stands before the verb: there -n says that nobody is there to answer, behind it it takes a name."""
+    at = next((at for at, word in enumerate(words) if not word.text.startswith("-")), len(words))
+    return _read(words[at:], _ZYPPER_VALUES)
 
 
 def _rpm_name(text: str) -> tuple[str, str] | None:
@@ -423,7 +427,8 @@ def _rpm_repositories(command: Command) -> tuple[tuple[Repository, ...], bool] |
 
 def _managed(name: str, words: Sequence[ShellWord]) -> tuple[tuple[Repository, ...], bool]:
     """What a package manager adds: by its own command, or with a package that brings a repository."""
-    found = _read(words, f"{_ZYPPER_VALUES if name == 'zypper' else _RPM_VALUES} --add-repo --from-repofile -n")
+    of_zypper = name == "zypper"
+    found = _read_zypper(words) if of_zypper else _read(words, f"{_RPM_VALUES} --add-repo --from-repofile")
     operands = [word.text for word in found.operands]
     verb = operands[0] if operands else ""
     if name == "yum-config-manager" or verb == "config-manager":

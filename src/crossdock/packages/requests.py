@@ -109,8 +109,10 @@ class _Collector:
         if self.context is None or HOLE in pattern:
             return []
         try:
-            named = [path for path in self.context.match(pattern) if path.endswith(".repo")]
-            return [(self.context.read(path, MAX_SIZE) or b"").decode("utf-8", "replace") for path in named]
+            alone = self.context.read(pattern, MAX_SIZE)
+            named = [path for path in self.context.match(pattern) if path.endswith(".repo")] if alone is None else []
+            texts = [alone, *(self.context.read(path, MAX_SIZE) for path in named)]
+            return [text.decode("utf-8", "replace") for text in texts if text is not None]
         except InputError as error:
             self.skipped.append(Skipped(str(self.context.root / pattern), error.what))
             return []

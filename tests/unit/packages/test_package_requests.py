@@ -17,9 +17,11 @@ from crossdock.read.trace import trace
 from crossdock.source import Source
 
 
-def requests_of(text: str, files: dict[str, bytes] | None = None) -> tuple[Requests, dict[str, Source]]:
+def requests_of(
+    text: str, files: dict[str, bytes] | None = None, root: Path = Path("/nonexistent")
+) -> tuple[Requests, dict[str, Source]]:
     source = Source("Dockerfile", text.encode())
-    context = Context(Path("/nonexistent"), b"").with_files(files) if files else None
+    context = Context(root, b"").with_files(files) if files else None
     traced = trace(parse(source), context=context)
     found = collect_requests(traced, context)
     scripts = [run.source for _, step in traced.steps for run in step.scripts]
@@ -405,3 +407,82 @@ def test_the_exact_version() -> None:
 
     assert [exact(v) for v in ("==1.2", "===1.2", "", ">=1.2", "==1.*", "==1.2,<2")] == ["1.2", "1.2", "", "", "", ""]
     assert only("FROM python:3.11\nRUN pip install x==1\n").ecosystem is Ecosystem.PIP
+
+
+# --- repositories of RPMs --------------------------------------------------------------------------------------------
+
+
+def rpm_repositories(
+    lines: str, files: dict[str, bytes] | None = None, root: Path = Path("/nonexistent")
+) -> tuple[list[str], bool]:
+    """The repositories of ``dnf install tool`` after ``lines``, and whether there are some that could not be read."""
+    found, _ = requests_of(f"FROM almalinux:9\n{lines}\nRUN dnf install -y tool\n", files, root)
+    request = found.requests[-1]
+    return [repository.url for repository in request.repositories], request.opaque
+
+
+@pytest.mark.parametrize(
+    ("lines", "expected"),
+    [
+        ("RUN dnf config-manager --add-repo https://x.example/x.repo", ["https://x.example/x.repo"]),
+        ("RUN dnf config-manager addrepo --from-repofile=https://x.example/x.repo", ["https://x.example/x.repo"]),
+        ("RUN yum-config-manager --add-repo=https://x.example/el/x86_64/", ["https://x.example/el/x86_64"]),
+        ("RUN zypper -n addrepo --refresh https://x.example/leap x && zypper -n ref", ["https://x.example/leap"]),
+        ("RUN zypper ar -fG 'https://x.example/$releasever' x", ["https://x.example/$releasever"]),
+        ("RUN curl -fsSL https://x.example/rhel.repo -o /etc/yum.repos.d/x.repo", ["https://x.example/rhel.repo"]),
+        ("RUN curl https://x.example/x.repo > /etc/yum.repos.d/x.repo", ["https://x.example/x.repo"]),
+        ("RUN wget -P /etc/yum.repos.d/ https://x.example/x.repo", ["https://x.example/x.repo"]),
+        ("ADD https://x.example/x.repo /etc/yum.repos.d/", ["https://x.example/x.repo"]),
+        ("RUN echo -e '[x]\\nname=x\\nbaseurl=https://x.example/$basearch\\nenabled=1' > /etc/yum.repos.d/x.repo",
+         ["https://x.example/$basearch"]),
+        ("RUN printf '[x]\\nbaseurl=https://x.example/$basearch\\n' | tee /etc/yum.repos.d/x.repo",
+         ["https://x.example/$basearch"]),
+        ("RUN cat > /etc/yum.repos.d/x.repo <<'EOF'\n[x]\nbaseurl=https://x.example/$releasever/$basearch/\nEOF",
+         ["https://x.example/$releasever/$basearch"]),
+        ("RUN <<END\ncat <<EOF > /etc/yum.repos.d/x.repo\n[x]\nbaseurl=https://x.example/\\$basearch\nEOF\nEND",
+         ["https://x.example/$basearch"]),
+        ("RUN dnf install -y epel-release", ["epel-release"]),
+        ("RUN dnf install -y https://dl.example/pub/epel/epel-release-latest-9.noarch.rpm", ["epel-release"]),
+        ("RUN rpm -Uvh https://dl.example/pub/epel/epel-release-latest-$(rpm -E %rhel).noarch.rpm", ["epel-release"]),
+        ("RUN yum install -y centos-release-scl", ["centos-release-scl"]),
+        ("RUN dnf install -y https://x.example/pgdg-redhat-repo-latest.noarch.rpm", ["pgdg-redhat-repo"]),
+        ("RUN dnf config-manager --set-enabled crb && dnf -y update", []),
+        ("RUN mv /etc/yum.repos.d/a.repo /etc/yum.repos.d/a.repo.backup", []),
+        ("RUN rpm --import https://x.example/RPM-GPG-KEY && dnf module enable -y nodejs:18", []),
+    ],
+)  # fmt: skip
+def test_repositories_of_rpms_that_were_added_before(lines: str, expected: list[str]) -> None:
+    assert rpm_repositories(lines) == (expected, False)
+
+
+def test_a_repo_file_of_the_context(tmp_path: Path) -> None:
+    files = {"etc/x.repo": b"[x]\nbaseurl=https://x.example/$basearch\n", "etc/KEY": b"key"}
+    for line in (
+        "COPY etc/x.repo /etc/yum.repos.d/",
+        "COPY etc/ /etc/yum.repos.d/",
+        "ADD etc/*.repo /etc/zypp/repos.d/",
+    ):
+        assert rpm_repositories(line, files, tmp_path) == (["https://x.example/$basearch"], False)
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        "COPY x.repo /etc/yum.repos.d/",
+        "COPY --from=registry.example.com/repos /x.repo /etc/yum.repos.d/",
+        "RUN curl -fsSL https://rpm.example.com/setup_18.x | bash -",
+        "RUN curl https://x.example/x.repo | sed s/a/b/ | tee /etc/yum.repos.d/x.repo",
+        "RUN curl https://x.example/repository > /etc/yum.repos.d/x.repo",
+        "RUN dnf config-manager --add-repo $REPOSITORY",
+        "RUN dnf install -y https://packages.example.com/config/prod.rpm",
+        "RUN dnf copr enable -y someone/tools",
+        "COPY <<EOF /etc/yum.repos.d/x.repo\n[x]\nbaseurl=https://x.example\nEOF",
+    ],
+)
+def test_repositories_of_rpms_that_cannot_be_read(lines: str) -> None:
+    assert rpm_repositories(lines) == ([], True)
+
+
+def test_sources_of_apt_and_of_rpms_are_kept_apart() -> None:
+    text = "RUN echo 'deb https://example.com/apt stable main' > /etc/apt/sources.list.d/x.list"
+    assert rpm_repositories(text) == ([], False)
