@@ -437,6 +437,8 @@ def _managed(name: str, words: Sequence[ShellWord]) -> tuple[tuple[Repository, .
         added = operands[1:2] + found.values("-r", "--repo")
     elif verb == "copr":
         return (), "enable" in operands
+    elif name != "rpm" and verb not in {"install", "in", "localinstall", "reinstall", "upgrade", "update"}:
+        return (), False
     else:
         brings = [(text, _BRINGING.fullmatch(text)) for text in operands]
         named = tuple(Repository(match[1]) for _, match in brings if match)

@@ -124,12 +124,9 @@ def expand(address: str, system: System, architecture: str) -> str:
     entry = next((entry for entry in _catalogue()[1] if not entry.packages and entry.are_for(system)), None)
     values = {"basearch": architecture, "arch": architecture}
     if system.release:
-        values |= {
-            "releasever": _fill(entry.releasever, system, architecture) if entry else system.release,
-            "releasever_major": major,
-            "releasever_minor": minor,
-            "stream": f"{major}-stream",
-        }
+        releasever = _fill(entry.releasever, system, architecture) if entry else system.release
+        values |= {"releasever": releasever} if releasever else {}
+        values |= {"releasever_major": major, "releasever_minor": minor, "stream": f"{major}-stream"}
     return _VARIABLE.sub(lambda match: values.get(match[1] or match[2], match[0]), address)
 
 

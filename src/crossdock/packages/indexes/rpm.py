@@ -56,7 +56,9 @@ async def ask(request: PackageRequest, documents: Documents, mirrors: RpmMirrors
         return Answer(Status.UNKNOWN, "groups and modules are not looked up")
     system = f"{request.system.distribution} {request.system.release}"
     if not own_repositories(request.system, "aarch64", mirrors) and not request.repositories:
-        return Answer(Status.UNKNOWN, "which release of which distribution the image is cannot be told from its name")
+        known = f"where {system} has its packages is not known"
+        untold = "which release of which distribution the image is cannot be told from its name"
+        return Answer(Status.UNKNOWN, known if request.system.release else untold)
     arm64 = await _search(wanted, request, "aarch64", documents, mirrors)
     if arm64.whose:
         return Answer(Status.AVAILABLE, source=arm64.whose)
