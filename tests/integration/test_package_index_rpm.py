@@ -39,7 +39,7 @@ class _Quiet(SimpleHTTPRequestHandler):
 
 @pytest.fixture(scope="module")
 def repository(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of a repository: ``both`` for each machine, its 2.0 and ``intel`` for x86-64 alone, ``text`` for all."""
+    """The address of a repository: ``both`` for each machine, its 2.0 and ``intel`` for x86-64 alone; ``text``."""
     folder = tmp_path_factory.mktemp("rpm")
     targets = {
         ("both", "1.0"): ("x86_64", "aarch64"),
