@@ -223,8 +223,8 @@ def _npm(command: Command, words: Sequence[ShellWord]) -> Install | None:
             return Install(Ecosystem.NPM, named, repositories=_registry(found))
     elif not ci and not (verb == "install" and command.name == "yarn"):
         return None
-    names = ("package-lock.json", "npm-shrinkwrap.json", "package.json") if command.name == "npm" else ("package.json",)
-    files = tuple(_absolute(command, f"{folder.rstrip('/')}/{file}" if folder else file) for file in names)
+    locks = _LOCKS.get(command.name, ())
+    files = tuple(_absolute(command, f"{folder.rstrip('/')}/{file}" if folder else file) for file in locks)
     environment = command.variable("NODE_ENV")
     production = (
         found.has("--production", "--prod", "--only")
@@ -233,6 +233,15 @@ def _npm(command: Command, words: Sequence[ShellWord]) -> Install | None:
     )
     strict = ci or found.has("--frozen-lockfile", "--immutable")
     return Install(Ecosystem.NPM, (), files, _registry(found), frozen=strict, production=production)
+
+
+_LOCKS = {
+    "npm": ("package-lock.json", "npm-shrinkwrap.json", "package.json"),
+    "cnpm": ("package.json",),
+    "yarn": ("yarn.lock", "package.json"),
+    "pnpm": ("pnpm-lock.yaml", "package.json"),
+}
+"""What each reads, the one that counts most first."""
 
 
 def _registry(found: _Arguments) -> tuple[Repository, ...]:

@@ -19,6 +19,7 @@ from crossdock.packages.manifests import (
     read_requirements,
 )
 from crossdock.packages.model import Ecosystem, PackageRequest, Repository, System
+from crossdock.packages.node_locks import read_pnpm_lock, read_yarn_lock
 from crossdock.packages.repo_files import repository_addresses
 from crossdock.packages.systems import system_of
 from crossdock.read.context import Context
@@ -148,6 +149,14 @@ class _Collector:
                 yield from self._all(
                     install, source, read_package_json(source.data, production=install.production), place
                 )
+            case Ecosystem.NPM if path.endswith("yarn.lock"):
+                beside = self._read(f"{dirname(path)}/package.json", place)
+                data = beside.data if beside else b""
+                yield from self._all(
+                    install, source, read_yarn_lock(source.data, data, production=install.production), place
+                )
+            case Ecosystem.NPM if path.endswith("pnpm-lock.yaml"):
+                yield from self._all(install, source, read_pnpm_lock(source.data, production=install.production), place)
             case Ecosystem.NPM:
                 yield from self._all(
                     install, source, read_package_lock(source.data, production=install.production), place
