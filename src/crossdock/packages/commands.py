@@ -119,7 +119,9 @@ def _apk_name(text: str) -> tuple[str, str] | None:
     return (match[1], match[2] or "") if match and not text.endswith(".apk") else None
 
 
-_RPM_VALUES = "-c --config -x --exclude --installroot --releasever --setopt --enablerepo --disablerepo --repo --repoid"
+_RPM_VALUES = (
+    "-c --config -d -e -x --exclude --installroot --releasever --setopt --enablerepo --disablerepo --repo --repoid"
+)
 _ZYPPER_VALUES = "-t --type -r --repo --from -n --name --root -R --releasever -C --cache-dir -D --reposd-dir"
 
 
@@ -444,8 +446,8 @@ def _managed(name: str, words: Sequence[ShellWord]) -> tuple[tuple[Repository, .
         added = found.values("--add-repo", "--from-repofile")
     elif verb in {"addrepo", "ar"}:
         added = operands[1:2] + found.values("-r", "--repo")
-    elif verb == "copr":
-        return (), "enable" in operands
+    elif verb == "copr" or name in {"amazon-linux-extras", "subscription-manager"}:
+        return (), bool({"enable", "install", "register", "repos"} & set(operands))
     elif name != "rpm" and verb not in {"install", "in", "localinstall", "reinstall", "upgrade", "update"}:
         return (), False
     else:
@@ -464,7 +466,9 @@ def _deb_lines(texts: Iterable[str]) -> Iterator[Repository]:
 
 
 _ADDERS = frozenset("add-apt-repository apt-add-repository".split())
-_RPM_MANAGERS = frozenset("rpm dnf yum microdnf tdnf zypper yum-config-manager".split())
+_RPM_MANAGERS = frozenset(
+    "rpm dnf yum microdnf tdnf zypper yum-config-manager amazon-linux-extras subscription-manager".split()
+)
 _WRITERS = frozenset("echo printf cat tee curl wget cp mv install ln".split())
 _INSTALLERS = frozenset("dpkg apt apt-get".split())
 _SHELLS = frozenset("sh bash".split())

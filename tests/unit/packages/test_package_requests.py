@@ -61,6 +61,7 @@ def words(text: str, files: dict[str, bytes] | None = None) -> list[str]:
          [("git", ""), ("tar", "")]),
         ("zypper --non-interactive in --no-recommends -y curl=8.0.1 git && zypper -n in -t pattern devel_basis",
          [("curl", "=8.0.1"), ("git", ""), ("@devel_basis", "")]),
+        ("yum -d 0 -e 0 --enablerepo crb -y install git", [("git", "")]),
         ("zypper refresh && zypper -n install -y -- gcc", [("gcc", "")]),
         ("pip install --no-cache-dir -U pip 'requests[socks]>=2,<3' numpy==1.19.5",
          [("pip", ""), ("requests", ">=2,<3"), ("numpy", "==1.19.5")]),
@@ -477,6 +478,8 @@ def test_a_repo_file_of_the_context(tmp_path: Path) -> None:
         "RUN dnf config-manager --add-repo $REPOSITORY",
         "RUN dnf install -y https://packages.example.com/config/prod.rpm",
         "RUN dnf copr enable -y someone/tools",
+        "RUN amazon-linux-extras install -y epel",
+        "RUN subscription-manager repos --enable=rhel-9-tools",
         "COPY <<EOF /etc/yum.repos.d/x.repo\n[x]\nbaseurl=https://x.example\nEOF",
     ],
 )
