@@ -17,7 +17,7 @@
                   first-arg=TEXT | add-arg=TEXT | set-env=NAME=VALUE]...
    if-arg: one of them must be among the arguments. A * in what arguments and variables are compared with stands for
    anything.
-   if-file: the text must be at the beginning of the file.
+   if-file: the text must be somewhere in the first 4096 bytes of the file.
    first-arg, add-arg: put before and after the arguments.
    set-env: added to the environment where there is no variable of that name; what the program starts inherits it.
 
@@ -198,7 +198,7 @@ static int read_map(char *map)
     return after(map, FIRST_LINE) != NULL;
 }
 
-/* Whether a text is in the beginning of a file; `place` is FILE:TEXT. */
+/* Whether a text is in the first bytes of a file; `place` is FILE:TEXT. */
 static int file_says(const char *place)
 {
     char path[LONGEST_PATH], said[LONGEST_PATH + 1];
