@@ -7,7 +7,7 @@ need no help the mount is an empty folder.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from crossdock.assist.packs import Pack, compose
@@ -31,16 +31,22 @@ _NUMBER = re.compile(r"\d{1,9}")
 @dataclass(frozen=True)
 class Assisted:
     """``dockerfile`` are the bytes to build; ``recipes`` are the files of the context ``CONTEXT``, by name; ``added``
-    stages come before the first one that people wrote."""
+    stages, on ``added_lines`` lines, come before the first one that people wrote, which was on ``first_line``."""
 
     dockerfile: bytes = field(repr=False)
     recipes: dict[str, str] = field(repr=False)
     modules: tuple[str, ...]
     added: int
+    added_lines: int = 0
+    first_line: int = 1
 
     def target(self, wanted: str | None) -> str | None:
         """What ``--target`` has to say: stages without a name have numbers, which have become other ones."""
         return str(int(wanted) + self.added) if wanted and _NUMBER.fullmatch(wanted) else wanted
+
+    def line(self, number: int) -> int:
+        """The line of the Dockerfile that people wrote for one of this, which has more lines before the first FROM."""
+        return number - self.added_lines if number >= self.first_line + self.added_lines else number
 
     def as_written(self, event: BuildEvent) -> BuildEvent:
         """What an engine says of a step, in the words of the Dockerfile that people wrote."""
@@ -50,8 +56,15 @@ class Assisted:
         return replace(event, name=without_mounts(event.name), stage=stage)
 
 
-def assisted(dockerfile: Dockerfile, plan: BuildPlan, host: Platform, build_args: Mapping[str, str]) -> Assisted:
-    """The Dockerfile with packs for every stage and platform that the plan wants assisted."""
+def assisted(
+    dockerfile: Dockerfile,
+    plan: BuildPlan,
+    host: Platform,
+    build_args: Mapping[str, str],
+    spared: Collection[Instruction] = (),
+) -> Assisted:
+    """The Dockerfile with packs for every stage and platform that the plan wants assisted; RUN instructions that are
+    ``spared`` get none."""
     traces = {platform: trace(dockerfile, target=platform, build_args=build_args) for platform in plan.assisted()}
     wanted: dict[str, list[Platform]] = {}
     for entry in plan.stages:
@@ -73,12 +86,14 @@ def assisted(dockerfile: Dockerfile, plan: BuildPlan, host: Platform, build_args
         made += _stages(number, base, packs, sorted(others), host)
         recipes |= {f"{number}-{architecture}": pack.recipe() for architecture, pack in packs.items()}
         names += [module.name for pack in packs.values() for module in pack.modules]
-        edits += [_mount(dockerfile, run, number) for stage in stages for run in _runs(stage)]
+        edits += [_mount(dockerfile, run, number) for stage in stages for run in _runs(stage) if run not in spared]
     added = sum(line.startswith("FROM ") for line in made)
     edits += _renumbered(dockerfile, added)
     at = dockerfile.stages[0].from_.span.start
     edits.append(Edit(dockerfile.source.path, Span(at, at), "".join(f"{line}\n" for line in made).encode()))
-    return Assisted(apply_edits(dockerfile.source, edits).data, recipes, tuple(dict.fromkeys(names)), added)
+    data = apply_edits(dockerfile.source, edits).data
+    first_line = dockerfile.source.position(at).line
+    return Assisted(data, recipes, tuple(dict.fromkeys(names)), added, len(made), first_line)
 
 
 def without_mounts(text: str) -> str:

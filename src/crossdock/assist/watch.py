@@ -1,0 +1,168 @@
+"""Watches the RUN steps of a build, and has it stopped when one of them hangs.
+
+A step hangs when it neither prints nor uses processor time for long, or when it takes longer than it may. Its processor
+time is that of the processes of its container. Where those cannot be seen (a builder on another machine, the processes
+of others hidden by hidepid), only how long it takes counts.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from crossdock.engines.model import BuildEvent, StepState
+from crossdock.host.processes import Process, below, read_all
+
+IDLE_SECONDS = 600.0
+_IDLE_SHARE = 0.01
+"""How much of one processor a step may use and still count as idle: waiting Java machines wake now and then."""
+_LONGEST_WAIT = 5.0
+_RUNTIME = re.compile(r"(?:.*-)?(?:runc|crun)")
+_EXECUTOR = re.compile(r".*/executor/\w+")
+"""Where BuildKit's executor keeps the container of a step; its runtime's command line names it (executor/runcexecutor
+in its source)."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Seconds; 0 for none. ``idle``: without output and without processor time. ``step``: for one RUN step in all."""
+
+    idle: float = IDLE_SECONDS
+    step: float = 0.0
+
+
+UNLIMITED = Limits(idle=0)
+
+
+@dataclass(frozen=True)
+class Hung:
+    """The step (as it began), why it counts as hung, and the last lines that it printed."""
+
+    step: BuildEvent
+    why: str
+    lines: tuple[str, ...]
+
+
+@dataclass
+class _Step:
+    event: BuildEvent
+    began: float
+    since: float
+    """Since when it has done nothing that was noticed."""
+    used: float | None = None
+    """Its processor time then."""
+    lines: tuple[str, ...] = ()
+
+
+class Watch:
+    """An event handler. While the context ``watching`` lasts, it looks at the running steps now and then; at the first
+    that hangs it sets ``stop`` and remembers it in ``hung``."""
+
+    def __init__(
+        self,
+        limits: Limits,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        processes: Callable[[], Sequence[Process]] = read_all,
+    ) -> None:
+        self.hung: Hung | None = None
+        self.stop = threading.Event()
+        self._limits, self._clock, self._processes = limits, clock, processes
+        self._steps: dict[str, _Step] = {}
+        self._lock = threading.Lock()
+
+    def __call__(self, event: BuildEvent) -> None:
+        with self._lock:
+            now = self._clock()
+            if event.state is StepState.STARTED and event.name.startswith("RUN "):
+                self._steps[event.step] = _Step(event, now, now)
+            elif event.state is StepState.OUTPUT and (step := self._steps.get(event.step)):
+                step.since, step.used = now, None
+                step.lines = (*step.lines[-19:], event.text)
+            elif event.state in (StepState.DONE, StepState.CACHED, StepState.FAILED):
+                self._steps.pop(event.step, None)
+
+    @contextmanager
+    def watching(self) -> Iterator[None]:
+        wanted = [limit for limit in (self._limits.idle, self._limits.step) if limit]
+        if not wanted:
+            yield
+            return
+        ended = threading.Event()
+        pause = min(_LONGEST_WAIT, min(wanted) / 10)
+        thread = threading.Thread(target=self._look_until, args=(ended, pause), name="watch", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            thread.join()
+
+    def look(self) -> None:
+        """Look once at all running steps."""
+        with self._lock:
+            steps = list(self._steps.values())
+            if not steps:
+                return
+            processes = self._processes() if self._limits.idle else ()
+            now = self._clock()
+            for step in steps:
+                if why := self._why(step, now, processes):
+                    self.hung = Hung(step.event, why, step.lines)
+                    self.stop.set()
+                    return
+
+    def _look_until(self, ended: threading.Event, pause: float) -> None:
+        while not ended.wait(pause) and not self.stop.is_set():
+            self.look()
+
+    def _why(self, step: _Step, now: float, processes: Sequence[Process]) -> str:
+        limits = self._limits
+        if limits.step and now - step.began >= limits.step:
+            return f"it was not done after {limits.step:g} s"
+        if not limits.idle:
+            return ""
+        used = processor_seconds(step.event, processes)
+        if used is None or step.used is None or used - step.used > _IDLE_SHARE * limits.idle or used < step.used:
+            step.since, step.used = now, used
+        elif now - step.since >= limits.idle:
+            return f"it printed nothing and used no processor time for {limits.idle:g} s"
+        return ""
+
+
+def processor_seconds(step: BuildEvent, processes: Sequence[Process]) -> float | None:
+    """The processor time of a running step so far; None where its processes cannot be seen.
+
+    Of several steps that run at once, those that are started by the same words count together, and so do all if none
+    is started by the step's.
+    """
+    trees = list(_containers(processes))
+    if not trees:
+        return None
+    words = _squeezed(step.name)
+    own = [tree for tree in trees if (text := _squeezed(_shell_text(tree))) and words.endswith(text)]
+    return sum(process.cpu + process.cpu_of_ended for tree in own or trees for process in tree)
+
+
+def _containers(processes: Sequence[Process]) -> Iterator[tuple[Process, ...]]:
+    """The processes of each step: with BuildKit those below a runtime, with buildah those below it, as this one runs it."""
+    for process in processes:
+        buildkit = _RUNTIME.fullmatch(process.program) and any(map(_EXECUTOR.fullmatch, process.words))
+        buildah = process.program == "buildah" and process.parent == os.getpid()
+        if buildkit or buildah:
+            yield below(processes, process.pid)
+
+
+def _shell_text(tree: Sequence[Process]) -> str:
+    """What the first shell was given, as RUN gives it: ``SHELL -c TEXT``."""
+    return next((one.words[-1] for one in tree if len(one.words) >= 3 and one.words[-2] == "-c"), "")
+
+
+def _squeezed(text: str) -> str:
+    """Without blanks and the ends of continued lines, which engines show as they like."""
+    return "".join(text.replace("\\\n", "").split())

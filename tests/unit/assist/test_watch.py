@@ -1,0 +1,103 @@
+"""When a step counts as hung: it does nothing for long, or takes too long; and what is known of its processes."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field, replace
+
+from crossdock.assist.watch import Limits, Watch, processor_seconds
+from crossdock.engines.model import BuildEvent, StepState
+from crossdock.host.processes import Process
+from crossdock.platforms import ARM64
+
+STEP = BuildEvent(StepState.STARTED, "7", ARM64, "build", "RUN make all &&     make install")
+
+
+def process(pid: int, parent: int, *words: str, cpu: float = 0.0, ended: float = 0.0) -> Process:
+    return Process(pid, parent, words, "S", cpu, 1.0, cpu_of_ended=ended)
+
+
+def container(pid: int, text: str, cpu: float) -> list[Process]:
+    """A step in BuildKit, as Docker 26 starts it."""
+    bundle = "/var/lib/docker/buildkit/executor/uqz9x5h26rwi4667git0hlz5y"
+    runc = process(pid, 1, "runc", "--log", f"{bundle}/../log", "run", "--bundle", bundle, "--keep", "uqz9", cpu=1.0)
+    return [runc, process(pid + 1, pid, "/bin/sh", "-c", text, cpu=cpu, ended=2.0), process(pid + 2, pid + 1, "cc1")]
+
+
+@dataclass
+class Scene:
+    """A build that is looked at by hand."""
+
+    limits: Limits
+    now: float = 0.0
+    cpu: float | None = 0.0
+    said: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.watch = Watch(self.limits, clock=lambda: self.now, processes=self._processes)
+        self.watch(STEP)
+
+    def _processes(self) -> list[Process]:
+        return [] if self.cpu is None else container(10, "make all && \\\n    make install", self.cpu)
+
+    def after(self, seconds: float, cpu: float = 0.0) -> str:
+        self.now += seconds
+        self.cpu = None if self.cpu is None else self.cpu + cpu
+        self.watch.look()
+        return self.watch.hung.why if self.watch.hung else ""
+
+
+def test_a_step_that_does_nothing_for_long() -> None:
+    scene = Scene(Limits(idle=100))
+    assert [scene.after(5), scene.after(60), scene.after(30)] == ["", "", ""]
+    assert scene.after(10) == "it printed nothing and used no processor time for 100 s"
+    assert scene.watch.stop.is_set()
+
+
+def test_who_prints_or_works_is_not_idle() -> None:
+    scene = Scene(Limits(idle=100))
+    scene.after(5)
+    scene.after(90, cpu=50.0)
+    assert scene.after(90) == ""
+    scene.watch(replace(STEP, state=StepState.OUTPUT, text="CC main.o"))
+    assert scene.after(50) == ""
+    assert scene.after(90) == ""
+    assert scene.after(90, cpu=0.1), "a moment now and then is no work"
+    assert scene.watch.hung
+    assert (scene.watch.hung.step, scene.watch.hung.lines) == (STEP, ("CC main.o",))
+
+
+def test_what_cannot_be_seen_is_not_called_idle_but_may_take_too_long() -> None:
+    scene = Scene(Limits(idle=100, step=1000), cpu=None)
+    assert [scene.after(500), scene.after(499)] == ["", ""]
+    assert scene.after(1) == "it was not done after 1000 s"
+
+
+def test_only_running_steps_count() -> None:
+    scene = Scene(Limits(idle=100, step=200))
+    scene.after(5)
+    scene.watch(replace(STEP, state=StepState.DONE))
+    scene.watch(BuildEvent(StepState.STARTED, "8", ARM64, "build", "COPY . ."))
+    assert scene.after(900) == ""
+    assert Scene(Limits(idle=0)).after(900) == ""
+
+
+def test_the_processor_time_is_that_of_the_step_s_container() -> None:
+    mine, other = container(10, "make all && \\\n make install", 3.0), container(20, "cargo build", 50.0)
+    assert processor_seconds(STEP, [process(1, 0, "init"), *mine, *other]) == 1.0 + 3.0 + 2.0
+    assert processor_seconds(replace(STEP, name="RUN <<EOF (cargo build)"), [*mine, *other]) == 6.0 + 53.0
+    assert processor_seconds(STEP, [process(1, 0, "init"), process(2, 1, "/bin/sh", "-c", "make")]) is None
+
+
+def test_buildah_s_step_is_below_the_buildah_that_runs_for_this_build() -> None:
+    own = [process(30, os.getpid(), "buildah", "build"), process(31, 30, "/bin/sh", "-c", "make", cpu=4.0)]
+    somebody_s = [process(40, 1, "buildah", "build"), process(41, 40, "cc1", cpu=9.0)]
+    assert processor_seconds(STEP, [process(os.getpid(), 1, "python"), *own, *somebody_s]) == 4.0
+
+
+def test_the_build_is_watched_while_it_lasts() -> None:
+    watch = Watch(Limits(idle=0, step=0.05))
+    watch(STEP)
+    with watch.watching():
+        assert watch.stop.wait(20)
+    assert watch.hung
