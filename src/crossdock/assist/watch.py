@@ -150,7 +150,7 @@ def processor_seconds(step: BuildEvent, processes: Sequence[Process]) -> float |
 
 
 def _containers(processes: Sequence[Process]) -> Iterator[tuple[Process, ...]]:
-    """The processes of each step: with BuildKit those below a runtime, with buildah those below it, as this one runs it."""
+    """The processes of each step: BuildKit's are below a runtime, buildah's below the buildah that this one runs."""
     for process in processes:
         buildkit = _RUNTIME.fullmatch(process.program) and any(map(_EXECUTOR.fullmatch, process.words))
         buildah = process.program == "buildah" and process.parent == os.getpid()

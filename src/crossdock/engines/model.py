@@ -68,6 +68,14 @@ class BuildEvent:
 EventHandler = Callable[[BuildEvent], None]
 
 
+def both(one: EventHandler, other: EventHandler) -> EventHandler:
+    def see(event: BuildEvent) -> None:
+        one(event)
+        other(event)
+
+    return see
+
+
 @dataclass(frozen=True)
 class EngineInfo:
     """An engine that answered. ``loads_index`` tells whether --load can take several platforms at once;

@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING
 from rich.console import RenderableType
 
 from crossdock.report.canvas import hanging, render, text
+from crossdock.report.proved import Proof, proof_parts
 from crossdock.report.style import Style
 from crossdock.report.terminal import plan_text, verify_text
 
 if TYPE_CHECKING:
+    from crossdock.assist.build import Fallback
     from crossdock.engines.model import EngineInfo
     from crossdock.fixes.port import PortResult
     from crossdock.plan.model import BuildPlan
@@ -22,7 +24,8 @@ if TYPE_CHECKING:
 @dataclass(frozen=True)
 class Built:
     """``ported`` is None without --port. ``verified`` is None for a dry run, which has ``commands`` instead.
-    ``published`` says where the image went, one line each; ``seconds`` is how long everything took."""
+    ``published`` says where the image went, one line each; ``seconds`` is how long everything took. ``fallbacks`` are
+    what was built again because it failed with native programs; ``proofs`` what --prove has found."""
 
     engine: EngineInfo
     ported: PortResult | None
@@ -31,13 +34,21 @@ class Built:
     verified: VerifyResult | None = None
     published: tuple[str, ...] = ()
     seconds: float = 0.0
+    fallbacks: tuple[Fallback, ...] = ()
+    proofs: tuple[Proof, ...] = ()
+
+    @property
+    def passed(self) -> bool:
+        """Whether it may be published."""
+        return self.verified is not None and self.verified.passed and all(one.comparison.same for one in self.proofs)
 
 
 def built_text(built: Built, style: Style) -> str:
     """The plan and the exact commands of a dry run; else the verdict, and where the image went."""
     if built.verified is None:
         return plan_text(built.plan, style) + "\n" + "".join(f"{command}\n" for command in built.commands)
-    return verify_text(built.verified, style) + render(style, _ending(built))
+    proved = [part for proof in built.proofs for part in proof_parts(proof, style)]
+    return verify_text(built.verified, style) + render(style, [*proved, *_ending(built)])
 
 
 def _ending(built: Built) -> Sequence[RenderableType]:
@@ -46,7 +57,9 @@ def _ending(built: Built) -> Sequence[RenderableType]:
     if built.ported:
         applied, left = len(built.ported.applied), len(built.ported.left)
         parts.append(text(f"  {len(built.ported.found)} found, {applied} fixed, {left} left"))
-    if not built.verified.passed:
+    for fallback in built.fallbacks:
+        parts.append(hanging(("!", "yellow"), text(str(fallback)), 2, 2))
+    if not built.passed:
         parts.append(text(("  nothing was published", "bold")))
     elif built.published:
         parts += [hanging(("→", "green"), text(line), 2, 2) for line in built.published]

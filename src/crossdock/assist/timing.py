@@ -1,0 +1,44 @@
+"""How long the RUN steps of builds took: what assistance saves can only be said of the same steps, built both ways."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from crossdock.assist.dockerfile import CONTEXT
+from crossdock.engines.model import BuildEvent, StepState
+from crossdock.platforms import Platform
+
+_Key = tuple[Platform | None, str, str]
+
+
+@dataclass
+class StepTimes:
+    """An event handler. Seconds of each RUN step that was not cached, and of making the packs."""
+
+    runs: dict[_Key, float] = field(default_factory=dict)
+    packs: float = 0.0
+
+    def __call__(self, event: BuildEvent) -> None:
+        if event.state is not StepState.DONE or event.seconds is None or not event.name.startswith("RUN "):
+            return
+        if f"from={CONTEXT}," in event.name:
+            self.packs += event.seconds
+        else:
+            self.runs[event.platform, event.stage, event.name] = event.seconds
+
+
+@dataclass(frozen=True)
+class Gain:
+    """Wall time of the ``steps`` RUN instructions that were run in both builds, in seconds. Making the packs, which is
+    done once and cached, comes on top of ``assisted``."""
+
+    steps: int
+    assisted: float
+    emulated: float
+    packs: float
+
+
+def gain(platform: Platform, assisted: StepTimes, emulated: StepTimes) -> Gain:
+    both = [key for key in assisted.runs.keys() & emulated.runs.keys() if key[0] == platform]
+    first, second = (sum(times.runs[key] for key in both) for times in (assisted, emulated))
+    return Gain(len(both), first, second, assisted.packs)
