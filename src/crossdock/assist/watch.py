@@ -22,6 +22,8 @@ IDLE_SECONDS = 600.0
 _IDLE_SHARE = 0.01
 """How much of one processor a step may use and still count as idle: waiting Java machines wake now and then."""
 _LONGEST_WAIT = 5.0
+_WANTING = "RD"
+"""States of processes that run or would, or wait for a disk (proc(5))."""
 _RUNTIME = re.compile(r"(?:.*-)?(?:runc|crun)")
 _EXECUTOR = re.compile(r".*/executor/\w+")
 """Where BuildKit's executor keeps the container of a step; its runtime's command line names it (executor/runcexecutor
@@ -127,16 +129,26 @@ class Watch:
             return f"it was not done after {limits.step:g} s"
         if not limits.idle:
             return ""
-        used = processor_seconds(step.event, processes)
-        if used is None or step.used is None or used - step.used > _IDLE_SHARE * limits.idle or used < step.used:
-            step.since, step.used = now, used
+        work = work_of(step.event, processes)
+        if work is None or step.used is None or not 0 <= work.seconds - step.used <= _IDLE_SHARE * limits.idle:
+            step.since, step.used = now, work.seconds if work else None
+        elif work.wanted:
+            step.since = now
         elif now - step.since >= limits.idle:
             return f"it printed nothing and used no processor time for {limits.idle:g} s"
         return ""
 
 
-def processor_seconds(step: BuildEvent, processes: Sequence[Process]) -> float | None:
-    """The processor time of a running step so far; None where its processes cannot be seen.
+@dataclass(frozen=True)
+class Work:
+    """``seconds`` of processor time so far, and whether a processor or a disk is waited for (on a busy machine)."""
+
+    seconds: float
+    wanted: bool
+
+
+def work_of(step: BuildEvent, processes: Sequence[Process]) -> Work | None:
+    """What the processes of a running step do; None where they cannot be seen.
 
     Of several steps that run at once, those that are started by the same words count together, and so do all if none
     is started by the step's.
@@ -146,7 +158,9 @@ def processor_seconds(step: BuildEvent, processes: Sequence[Process]) -> float |
         return None
     words = _squeezed(step.name)
     own = [tree for tree in trees if (text := _squeezed(_shell_text(tree))) and words.endswith(text)]
-    return sum(process.cpu + process.cpu_of_ended for tree in own or trees for process in tree)
+    found = [process for tree in own or trees for process in tree]
+    seconds = sum(process.cpu + process.cpu_of_ended for process in found)
+    return Work(seconds, any(process.state in _WANTING for process in found))
 
 
 def _containers(processes: Sequence[Process]) -> Iterator[tuple[Process, ...]]:

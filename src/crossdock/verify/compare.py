@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import tarfile
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -28,6 +29,8 @@ _CHUNK = 1 << 20
 _XATTR = "SCHILY.xattr."
 """Extended attributes in PAX headers (star(1), and what BuildKit and buildah write)."""
 _HASH_BYTES = 16
+_OWN_NAME = re.compile(r"FROM [0-9a-f]{12}")
+"""What buildah notes beside a step: the image of the step before, under a name that holds the time it was made."""
 
 
 @dataclass(frozen=True)
@@ -131,7 +134,10 @@ def _configs(before: _One, after: _One) -> Iterator[Difference]:
 
 def _without_times(document: Mapping[str, Any]) -> Mapping[str, Any]:
     """A config but for when it was made, and for the digests of its layers, whose content is compared instead."""
-    history = [{k: v for k, v in step.items() if k != "created"} for step in document.get("history") or []]
+    history = [
+        {k: v for k, v in step.items() if k != "created" and not (k == "comment" and _OWN_NAME.fullmatch(str(v)))}
+        for step in document.get("history") or []
+    ]
     return {**{k: v for k, v in document.items() if k not in ("created", "rootfs")}, "history": history}
 
 

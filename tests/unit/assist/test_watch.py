@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
-from crossdock.assist.watch import Limits, Watch, processor_seconds
+from crossdock.assist.watch import Limits, Watch, Work, work_of
 from crossdock.engines.model import BuildEvent, StepState
 from crossdock.host.processes import Process
 from crossdock.platforms import ARM64
@@ -31,14 +31,17 @@ class Scene:
     limits: Limits
     now: float = 0.0
     cpu: float | None = 0.0
-    said: list[str] = field(default_factory=list)
+    state: str = "S"
 
     def __post_init__(self) -> None:
         self.watch = Watch(self.limits, clock=lambda: self.now, processes=self._processes)
         self.watch(STEP)
 
     def _processes(self) -> list[Process]:
-        return [] if self.cpu is None else container(10, "make all && \\\n    make install", self.cpu)
+        if self.cpu is None:
+            return []
+        first, *rest = container(10, "make all && \\\n    make install", self.cpu)
+        return [replace(first, state=self.state), *rest]
 
     def after(self, seconds: float, cpu: float = 0.0) -> str:
         self.now += seconds
@@ -67,6 +70,14 @@ def test_who_prints_or_works_is_not_idle() -> None:
     assert (scene.watch.hung.step, scene.watch.hung.lines) == (STEP, ("CC main.o",))
 
 
+def test_who_waits_for_a_processor_is_not_idle() -> None:
+    scene = Scene(Limits(idle=100))
+    scene.state = "R"
+    assert [scene.after(5), scene.after(200), scene.after(200)] == ["", "", ""]
+    scene.state = "S"
+    assert [scene.after(99), bool(scene.after(1))] == ["", True]
+
+
 def test_what_cannot_be_seen_is_not_called_idle_but_may_take_too_long() -> None:
     scene = Scene(Limits(idle=100, step=1000), cpu=None)
     assert [scene.after(500), scene.after(499)] == ["", ""]
@@ -84,15 +95,15 @@ def test_only_running_steps_count() -> None:
 
 def test_the_processor_time_is_that_of_the_step_s_container() -> None:
     mine, other = container(10, "make all && \\\n make install", 3.0), container(20, "cargo build", 50.0)
-    assert processor_seconds(STEP, [process(1, 0, "init"), *mine, *other]) == 1.0 + 3.0 + 2.0
-    assert processor_seconds(replace(STEP, name="RUN <<EOF (cargo build)"), [*mine, *other]) == 6.0 + 53.0
-    assert processor_seconds(STEP, [process(1, 0, "init"), process(2, 1, "/bin/sh", "-c", "make")]) is None
+    assert work_of(STEP, [process(1, 0, "init"), *mine, *other]) == Work(1.0 + 3.0 + 2.0, False)
+    assert work_of(replace(STEP, name="RUN <<EOF (cargo build)"), [*mine, *other]) == Work(6.0 + 53.0, False)
+    assert work_of(STEP, [process(1, 0, "init"), process(2, 1, "/bin/sh", "-c", "make")]) is None
 
 
 def test_buildah_s_step_is_below_the_buildah_that_runs_for_this_build() -> None:
     own = [process(30, os.getpid(), "buildah", "build"), process(31, 30, "/bin/sh", "-c", "make", cpu=4.0)]
     somebody_s = [process(40, 1, "buildah", "build"), process(41, 40, "cc1", cpu=9.0)]
-    assert processor_seconds(STEP, [process(os.getpid(), 1, "python"), *own, *somebody_s]) == 4.0
+    assert work_of(STEP, [process(os.getpid(), 1, "python"), *own, *somebody_s]) == Work(4.0, False)
 
 
 def test_the_build_is_watched_while_it_lasts() -> None:
