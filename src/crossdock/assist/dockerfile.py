@@ -39,6 +39,8 @@ class Assisted:
     added: int
     added_lines: int = 0
     first_line: int = 1
+    single: bool = False
+    """Whether people wrote one stage only."""
 
     def target(self, wanted: str | None) -> str | None:
         """What ``--target`` has to say: stages without a name have numbers, which have become other ones."""
@@ -50,9 +52,10 @@ class Assisted:
 
     def as_written(self, event: BuildEvent) -> BuildEvent:
         """What an engine says of a step, in the words of the Dockerfile that people wrote."""
-        # BuildKit calls a stage without a name stage-1, buildah 1.
+        # BuildKit calls a stage without a name stage-1, buildah 1; the only one of a Dockerfile BuildKit does not name.
         number = re.fullmatch(r"(stage-)?(\d+)", event.stage)
         stage = f"{number[1] or ''}{int(number[2]) - self.added}" if number else event.stage
+        stage = "" if self.single and stage == "stage-0" else stage
         return replace(event, name=without_mounts(event.name), stage=stage)
 
 
@@ -93,7 +96,9 @@ def assisted(
     edits.append(Edit(dockerfile.source.path, Span(at, at), "".join(f"{line}\n" for line in made).encode()))
     data = apply_edits(dockerfile.source, edits).data
     first_line = dockerfile.source.position(at).line
-    return Assisted(data, recipes, tuple(dict.fromkeys(names)), added, len(made), first_line)
+    return Assisted(
+        data, recipes, tuple(dict.fromkeys(names)), added, len(made), first_line, len(dockerfile.stages) == 1
+    )
 
 
 def without_mounts(text: str) -> str:

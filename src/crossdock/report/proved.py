@@ -31,12 +31,17 @@ def proof_parts(proof: Proof, style: Style) -> Iterator[RenderableType]:
     """A table of what differs, the verdict, and how long both ways took."""
     found = proof.comparison
     shown = sorted(found.differences, key=lambda one: not one.nature.counts)
-    if shown:
-        rows = [_row(one) for one in shown[:_MOST_SHOWN]]
-        yield from table(style, ("differs", "file", "instruction", "what (native programs, emulated)"), rows)
-        if len(shown) > _MOST_SHOWN:
-            yield text(f"… and {len(shown) - _MOST_SHOWN:,} more; --format json lists them all")
+    steps: dict[str, list[Difference]] = {}
+    for one in shown[:_MOST_SHOWN]:
+        steps.setdefault(one.created_by, []).append(one)
+    for step, differences in steps.items():
+        yield text((_shortened(step, style.width), "bold"))
+        yield from table(
+            style, ("differs", "file", "what (native programs, emulated)"), [_row(one) for one in differences]
+        )
         yield ""
+    if len(shown) > _MOST_SHOWN:
+        yield text(f"… and {len(shown) - _MOST_SHOWN:,} more; --format json lists them all")
     looked = f"{found.files:,} files in {found.layers - found.equal_layers} layers compared"
     if found.equal_layers:
         looked += f", {found.equal_layers} layers equal as a whole"
@@ -55,7 +60,13 @@ def proof_parts(proof: Proof, style: Style) -> Iterator[RenderableType]:
 
 def _row(one: Difference) -> tuple[Cell, ...]:
     look = "bold red" if one.nature.counts else "dim"
-    return ((one.nature.value, look), one.path, one.created_by or "-", one.what)
+    return ((one.nature.value, look), one.path, one.what)
+
+
+def _shortened(step: str, width: int) -> str:
+    """An instruction on one line, without what BuildKit adds to it; what has none is the config."""
+    words = " ".join(step.replace("/bin/sh -c ", "", 1).removesuffix("# buildkit").split()) or "The image"
+    return words if len(words) < width else words[: width - 2] + "…"
 
 
 def _counted(differences: Sequence[Difference]) -> str:
