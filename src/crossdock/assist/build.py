@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from crossdock.assist.dockerfile import CONTEXT, Assisted, assisted, without_mounts
+from crossdock.assist.dockerfile import CONTEXT, STAGE, Assisted, assisted, without_mounts
 from crossdock.assist.packs import MAKERS
 from crossdock.assist.registration import registered
 from crossdock.assist.watch import UNLIMITED, Hung, Limits, Watch
@@ -184,7 +184,7 @@ def _is_called(instruction: Instruction, name: str, dockerfile: Dockerfile) -> b
 
 def _may_be_to_blame(step: BuildEvent | None, plan: BuildPlan) -> bool:
     """Whether it may be due to native programs, run by this step or before it, that a build ended with it."""
-    if step is None or step.platform is None:
+    if step is None or step.platform is None or step.stage.startswith(STAGE):
         return True
     takes_from_context = step.name.startswith(("COPY ", "ADD ")) and "--from=" not in step.name
     return step.platform in plan.assisted() and not takes_from_context

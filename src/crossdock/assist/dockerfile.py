@@ -23,7 +23,8 @@ CONTEXT = "crossdock-assist"
 """The name of the build context that holds recipes and the scripts that carry them out."""
 PLACE = "/.crossdock"
 """Where packs are mounted (and where the launcher looks for them)."""
-_STAGE = "crossdock-pack"
+STAGE = "crossdock-pack"
+"""What the names of stages that make packs begin with."""
 _MAKERS = "/.crossdock-make"
 _NUMBER = re.compile(r"\d{1,9}")
 
@@ -103,7 +104,7 @@ def assisted(
 
 def without_mounts(text: str) -> str:
     """A text that an engine says of a RUN instruction, without the pack."""
-    return re.sub(rf"--mount=type=bind,from={_STAGE}-\d+,\S+ ", "", text)
+    return re.sub(rf"--mount=type=bind,from={STAGE}-\d+,\S+ ", "", text)
 
 
 def _base(found: Trace, index: int) -> str:
@@ -125,15 +126,15 @@ def _scripts(dockerfile: Dockerfile, stage: Stage) -> Iterable[str]:
 def _stages(number: int, base: str, packs: dict[str, Pack], others: list[str], host: Platform) -> Iterable[str]:
     """A stage for each architecture, and one that is the right one of them for the platform being built."""
     for architecture in packs:
-        yield f"FROM --platform=$BUILDPLATFORM {base} AS {_STAGE}-{number}-{architecture}"
+        yield f"FROM --platform=$BUILDPLATFORM {base} AS {STAGE}-{number}-{architecture}"
         yield "USER 0"
         command = [f"{_MAKERS}/make-pack", f"{_MAKERS}/{number}-{architecture}", PLACE, host.architecture]
         words = ", ".join(f'"{word}"' for word in ["/bin/sh", *command])
         yield f"RUN --mount=type=bind,from={CONTEXT},target={_MAKERS} [{words}]"
     for architecture in others:
-        yield f"FROM scratch AS {_STAGE}-{number}-{architecture}"
+        yield f"FROM scratch AS {STAGE}-{number}-{architecture}"
         yield f"WORKDIR {PLACE}"
-    yield f"FROM {_STAGE}-{number}-${{TARGETARCH}} AS {_STAGE}-{number}"
+    yield f"FROM {STAGE}-{number}-${{TARGETARCH}} AS {STAGE}-{number}"
 
 
 def _renumbered(dockerfile: Dockerfile, added: int) -> Iterable[Edit]:
@@ -150,5 +151,5 @@ def _renumbered(dockerfile: Dockerfile, added: int) -> Iterable[Edit]:
 
 def _mount(dockerfile: Dockerfile, run: Instruction, number: int) -> Edit:
     at = run.keyword_span.end
-    mount = f" --mount=type=bind,from={_STAGE}-{number},source={PLACE},target={PLACE}"
+    mount = f" --mount=type=bind,from={STAGE}-{number},source={PLACE},target={PLACE}"
     return Edit(dockerfile.source.path, Span(at, at), mount.encode())

@@ -42,6 +42,7 @@ class Engine:
 
     fails: Callable[[str], str]
     platform: Platform | None = ARM64
+    stage: str = "build"
     hangs: bool = False
     built: list[str] = field(default_factory=list)
 
@@ -51,13 +52,13 @@ class Engine:
         name = self.fails(text)
         if not name:
             return work / "layout"
-        step = BuildEvent(StepState.STARTED, "5", self.platform, "build", name)
+        step = BuildEvent(StepState.STARTED, "5", self.platform, self.stage, name)
         on_event(step)
         if self.hangs:
             assert request.stop
             assert request.stop.wait(20)
             raise EngineError("`docker` was stopped")
-        on_event(BuildEvent(StepState.FAILED, "5", self.platform, "build", name))
+        on_event(BuildEvent(StepState.FAILED, "5", self.platform, self.stage, name))
         line = text[: text.index(name.split()[-1])].count("\n") + 1
         raise EngineError(f"the build failed at `{name}`", where=f"Dockerfile:{line}", log=("cc: error",))
 
@@ -123,6 +124,12 @@ def test_anything_else_is_built_again_with_everything_emulated(tmp_path: Path) -
     (fallback,), error = run(engine, tmp_path)
     assert (error, fallback.step, engine.packs) == (None, "", [[True, True], [False, False]])
     assert "building again, everything emulated" in str(fallback)
+
+
+def test_a_pack_that_cannot_be_made_does_not_fail_the_build(tmp_path: Path) -> None:
+    engine = Engine(lambda text: "FROM debian:12" if PACK in text else "", AMD64, "crossdock-pack-0-arm64")
+    (fallback,), error = run(engine, tmp_path)
+    assert (error, fallback.step, len(engine.built)) == (None, "", 2)
 
 
 @pytest.mark.parametrize(("name", "platform"), [("COPY . /src", ARM64), ("RUN make", AMD64)])
