@@ -1,12 +1,13 @@
 """Watches the RUN steps of a build, and has it stopped when one of them hangs.
 
-A step hangs when it neither prints nor uses processor time for long, or when it takes longer than it may. Its processor
-time is that of the processes of its container. Where those cannot be seen (a builder on another machine, the processes
-of others hidden by hidepid), only how long it takes counts.
+A step hangs when for long it neither prints nor computes nor writes (a silent download does), or when it takes longer
+than it may. What it does is what the processes of its container do. Where those cannot be seen (a builder on another
+machine, the processes of others hidden by hidepid), only how long it takes counts.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import threading
@@ -16,11 +17,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from crossdock.engines.model import BuildEvent, StepState
-from crossdock.host.processes import Process, below, read_all
+from crossdock.host.processes import PROC, Process, below, read_all
 
 IDLE_SECONDS = 600.0
 _IDLE_SHARE = 0.01
 """How much of one processor a step may use and still count as idle: waiting Java machines wake now and then."""
+_IDLE_BYTES = 64 << 10
+"""What it may write meanwhile: threads wake each other by writing to pipes, too."""
 _LONGEST_WAIT = 5.0
 _WANTING = "RD"
 """States of processes that run or would, or wait for a disk (proc(5))."""
@@ -50,14 +53,37 @@ class Hung:
     lines: tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class Work:
+    """``seconds`` of processor time and ``written`` bytes so far, and whether a processor or a disk is waited for, as
+    on a busy machine."""
+
+    seconds: float
+    written: int
+    wanted: bool
+
+    def differs(self, before: Work, period: float) -> bool:
+        """Whether it is more, in a period of so many seconds, than what waits and wakes now and then does."""
+        seconds, written = self.seconds - before.seconds, self.written - before.written
+        return not (0 <= seconds <= _IDLE_SHARE * period and 0 <= written <= _IDLE_BYTES)
+
+
+def bytes_written(pid: int) -> int:
+    """By a process and those below it that have ended (proc(5), io); 0 where that may not be seen."""
+    with contextlib.suppress(OSError):
+        if found := re.search(r"^wchar: (\d+)", (PROC / str(pid) / "io").read_text(), re.MULTILINE):
+            return int(found[1])
+    return 0
+
+
 @dataclass
 class _Step:
     event: BuildEvent
     began: float
     since: float
     """Since when it has done nothing that was noticed."""
-    used: float | None = None
-    """Its processor time then."""
+    before: Work | None = None
+    """What it had done by then."""
     lines: tuple[str, ...] = ()
 
 
@@ -71,10 +97,11 @@ class Watch:
         *,
         clock: Callable[[], float] = time.monotonic,
         processes: Callable[[], Sequence[Process]] = read_all,
+        written: Callable[[int], int] = bytes_written,
     ) -> None:
         self.hung: Hung | None = None
         self.stop = threading.Event()
-        self._limits, self._clock, self._processes = limits, clock, processes
+        self._limits, self._clock, self._processes, self._written = limits, clock, processes, written
         self._steps: dict[str, _Step] = {}
         self._lock = threading.Lock()
 
@@ -84,7 +111,7 @@ class Watch:
             if event.state is StepState.STARTED and event.name.startswith("RUN "):
                 self._steps[event.step] = _Step(event, now, now)
             elif event.state is StepState.OUTPUT and (step := self._steps.get(event.step)):
-                step.since, step.used = now, None
+                step.since, step.before = now, None
                 step.lines = (*step.lines[-19:], event.text)
             elif event.state in (StepState.DONE, StepState.CACHED, StepState.FAILED):
                 self._steps.pop(event.step, None)
@@ -129,25 +156,15 @@ class Watch:
             return f"it was not done after {limits.step:g} s"
         if not limits.idle:
             return ""
-        work = work_of(step.event, processes)
-        if work is None or step.used is None or not 0 <= work.seconds - step.used <= _IDLE_SHARE * limits.idle:
-            step.since, step.used = now, work.seconds if work else None
-        elif work.wanted:
-            step.since = now
+        work = work_of(step.event, processes, self._written)
+        if work is None or step.before is None or work.wanted or work.differs(step.before, limits.idle):
+            step.since, step.before = now, work
         elif now - step.since >= limits.idle:
-            return f"it printed nothing and used no processor time for {limits.idle:g} s"
+            return f"for {limits.idle:g} s it printed nothing, wrote nothing and used no processor time"
         return ""
 
 
-@dataclass(frozen=True)
-class Work:
-    """``seconds`` of processor time so far, and whether a processor or a disk is waited for (on a busy machine)."""
-
-    seconds: float
-    wanted: bool
-
-
-def work_of(step: BuildEvent, processes: Sequence[Process]) -> Work | None:
+def work_of(step: BuildEvent, processes: Sequence[Process], written: Callable[[int], int]) -> Work | None:
     """What the processes of a running step do; None where they cannot be seen.
 
     Of several steps that run at once, those that are started by the same words count together, and so do all if none
@@ -160,7 +177,7 @@ def work_of(step: BuildEvent, processes: Sequence[Process]) -> Work | None:
     own = [tree for tree in trees if (text := _squeezed(_shell_text(tree))) and words.endswith(text)]
     found = [process for tree in own or trees for process in tree]
     seconds = sum(process.cpu + process.cpu_of_ended for process in found)
-    return Work(seconds, any(process.state in _WANTING for process in found))
+    return Work(seconds, sum(written(one.pid) for one in found), any(one.state in _WANTING for one in found))
 
 
 def _containers(processes: Sequence[Process]) -> Iterator[tuple[Process, ...]]:

@@ -26,6 +26,8 @@ from crossdock.verify.differing import MAX_BYTES, Nature, Part, differing
 from crossdock.verify.volatile import volatile
 
 _CHUNK = 1 << 20
+_BLOCKS = 1 << 15
+"""What is read at once of a layer; tarfile moves what is left of it for every header."""
 _XATTR = "SCHILY.xattr."
 """Extended attributes in PAX headers (star(1), and what BuildKit and buildah write)."""
 _HASH_BYTES = 16
@@ -253,7 +255,7 @@ def _entries(image: Image, layer: Descriptor) -> Iterator[tuple[tarfile.TarInfo,
     with image.open(layer) as packed:
         stream = cast("IO[bytes]", _Stream(unpack(packed, where)[1]))
         try:
-            with tarfile.open(fileobj=stream, mode="r|", bufsize=_CHUNK) as archive:
+            with tarfile.open(fileobj=stream, mode="r|", bufsize=_BLOCKS) as archive:
                 for entry in archive:
                     cast(Any, archive).members = []  # it would remember every entry
                     yield entry, archive.extractfile(entry) if entry.isreg() else None

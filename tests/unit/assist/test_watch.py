@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from dataclasses import dataclass, replace
 
-from crossdock.assist.watch import Limits, Watch, Work, work_of
+from crossdock.assist.watch import Limits, Watch, Work, bytes_written, work_of
 from crossdock.engines.model import BuildEvent, StepState
 from crossdock.host.processes import Process
 from crossdock.platforms import ARM64
@@ -24,6 +25,10 @@ def container(pid: int, text: str, cpu: float) -> list[Process]:
     return [runc, process(pid + 1, pid, "/bin/sh", "-c", text, cpu=cpu, ended=2.0), process(pid + 2, pid + 1, "cc1")]
 
 
+def one(_: int) -> int:
+    return 1
+
+
 @dataclass
 class Scene:
     """A build that is looked at by hand."""
@@ -32,9 +37,12 @@ class Scene:
     now: float = 0.0
     cpu: float | None = 0.0
     state: str = "S"
+    written: int = 0
 
     def __post_init__(self) -> None:
-        self.watch = Watch(self.limits, clock=lambda: self.now, processes=self._processes)
+        self.watch = Watch(
+            self.limits, clock=lambda: self.now, processes=self._processes, written=lambda _: self.written
+        )
         self.watch(STEP)
 
     def _processes(self) -> list[Process]:
@@ -53,7 +61,7 @@ class Scene:
 def test_a_step_that_does_nothing_for_long() -> None:
     scene = Scene(Limits(idle=100))
     assert [scene.after(5), scene.after(60), scene.after(30)] == ["", "", ""]
-    assert scene.after(10) == "it printed nothing and used no processor time for 100 s"
+    assert scene.after(10) == "for 100 s it printed nothing, wrote nothing and used no processor time"
     assert scene.watch.stop.is_set()
 
 
@@ -68,6 +76,23 @@ def test_who_prints_or_works_is_not_idle() -> None:
     assert scene.after(90, cpu=0.1), "a moment now and then is no work"
     assert scene.watch.hung
     assert (scene.watch.hung.step, scene.watch.hung.lines) == (STEP, ("CC main.o",))
+
+
+def test_a_silent_download_is_not_idle() -> None:
+    scene = Scene(Limits(idle=100))
+    scene.after(5)
+    for _ in range(5):
+        scene.written += 1 << 20
+        assert scene.after(60) == ""
+    assert [scene.after(60), bool(scene.after(60))] == ["", True]
+
+
+def test_what_a_process_writes_is_known() -> None:
+    before = bytes_written(os.getpid())
+    with tempfile.TemporaryFile() as file:
+        file.write(bytes(100_000))
+    assert bytes_written(os.getpid()) >= before + 100_000
+    assert bytes_written(2**22 + 1) == 0
 
 
 def test_who_waits_for_a_processor_is_not_idle() -> None:
@@ -95,15 +120,15 @@ def test_only_running_steps_count() -> None:
 
 def test_the_processor_time_is_that_of_the_step_s_container() -> None:
     mine, other = container(10, "make all && \\\n make install", 3.0), container(20, "cargo build", 50.0)
-    assert work_of(STEP, [process(1, 0, "init"), *mine, *other]) == Work(1.0 + 3.0 + 2.0, False)
-    assert work_of(replace(STEP, name="RUN <<EOF (cargo build)"), [*mine, *other]) == Work(6.0 + 53.0, False)
-    assert work_of(STEP, [process(1, 0, "init"), process(2, 1, "/bin/sh", "-c", "make")]) is None
+    assert work_of(STEP, [process(1, 0, "init"), *mine, *other], one) == Work(1.0 + 3.0 + 2.0, 3, False)
+    assert work_of(replace(STEP, name="RUN <<EOF (cargo build)"), [*mine, *other], one) == Work(6.0 + 53.0, 6, False)
+    assert work_of(STEP, [process(1, 0, "init"), process(2, 1, "/bin/sh", "-c", "make")], one) is None
 
 
 def test_buildah_s_step_is_below_the_buildah_that_runs_for_this_build() -> None:
     own = [process(30, os.getpid(), "buildah", "build"), process(31, 30, "/bin/sh", "-c", "make", cpu=4.0)]
     somebody_s = [process(40, 1, "buildah", "build"), process(41, 40, "cc1", cpu=9.0)]
-    assert work_of(STEP, [process(os.getpid(), 1, "python"), *own, *somebody_s]) == Work(4.0, False)
+    assert work_of(STEP, [process(os.getpid(), 1, "python"), *own, *somebody_s], one) == Work(4.0, 2, False)
 
 
 def test_the_build_is_watched_while_it_lasts() -> None:
