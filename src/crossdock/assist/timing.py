@@ -26,6 +26,22 @@ class StepTimes:
         else:
             self.runs[event.platform, event.stage, event.name] = event.seconds
 
+    def ran(self, platform: Platform) -> Ran:
+        """What was run, and not cached, for a platform."""
+        seconds = [taken for (of, _, _), taken in self.runs.items() if of == platform]
+        return Ran(platform, len(seconds), sum(seconds), self.packs)
+
+
+@dataclass(frozen=True)
+class Ran:
+    """How many RUN instructions ran for a platform that was assisted, and the seconds that they took; those of making
+    the packs, once, come on top."""
+
+    platform: Platform
+    steps: int
+    seconds: float
+    packs: float
+
 
 @dataclass(frozen=True)
 class Gain:

@@ -211,7 +211,8 @@ def command(
                 builder, request, plan, work, runner, both(times, on_event), fall_back,
                 host=host_platform(), limits=limits,
             )  # fmt: skip
-        built = replace(built, fallbacks=tuple(fallbacks))
+        ran = tuple(times.ran(platform) for platform in plan.assisted())
+        built = replace(built, ran=ran, fallbacks=tuple(fallbacks))
         if proves and not plan.assisted():
             talk.say("Nothing to prove: no stage is built with native programs.")
         elif proves:

@@ -15,6 +15,7 @@ from crossdock.report.terminal import plan_text, verify_text
 
 if TYPE_CHECKING:
     from crossdock.assist.build import Fallback
+    from crossdock.assist.timing import Ran
     from crossdock.engines.model import EngineInfo
     from crossdock.fixes.port import PortResult
     from crossdock.plan.model import BuildPlan
@@ -34,6 +35,8 @@ class Built:
     verified: VerifyResult | None = None
     published: tuple[str, ...] = ()
     seconds: float = 0.0
+    ran: tuple[Ran, ...] = ()
+    """What the assisted platforms took."""
     fallbacks: tuple[Fallback, ...] = ()
     proofs: tuple[Proof, ...] = ()
 
@@ -57,6 +60,8 @@ def _ending(built: Built) -> Sequence[RenderableType]:
     if built.ported:
         applied, left = len(built.ported.applied), len(built.ported.left)
         parts.append(text(f"  {len(built.ported.found)} found, {applied} fixed, {left} left"))
+    if not built.proofs:
+        parts += [text(_ran(one)) for one in built.ran if one.steps]
     for fallback in built.fallbacks:
         parts.append(hanging(("!", "yellow"), text(str(fallback)), 2, 2))
     if not built.passed:
@@ -67,3 +72,10 @@ def _ending(built: Built) -> Sequence[RenderableType]:
         parts.append(text("  not kept: -t NAME loads it, --push or -o type=oci,dest=FILE take it further"))
     parts.append(text((f"  {built.seconds:.0f} s with {built.engine.name}", "dim")))
     return parts
+
+
+def _ran(ran: Ran) -> str:
+    """What assistance has saved only the same steps without it would tell."""
+    steps = "1 RUN instruction" if ran.steps == 1 else f"{ran.steps} RUN instructions"
+    packs = f" and {ran.packs:.0f} s for the packs, once" if ran.packs else ""
+    return f"  {ran.platform}: {ran.seconds:.0f} s for {steps} with native programs{packs}; --prove measures the gain"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from crossdock.assist.timing import Gain, StepTimes, gain
+from crossdock.assist.timing import Gain, Ran, StepTimes, gain
 from crossdock.engines.model import BuildEvent, StepState
 from crossdock.platforms import AMD64, ARM64
 from crossdock.report.canvas import render
@@ -61,3 +61,4 @@ def test_only_steps_that_ran_both_ways_are_measured() -> None:
         BuildEvent(StepState.DONE, "2", AMD64, "p", "RUN --mount=type=bind,from=crossdock-assist,x y", seconds=9.0)
     )
     assert gain(ARM64, assisted, emulated) == Gain(1, 2.0, 30.0, 9.0)
+    assert assisted.ran(ARM64) == Ran(ARM64, 2, 5.0, 9.0)
