@@ -5,8 +5,10 @@ What only names a build (build ids, the compiler's version) and what is only a t
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
+import lzma
 import re
 import struct
 import tarfile
@@ -18,7 +20,6 @@ from enum import StrEnum
 
 from crossdock.errors import InputError
 from crossdock.image.compression import Compression, detect, unpack
-from crossdock.image.elf import CorruptElf
 from crossdock.image.sections import EXECUTABLE, Section, read_sections
 from crossdock.verify.volatile import volatile
 
@@ -39,6 +40,21 @@ _TIMES = re.compile(
     r"(?:,? \d{4})?,? \d\d:\d\d(?::\d\d)?(?: [A-Z]{3,4})?(?: \d{4})?"
 )
 """ISO 8601 and RFC 3339 with their usual liberties, and what date(1) prints."""
+_MALFORMED = (
+    InputError,
+    struct.error,
+    tarfile.TarError,
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+    ArithmeticError,
+    EOFError,
+    LookupError,
+    OSError,
+    RuntimeError,
+    ValueError,
+)
+"""What reading a file may raise that only begins like an archive or a program. It differs as a whole then."""
 
 
 class Nature(StrEnum):
@@ -76,25 +92,23 @@ def differing(path: str, one: bytes, other: bytes, depth: int = 0) -> tuple[Part
         return (Part(Nature.RECORD, known.why),)
     inside: tuple[Part, ...] = ()
     if depth < _MAX_DEPTH:
-        inside = (
-            _elf(one, other)
-            or _static_archive(one, other, depth)
-            or _zip(one, other, depth)
-            or _tar(one, other, depth)
-            or _packed(path, one, other, depth)
-            or _byte_code(path, one, other)
-        )
+        with contextlib.suppress(*_MALFORMED):
+            inside = (
+                _elf(one, other)
+                or _static_archive(one, other, depth)
+                or _zip(one, other, depth)
+                or _tar(one, other, depth)
+                or _packed(path, one, other, depth)
+                or _byte_code(path, one, other)
+            )
     return inside or (_text(one, other, times_count=known is None),)
 
 
 def _elf(one: bytes, other: bytes) -> tuple[Part, ...]:
     if one[:4] != b"\x7fELF" or other[:4] != b"\x7fELF":
         return ()
-    try:
-        before, after = read_sections(one), read_sections(other)
-        headers = _headers(one) == _headers(other)
-    except CorruptElf:
-        return ()
+    before, after = read_sections(one), read_sections(other)
+    headers = _headers(one) == _headers(other)
     if not before or not after:
         return ()
     parts = [] if headers else [Part(Nature.DATA, "the headers")]
@@ -120,11 +134,7 @@ def _headers(data: bytes) -> list[tuple[int, ...]]:
     head = struct.unpack_from(order + ("HHIQQ8xI" if wide else "HHIII4xI"), data, 16)
     size, count = struct.unpack_from(order + "HH", data, 54 if wide else 42)
     form = struct.Struct(order + ("II8xQQQQQ" if wide else "I4xIIIIII"))
-    try:
-        segments = [form.unpack_from(data, head[4] + size * index) for index in range(count)]
-    except struct.error as error:
-        raise CorruptElf("the program headers lie outside of the file") from error
-    return [head, *segments]
+    return [head, *(form.unpack_from(data, head[4] + size * index) for index in range(count))]
 
 
 def _pairs(before: Sequence[Section], after: Sequence[Section]) -> Iterator[tuple[Section, Section]]:
@@ -170,10 +180,7 @@ class _Member:
 def _static_archive(one: bytes, other: bytes, depth: int) -> tuple[Part, ...]:
     if one[:8] != b"!<arch>\n" or other[:8] != b"!<arch>\n":
         return ()
-    try:
-        return _members(list(_ar_members(one)), list(_ar_members(other)), depth)
-    except ValueError:
-        return ()
+    return _members(list(_ar_members(one)), list(_ar_members(other)), depth)
 
 
 def _ar_members(data: bytes) -> Iterator[_Member]:
@@ -182,6 +189,8 @@ def _ar_members(data: bytes) -> Iterator[_Member]:
     while at + 60 <= len(data):
         head = data[at : at + 60]
         size = int(head[48:58])
+        if not 0 <= size <= len(data) - at - 60:
+            raise ValueError("a member lies outside of the archive")
         body = data[at + 60 : at + 60 + size]
         name = head[:16].rstrip()
         at += 60 + size + size % 2
@@ -196,16 +205,13 @@ def _ar_members(data: bytes) -> Iterator[_Member]:
 def _zip(one: bytes, other: bytes, depth: int) -> tuple[Part, ...]:
     if one[:4] != b"PK\x03\x04" or other[:4] != b"PK\x03\x04":
         return ()
-    try:
-        return _members(list(_zip_members(one)), list(_zip_members(other)), depth)
-    except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError, OSError):
-        return ()
+    return _members(list(_zip_members(one)), list(_zip_members(other)), depth)
 
 
 def _zip_members(data: bytes) -> Iterator[_Member]:
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         if sum(entry.file_size for entry in archive.infolist()) > MAX_BYTES:
-            raise zipfile.BadZipFile("too large")
+            raise InputError("too large to be looked into")
         for entry in archive.infolist():
             times, others = _extra_fields(entry.extra)
             about = (entry.compress_type, entry.external_attr, entry.create_system, entry.comment, others)
@@ -226,14 +232,13 @@ def _extra_fields(extra: bytes) -> tuple[list[bytes], list[bytes]]:
 def _tar(one: bytes, other: bytes, depth: int) -> tuple[Part, ...]:
     if one[257:262] != b"ustar" or other[257:262] != b"ustar":
         return ()
-    try:
-        return _members(list(_tar_members(one)), list(_tar_members(other)), depth)
-    except (tarfile.TarError, ValueError):
-        return ()
+    return _members(list(_tar_members(one)), list(_tar_members(other)), depth)
 
 
 def _tar_members(data: bytes) -> Iterator[_Member]:
     with tarfile.open(fileobj=io.BytesIO(data), mode="r:") as archive:
+        if sum(entry.size for entry in archive) > MAX_BYTES:  # holes in files take no room in the archive
+            raise InputError("too large to be looked into")
         for entry in archive:
             file = archive.extractfile(entry) if entry.isreg() else None
             about = (entry.type, entry.mode, entry.uid, entry.gid, entry.uname, entry.gname, entry.linkname)
@@ -269,10 +274,7 @@ def _packed(path: str, one: bytes, other: bytes, depth: int) -> tuple[Part, ...]
     kind = detect(one[:16])
     if kind is Compression.NONE or detect(other[:16]) is not kind:
         return ()
-    try:
-        before, after = _unpacked(one, path), _unpacked(other, path)
-    except InputError:
-        return ()
+    before, after = _unpacked(one, path), _unpacked(other, path)
     if inside := differing(path, before, after, depth + 1):
         return tuple(Part(part.nature, f"unpacked, {part.what}") for part in inside)
     # RFC 1952: the header holds the time of the file that was packed, and perhaps its name.

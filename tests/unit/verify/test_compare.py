@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from crossdock.errors import InputError
 from crossdock.image.documents import descriptor_json, to_json
@@ -230,3 +232,28 @@ def test_the_catalogue_of_what_is_never_alike_is_argued() -> None:
     assert volatile("root/.npm/_cacache/index-v5/aa/bb/cc")
     assert not volatile("var/log/apt/history.log.txt")
     assert not volatile("xvar/log/dpkg.log")
+
+
+SAMPLES = [
+    elf(CODE, (".comment", 0, b"GCC")),
+    ar(a=elf(CODE), b=b"x"),
+    zipped(1, a=b"x" * 100),
+    layer({"a": b"x", "b": b"y"}),
+    gzip.compress(layer({"a": b"x"}), mtime=1),
+    lzma.compress(b"x" * 100),
+]
+
+
+@settings(max_examples=400, deadline=None)
+@given(
+    st.sampled_from(SAMPLES), st.lists(st.tuples(st.integers(0, 1 << 16), st.integers(0, 255)), min_size=1), st.data()
+)
+def test_damaged_files_differ_and_that_is_all(
+    sample: bytes, changes: list[tuple[int, int]], data: st.DataObject
+) -> None:
+    damaged = bytearray(sample)
+    for at, byte in changes:
+        damaged[at % len(damaged)] = byte
+    other = bytes(damaged[: data.draw(st.integers(0, len(damaged)))])
+    assert bool(differing("file", sample, other)) == (sample != other)
+    assert bool(differing("file", other, sample)) == (sample != other)
