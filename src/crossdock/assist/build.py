@@ -79,7 +79,7 @@ def build_assisted(
             with tempfile.TemporaryDirectory(prefix="crossdock-assist-", ignore_cleanup_errors=True) as folder:
                 context = Path(folder) / "context"
                 _write(made, context)
-                with registered(plan.assisted(), Path(folder) / "emulators", runner):
+                with registered(plan.assisted(), runner):
                     return attempt.build(engine, _assisted_request(request, made, context), work)
         except CrossdockError as error:
             step = attempt.instruction(dockerfile)
