@@ -72,13 +72,14 @@ def _config(layout: Path) -> object:
 def test_a_step_that_fails_with_native_programs_alone_runs_again_emulated(site: Site, base_image: str) -> None:
     mark = secrets.token_hex(8)
     site.build(
-        f"FROM {base_image}\nRUN echo first {mark}; ls -d /.crossdock\nRUN echo second; ! [ -e /.crossdock ]\n"
+        f"FROM {base_image}\nENV NAME=value\nRUN echo first {mark}; ls -d /.crossdock\n"
+        "RUN echo second $NAME; ! [ -e /.crossdock ]\n"
         "RUN echo third; [ -e /.crossdock ]\n"
     )
     (said,) = site.said
-    assert "`RUN echo second; ! [ -e /.crossdock ]`" in said
+    assert "! [ -e /.crossdock ]`" in said
     assert "on linux/arm64 failed with native programs; building again, this step emulated" in said
-    assert site.output.count("second") == 2
+    assert site.output.count("second value") == 2
     assert site.output.count("third") == 1
     # BuildKit keeps what was built; each build of buildah's is in a store of its own.
     assert site.output.count(f"first {mark}") == (1 if site.engine == "buildx" else 2)

@@ -13,7 +13,7 @@ from pathlib import Path
 from crossdock.assist.dockerfile import CONTEXT, STAGE, Assisted, assisted, without_mounts
 from crossdock.assist.packs import MAKERS
 from crossdock.assist.registration import registered
-from crossdock.assist.watch import UNLIMITED, Hung, Limits, Watch
+from crossdock.assist.watch import UNLIMITED, Hung, Limits, Watch, ends_with
 from crossdock.engines.buildah_dockerfile import given_arguments
 from crossdock.engines.model import BuildEvent, BuildRequest, Engine, EventHandler, StepState
 from crossdock.errors import CrossdockError, EngineError
@@ -177,9 +177,12 @@ def _hung(hung: Hung) -> EngineError:
 def _is_called(instruction: Instruction, name: str, dockerfile: Dockerfile) -> bool:
     """Whether engines call the instruction by this name. Of a heredoc they show as much as they like."""
     flags = [dockerfile.source.text(flag.span) for flag in instruction.flags]
-    text = " ".join(["RUN", *flags, *instruction.arguments.text.split()])
-    shown = " ".join(name.split())
-    return shown.startswith(text) if instruction.heredocs else shown == text
+    if not name.startswith("RUN "):
+        return False
+    text = " ".join(["RUN", *flags, instruction.arguments.text])
+    if instruction.heredocs:
+        return " ".join(name.split()).startswith(" ".join(text.split()))
+    return ends_with(name, text)
 
 
 def _may_be_to_blame(step: BuildEvent | None, plan: BuildPlan) -> bool:

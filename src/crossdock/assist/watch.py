@@ -25,6 +25,7 @@ _IDLE_SHARE = 0.01
 _IDLE_BYTES = 64 << 10
 """What it may write meanwhile: threads wake each other by writing to pipes, too."""
 _LONGEST_WAIT = 5.0
+_VARIABLE = re.compile(r"(\$(?:\{[^}]*\}|\w+))")
 _WANTING = "RD"
 """States of processes that run or would, or wait for a disk (proc(5))."""
 _RUNTIME = re.compile(r"(?:.*-)?(?:runc|crun)")
@@ -173,8 +174,7 @@ def work_of(step: BuildEvent, processes: Sequence[Process], written: Callable[[i
     trees = list(_containers(processes))
     if not trees:
         return None
-    words = _squeezed(step.name)
-    own = [tree for tree in trees if (text := _squeezed(_shell_text(tree))) and words.endswith(text)]
+    own = [tree for tree in trees if (text := _shell_text(tree)) and ends_with(step.name, text)]
     found = [process for tree in own or trees for process in tree]
     seconds = sum(process.cpu + process.cpu_of_ended for process in found)
     return Work(seconds, sum(written(one.pid) for one in found), any(one.state in _WANTING for one in found))
@@ -194,6 +194,9 @@ def _shell_text(tree: Sequence[Process]) -> str:
     return next((one.words[-1] for one in tree if len(one.words) >= 3 and one.words[-2] == "-c"), "")
 
 
-def _squeezed(text: str) -> str:
-    """Without blanks and the ends of continued lines, which engines show as they like."""
-    return "".join(text.replace("\\\n", "").split())
+def ends_with(shown: str, text: str) -> bool:
+    """Whether what an engine shows of an instruction ends with a text of it, but for blanks and the ends of continued
+    lines. BuildKit puts in the values of variables that the Dockerfile sets."""
+    words = "".join(text.replace("\\\n", "").split())
+    pattern = "".join(".*" if part.startswith("$") else re.escape(part) for part in _VARIABLE.split(words))
+    return re.search(f"{pattern}$", "".join(shown.split()), re.DOTALL) is not None

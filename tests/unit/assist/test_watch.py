@@ -6,7 +6,9 @@ import os
 import tempfile
 from dataclasses import dataclass, replace
 
-from crossdock.assist.watch import Limits, Watch, Work, bytes_written, work_of
+import pytest
+
+from crossdock.assist.watch import Limits, Watch, Work, bytes_written, ends_with, work_of
 from crossdock.engines.model import BuildEvent, StepState
 from crossdock.host.processes import Process
 from crossdock.platforms import ARM64
@@ -123,6 +125,20 @@ def test_the_processor_time_is_that_of_the_step_s_container() -> None:
     assert work_of(STEP, [process(1, 0, "init"), *mine, *other], one) == Work(1.0 + 3.0 + 2.0, 3, False)
     assert work_of(replace(STEP, name="RUN <<EOF (cargo build)"), [*mine, *other], one) == Work(6.0 + 53.0, 6, False)
     assert work_of(STEP, [process(1, 0, "init"), process(2, 1, "/bin/sh", "-c", "make")], one) is None
+
+
+@pytest.mark.parametrize(
+    ("shown", "text", "same"),
+    [
+        ("RUN make all &&     make install", "make all && \\\n  make install", True),
+        ("RUN curl -O http://a/1.2.tgz && x $y", "curl -O http://a/${VERSION}.tgz && x $y", True),
+        ("RUN remake", "make", True),  # of two that are running, both count
+        ("RUN make", "make install", False),
+        ("RUN a.c", "abc", False),
+    ],
+)
+def test_what_an_engine_shows_is_known_again(shown: str, text: str, *, same: bool) -> None:
+    assert ends_with(shown, text) is same
 
 
 def test_buildah_s_step_is_below_the_buildah_that_runs_for_this_build() -> None:
