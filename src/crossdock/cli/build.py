@@ -198,7 +198,8 @@ def command(
             # Smoke runs start the images here, so they need what the build may not.
             building = plan.emulated() if info.builds_here else ()
             prepare_emulation(building if no_smoke else request.platforms, runner, fix=fix_binfmt)
-        limits = Limits(idle_timeout if plan.emulated() else 0, step_timeout)
+        seen = info.shares_kernel and info.builds_here and plan.emulated()
+        limits = Limits(idle_timeout if seen else 0, step_timeout)
         times = StepTimes()
         fallbacks: list[Fallback] = []
 
