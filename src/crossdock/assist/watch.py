@@ -25,7 +25,7 @@ _IDLE_SHARE = 0.01
 _IDLE_BYTES = 64 << 10
 """What it may write meanwhile: threads wake each other by writing to pipes, too."""
 _LONGEST_WAIT = 5.0
-_VARIABLE = re.compile(r"(\$(?:\{[^}]*\}|\w+))")
+_VARIABLE = re.compile(r"\$(?:\{[^}]*\}|\w+)")
 _WANTING = "RD"
 """States of processes that run or would, or wait for a disk (proc(5))."""
 _RUNTIME = re.compile(r"(?:.*-)?(?:runc|crun)")
@@ -197,6 +197,12 @@ def _shell_text(tree: Sequence[Process]) -> str:
 def ends_with(shown: str, text: str) -> bool:
     """Whether what an engine shows of an instruction ends with a text of it, but for blanks and the ends of continued
     lines. BuildKit puts in the values of variables that the Dockerfile sets."""
-    words = "".join(text.replace("\\\n", "").split())
-    pattern = "".join(".*" if part.startswith("$") else re.escape(part) for part in _VARIABLE.split(words))
-    return re.search(f"{pattern}$", "".join(shown.split()), re.DOTALL) is not None
+    shown = "".join(shown.split())
+    *parts, last = _VARIABLE.split("".join(text.replace("\\\n", "").split()))
+    at = 0
+    for part in parts:
+        found = shown.find(part, at)
+        if found < 0:
+            return False
+        at = found + len(part)
+    return shown.endswith(last, at)

@@ -135,6 +135,8 @@ def test_the_processor_time_is_that_of_the_step_s_container() -> None:
         ("RUN remake", "make", True),  # of two that are running, both count
         ("RUN make", "make install", False),
         ("RUN a.c", "abc", False),
+        ("RUN aXbYc", "a${x}b$y", True),
+        ("RUN a" + "b" * 50_000, "${a}b" * 5_000 + "c", False),
     ],
 )
 def test_what_an_engine_shows_is_known_again(shown: str, text: str, *, same: bool) -> None:
