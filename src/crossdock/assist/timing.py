@@ -35,7 +35,7 @@ class StepTimes:
 @dataclass(frozen=True)
 class Ran:
     """How many RUN instructions ran for a platform that was assisted, and the seconds that they took; those of making
-    the packs, once, come on top."""
+    the packs, unless they were cached, come on top."""
 
     platform: Platform
     steps: int
@@ -45,8 +45,8 @@ class Ran:
 
 @dataclass(frozen=True)
 class Gain:
-    """Wall time of the ``steps`` RUN instructions that were run in both builds, in seconds. Making the packs, which is
-    done once and cached, comes on top of ``assisted``."""
+    """Wall time of the ``steps`` RUN instructions that were run in both builds, in seconds. Making the packs, if they
+    were not cached, comes on top of ``assisted``."""
 
     steps: int
     assisted: float

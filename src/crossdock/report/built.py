@@ -77,5 +77,5 @@ def _ending(built: Built) -> Sequence[RenderableType]:
 def _ran(ran: Ran) -> str:
     """What assistance has saved only the same steps without it would tell."""
     steps = "1 RUN instruction" if ran.steps == 1 else f"{ran.steps} RUN instructions"
-    packs = f" and {ran.packs:.0f} s for the packs, once" if ran.packs else ""
+    packs = f" and {ran.packs:.0f} s for making the packs" if ran.packs else ""
     return f"  {ran.platform}: {ran.seconds:.0f} s for {steps} with native programs{packs}; --prove measures the gain"

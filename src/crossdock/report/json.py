@@ -209,7 +209,7 @@ class DifferenceObject(msgspec.Struct, frozen=True):
 
 class ProofObject(msgspec.Struct, frozen=True):
     """A platform built with native programs, compared with the same built emulated. ``seconds`` are those of the RUN
-    instructions that ran both times: with native programs, emulated, and for making the packs, which is done once."""
+    instructions that ran both times: with native programs, emulated; and those of making the packs, if not cached."""
 
     platform: str
     same: bool

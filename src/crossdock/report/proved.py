@@ -77,9 +77,11 @@ def _counted(differences: Sequence[Difference]) -> str:
 def _gain(gain: Gain) -> Iterator[RenderableType]:
     if not gain.steps or not gain.assisted:
         return
-    packs = f" (and {gain.packs:.1f} s for the packs, once)" if gain.packs else ""
+    whole = gain.assisted + gain.packs
+    packs = f" ({whole:.1f} s with making the packs)" if gain.packs else ""
+    also = f", {gain.emulated / whole:.1f} times with the packs" if gain.packs else ""
     steps = "1 RUN instruction" if gain.steps == 1 else f"{gain.steps} RUN instructions"
     yield text(
         f"  {steps}: {gain.assisted:.1f} s with native programs{packs}, {gain.emulated:.1f} s emulated: "
-        f"{gain.emulated / gain.assisted:.1f} times as fast"
+        f"{gain.emulated / gain.assisted:.1f} times as fast{also}"
     )
