@@ -20,6 +20,18 @@ if TYPE_CHECKING:
     from crossdock.findings import Finding
 
 NAME = "crossdock.toml"
+RULE_IDS = frozenset(
+    (
+        "pinned-platform build-platform-in-final-stage base-without-arm64 single-arch-digest "
+        "arch-prefixed-image platforms-without-arm64 builder-not-set-up shadowed-platform-argument "
+        "undeclared-platform-argument frozen-architecture-variable amd64-download amd64-checksum "
+        "amd64-package-file amd64-repository package-without-arm64 foreign-architecture amd64-goarch "
+        "amd64-target-triple amd64-compiler-flag amd64-build-output amd64-library-path "
+        "amd64-binary-in-context"
+    ).split()
+)
+"""The ids of all rules. They stand here, and a test compares them, because importing the rules takes longer than reading
+the settings, and ``verify`` needs none of them."""
 _SETTINGS = ("exclude", "ignore", "platforms", "verify")
 _OF_IGNORE = ("paths", "reason", "rule")
 _OF_VERIFY = ("allow",)

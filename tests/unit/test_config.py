@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from crossdock.config import Allowed, Config, Configs
+from crossdock.config import RULE_IDS, Allowed, Config, Configs
 from crossdock.errors import CrossdockError, ExitCode, UsageError
 from crossdock.findings import Confidence, Finding, Severity, locate
 from crossdock.platforms import ARM64
+from crossdock.rules import RULES as ALL_RULES
 from crossdock.source import Source, Span
 
 RULES = frozenset({"pinned-platform", "amd64-download"})
@@ -133,3 +134,7 @@ def test_a_table_that_is_none_is_told(root: Path) -> None:
     (root / "pyproject.toml").write_text("[tool]\ncrossdock = 1\n")
     with pytest.raises(UsageError, match=r"tool\.crossdock is a table"):
         config(root)
+
+
+def test_the_settings_know_all_rules() -> None:
+    assert sorted(RULE_IDS) == sorted(rule.id for rule in ALL_RULES)
