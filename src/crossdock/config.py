@@ -30,8 +30,8 @@ RULE_IDS = frozenset(
         "amd64-binary-in-context"
     ).split()
 )
-"""The ids of all rules. They stand here, and a test compares them, because importing the rules takes longer than reading
-the settings, and ``verify`` needs none of them."""
+"""The ids of all rules. They stand here, and a test compares them, because importing the rules takes long, and
+``verify`` needs none of them."""
 _SETTINGS = ("exclude", "ignore", "platforms", "verify")
 _OF_IGNORE = ("paths", "reason", "rule")
 _OF_VERIFY = ("allow",)

@@ -1,7 +1,8 @@
 """What an ELF file needs at run time: its loader, libraries and their versions, page size, processor.
 
 Sources: System V gABI chapters 5 (program header, dynamic section) and 4 (file header); LSB 5.0 core, "Symbol
-Versioning"; the x86-64 psABI, "Program Property"; Go's debug/buildinfo.
+Versioning"; the x86-64 psABI, "Program Property"; ELF for the Arm 64-bit Architecture, "Program Property"; Go's
+debug/buildinfo.
 """
 
 from __future__ import annotations
@@ -56,6 +57,8 @@ class Dynamic:
     """The largest of ``PAGE_SIZES`` with which it can be loaded; 0 where nothing is loaded."""
     processor: tuple[str, ...] = ()
     """What it says to need beyond the first processors of its architecture: ``x86-64-v3``, ``armv8.1-a``, ``lse``."""
+    marks: tuple[str, ...] = ()
+    """Protections that all of its code is made for, on processors that have them: ``BTI``, ``PAC``, ``GCS``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,11 +92,13 @@ def read_dynamic(read: Read, hold: Hold | None = None) -> Dynamic:
     for segment in segments:
         if segment.kind == _PT_INTERP and not interpreter:
             interpreter = _text(read(segment.offset, min(segment.file_size, MAX_STRING)), "the interpreter's name")
-    processor = _processor(read, segments, order)
+    properties, is_go = _notes(read, segments, order)
+    processor = (*_isa_level(properties), *(_go_levels(read, segments) if is_go else ()))
+    marks = _marks(properties, struct.unpack_from(order + "H", head, 18)[0])
     page_size = _page_size(segments)
     dynamic = next((segment for segment in segments if segment.kind == _PT_DYNAMIC), None)
     if dynamic is None or dynamic.file_size == 0:
-        return Dynamic(interpreter, page_size=page_size, processor=processor)
+        return Dynamic(interpreter, page_size=page_size, processor=processor, marks=marks)
     entries = _dynamic_entries(read, dynamic, wide, order)
     table = _Strings(read, entries, segments)
     named = {value for tag, value in entries if tag in (_DT_NEEDED, _DT_SONAME, _DT_RPATH, _DT_RUNPATH)}
@@ -118,6 +123,7 @@ def read_dynamic(read: Read, hold: Hold | None = None) -> Dynamic:
         offers=versions.offered(),
         page_size=page_size,
         processor=processor,
+        marks=marks,
     )
 
 
@@ -265,32 +271,45 @@ def _page_size(segments: list[_Segment]) -> int:
 
 _ISA_1_NEEDED = 0xC0008002
 _ISA_LEVELS = ((8, "x86-64-v4"), (4, "x86-64-v3"), (2, "x86-64-v2"))
+_EM_AARCH64 = 183
+_AARCH64_FEATURE_1_AND = 0xC0000000
+_AARCH64_MARKS = ((1, "BTI"), (2, "PAC"), (4, "GCS"))
 _GO_NOTE = b"Go\0\0"
 _GO_INFO = b"\xff Go buildinf:"
 
 
-def _processor(read: Read, segments: list[_Segment], order: str) -> tuple[str, ...]:
-    """What the notes of a file say: a level of x86-64, and the settings that Go was compiled with."""
-    for segment in segments:
+def _notes(read: Read, segments: list[_Segment], order: str) -> tuple[dict[int, int], bool]:
+    """The properties of 4 bytes in ``.note.gnu.property`` (kind → bits), and whether there is a note of Go. Read in the
+    order of the file, for readers that cannot go back."""
+    properties: dict[int, int] = {}
+    is_go = False
+    for segment in sorted(segments, key=lambda one: one.offset):
         if segment.kind == _PT_PROPERTY:
-            notes = read(segment.offset, min(segment.file_size, MAX_NOTES_BYTES))
-            if level := _isa_level(notes, order):
-                return (level,)
+            properties = _properties(read(segment.offset, min(segment.file_size, MAX_NOTES_BYTES)), order)
         elif segment.kind == _PT_NOTE and segment.file_size <= MAX_NOTES_BYTES:
-            notes = read(segment.offset, min(segment.file_size, 16))
-            if notes[12:16] == _GO_NOTE:
-                return _go_levels(read, segments)
-    return ()
+            is_go = is_go or read(segment.offset, min(segment.file_size, 16))[12:16] == _GO_NOTE
+    return properties, is_go
 
 
-def _isa_level(notes: bytes, order: str) -> str:
+def _properties(notes: bytes, order: str) -> dict[int, int]:
+    found: dict[int, int] = {}
     at = 16  # behind the note's header and its name, "GNU"
     while at + 12 <= len(notes):
         kind, size, value = struct.unpack_from(order + "III", notes, at)
-        if kind == _ISA_1_NEEDED and size == 4:
-            return next((name for bit, name in _ISA_LEVELS if value & bit), "")
+        if size == 4:
+            found[kind] = value
         at += 8 + (size + 7) // 8 * 8
-    return ""
+    return found
+
+
+def _isa_level(properties: dict[int, int]) -> tuple[str, ...]:
+    value = properties.get(_ISA_1_NEEDED, 0)
+    return tuple(name for bit, name in _ISA_LEVELS if value & bit)[:1]
+
+
+def _marks(properties: dict[int, int], machine: int) -> tuple[str, ...]:
+    value = properties.get(_AARCH64_FEATURE_1_AND, 0) if machine == _EM_AARCH64 else 0
+    return tuple(name for bit, name in _AARCH64_MARKS if value & bit)
 
 
 def _go_levels(read: Read, segments: list[_Segment]) -> tuple[str, ...]:

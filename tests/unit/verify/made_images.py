@@ -27,7 +27,7 @@ from crossdock.image.model import (
 )
 from crossdock.platforms import AMD64, ARM64, Platform
 
-MACHINES = {"amd64": 62, "arm64": 183, "386": 3, "arm": 40, "bpf": 247, "s390x": 22}
+MACHINES = {"amd64": 62, "arm64": 183, "386": 3, "arm": 40, "bpf": 247, "s390x": 22, "riscv64": 243}
 LOADERS = {"amd64": "/lib64/ld-linux-x86-64.so.2", "arm64": "/lib/ld-linux-aarch64.so.1"}
 
 
@@ -44,6 +44,7 @@ def elf(
     page_size: int = 65536,
     kind: int = 3,
     gap: int = 0,
+    flags: int = 0,
 ) -> bytes:
     """A 64-bit little-endian ELF file with program headers, an interpreter and a dynamic section as a linker writes
     them; ``gap`` bytes lie between the strings and the dynamic section."""
@@ -83,7 +84,7 @@ def elf(
     if dynamic:
         headers += segment(2, at_dynamic, len(table))
     head = b"\x7fELF\2\1\1" + bytes(9) + struct.pack("<HHI", kind, MACHINES[architecture], 1)
-    head += struct.pack("<QQQIHHHHHH", base, 64, 0, 0, 64, 56, count, 0, 0, 0)
+    head += struct.pack("<QQQIHHHHHH", base, 64, 0, flags, 64, 56, count, 0, 0, 0)
     return head + headers + interp + needs + defines + strings + bytes(gap) + (table if dynamic else b"")
 
 

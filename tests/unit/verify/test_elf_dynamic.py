@@ -86,6 +86,12 @@ def test_the_level_of_x86_64(bits: int, level: tuple[str, ...]) -> None:
     assert dynamic(_with_segment(0x6474E553, _property(bits))).processor == level
 
 
+@pytest.mark.parametrize(("bits", "marks"), [(0, ()), (1, ("BTI",)), (3, ("BTI", "PAC")), (7, ("BTI", "PAC", "GCS"))])
+def test_what_arm64_code_is_protected_by(bits: int, marks: tuple[str, ...]) -> None:
+    note = struct.pack("<III4sIIII", 4, 16, 5, b"GNU\0", 0xC0000000, 4, bits, 0)
+    assert dynamic(_with_segment(0x6474E553, note)).marks == marks
+
+
 @pytest.mark.parametrize(
     ("setting", "expected"),
     [

@@ -3,14 +3,19 @@ that are right, each tricky in one way, pass without a failure or a warning."""
 
 from __future__ import annotations
 
+import gzip
 import io
+import lzma
 import re
+import struct
+import tarfile
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+import zstandard
 from made_images import AMD64, ARM64, FOLDER, LOADERS, Content, Link, MemoryImage, Parts, elf, go, layer
 
 from crossdock.engines.model import SmokeResult, SmokeVerdict
@@ -46,6 +51,47 @@ def jar(**members: bytes) -> bytes:
     return out.getvalue()
 
 
+def tar(**members: bytes) -> bytes:
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w") as archive:
+        for name, body in members.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(body)
+            archive.addfile(info, io.BytesIO(body))
+    return out.getvalue()
+
+
+def gem(*members: bytes) -> bytes:
+    """As RubyGems packs it: a tar with the files in a tar of their own."""
+    files = {f"lib/x/{number}.so": body for number, body in enumerate(members)}
+    return tar(**{"metadata.gz": gzip.compress(b"name: x"), "data.tar.gz": gzip.compress(tar(**files))})
+
+
+def alpine_package(program: bytes) -> bytes:
+    """As abuild packs it: one tar in several gzip members, all but the last without its end."""
+    control = tar(**{".PKGINFO": b"pkgname = x"})[:1024]
+    return gzip.compress(control) + gzip.compress(tar(**{"usr/bin/x": program}))
+
+
+def big_endian(machine: int = 183) -> bytes:
+    head = b"\x7fELF\2\2\1" + bytes(9) + struct.pack(">HHI", 2, machine, 1)
+    return head + struct.pack(">QQQIHHHHHH", 0, 0, 0, 0, 64, 0, 0, 0, 0, 0)
+
+
+def ilp32(machine: int = 183) -> bytes:
+    head = b"\x7fELF\1\1\1" + bytes(9) + struct.pack("<HHI", 2, machine, 1)
+    return head + struct.pack("<IIIIHHHHHH", 0, 0, 0, 0, 52, 0, 0, 0, 0, 0)
+
+
+RISCV64 = Platform("linux", "riscv64")
+RISCV_LOADER = "/lib/ld-linux-riscv64-lp64d.so.1"
+RISCV: dict[str, Content] = {
+    "lib/ld-linux-riscv64-lp64d.so.1": elf("riscv64", soname="ld-linux-riscv64-lp64d.so.1", flags=5),
+    "lib/libc.so.6": elf("riscv64", soname="libc.so.6", flags=5),
+    "app": elf("riscv64", interpreter=RISCV_LOADER, needed=("libc.so.6",), flags=5),
+}
+
+
 def static_library(member: bytes) -> bytes:
     header = b"x.o/".ljust(16) + b"0".ljust(32) + str(len(member)).encode().ljust(10) + b"`\n"
     return b"!<arch>\n" + header + member
@@ -69,6 +115,7 @@ class Made:
     working_directory: str = ""
     beside: Mapping[str, Content] | None = None
     """The same for amd64, where there is one."""
+    platform: Platform = ARM64
 
     def results(self) -> tuple[CheckResult, ...]:
         app: dict[str, Content] = {} if self.bare or "app" in self.files else {"app": program()}
@@ -76,7 +123,7 @@ class Made:
         packed = layer(top, self.modes)
         packed = packed[:-20] if self.cut_off else packed
         layers = (packed,) if self.bare else (layer(SYSTEM), packed)
-        part = Parts(layers, self.entrypoint, self.command, self.env, self.working_directory, ARM64, self.says)
+        part = Parts(layers, self.entrypoint, self.command, self.env, self.working_directory, self.platform, self.says)
         parts = [part]
         if self.beside is not None:
             parts.insert(0, Parts((layer(self.beside),), self.entrypoint, platform=AMD64))
@@ -94,7 +141,43 @@ WRONG: dict[str, tuple[str, Made]] = {
     ),
     "a program for amd64": ("… is ELF …", Made({"usr/local/bin/tool": elf("amd64")})),
     "a kernel module for amd64": ("… is ELF …", Made({"usr/lib/modules/6.1/x.ko": elf("amd64", kind=1)})),
-    "only amd64 in a jar": ("….jar!/… is ELF …", Made({"opt/a.jar": jar(**{"linux-x64/a.so": elf("amd64")})})),
+    "a packed kernel module (xz)": (
+        "… is ELF …", Made({"usr/lib/modules/6.1/x.ko.xz": lzma.compress(elf("amd64", kind=1))})
+    ),
+    "a packed kernel module (zstd)": (
+        "… is ELF …", Made({"usr/lib/modules/6.1/x.ko.zst": zstandard.compress(elf("amd64", kind=1))})
+    ),
+    "the other byte order": ("… is ELF …", Made({"usr/local/bin/tool": big_endian()})),
+    "32-bit addresses": ("… is ELF …", Made({"usr/local/bin/tool": ilp32()})),
+    "only amd64 in a jar in a war": (
+        "…!/… is ELF …", Made({"srv/a.war": jar(**{"WEB-INF/lib/a.jar": jar(**{"x64/a.so": elf("amd64")})})})
+    ),
+    "only amd64 in an egg": (
+        "…!/… is ELF …", Made({"opt/x-1.0-py3.11.egg": jar(**{"x/_x.cpython-311.so": elf("amd64")})})
+    ),
+    "only amd64 in a zip": ("…!/… is ELF …", Made({"opt/tool.zip": jar(**{"bin/tool": elf("amd64")})})),
+    "only amd64 in an Alpine package": (
+        "…!/… is ELF …",
+        Made({"opt/x-1.0-r0.apk": alpine_package(elf("amd64"))}),
+    ),
+    "only amd64 in an Android package": (
+        "…!/… is ELF …", Made({"opt/x.apk": jar(**{"lib/x86_64/libx.so": elf("amd64")})})
+    ),
+    "a gem for amd64": ("…!/… is ELF …", Made({"opt/cache/x-1.0-x86_64-linux.gem": gem(elf("amd64"))})),
+    "prebuilt for amd64 alone in node_modules": (
+        "… is ELF …",
+        Made({
+            "app/node_modules/@esbuild/linux-x64/bin/esbuild": elf("amd64"),
+            "app/node_modules/bcrypt/prebuilds/linux-x64/bcrypt.node": elf("amd64"),
+            "app/node_modules/bcrypt/prebuilds/darwin-arm64/bcrypt.node": b"\xcf\xfa\xed\xfe\x0c\0\0\1" + bytes(24),
+            "app.js": "x",
+        }, entrypoint=("sh",)),
+    ),
+    "floating point passed in another way": (
+        "… is for …, and the loader in the image for …: it cannot be loaded",
+        Made({**RISCV, "lib/libm.so.6": elf("riscv64", soname="libm.so.6", flags=1)}, bare=True, platform=RISCV64),
+    ),
+    "only amd64 in a jar": ("…!/… is ELF …", Made({"opt/a.jar": jar(**{"linux-x64/a.so": elf("amd64")})})),
     "a static library": (
         "… is … static library, …", Made({"usr/local/lib/libx.a": static_library(elf("amd64", kind=1))})
     ),
@@ -214,6 +297,29 @@ def test_the_pages_explain_just_what_is_said(page: str) -> None:
 
 RIGHT: dict[str, Made] = {
     "a jar for all machines": Made({"a.jar": jar(**{"linux-x64/a.so": elf("amd64"), "linux-arm64/a.so": elf()})}),
+    "a packed kernel module": Made({"usr/lib/modules/6.1/x.ko.xz": lzma.compress(elf(kind=1))}),
+    "a packed kernel module that is cut off": Made({"usr/lib/modules/6.1/x.ko.zst": zstandard.compress(elf())[:20]}),
+    "a jar for all machines in a war": Made(
+        {"a.war": jar(**{"WEB-INF/lib/a.jar": jar(**{"linux-x64/a.so": elf("amd64"), "linux-arm64/a.so": elf()})})}
+    ),
+    "an Android package for all phones": Made(
+        {"opt/x.apk": jar(**{"lib/x86_64/x.so": elf("amd64"), "lib/arm64-v8a/x.so": elf(), "lib/x86/x.so": elf("386")})}
+    ),
+    "a gem for several machines": Made({"opt/x-1.0.gem": gem(elf("amd64"), elf())}),
+    "gems for each machine": Made(
+        {"cache/x-1.0-x86_64-linux.gem": gem(elf("amd64")), "cache/x-1.0-aarch64-linux.gem": gem(elf())}
+    ),
+    "prebuilds for all machines in node_modules": Made(
+        {
+            "srv/node_modules/x/prebuilds/linux-x64/x.node": elf("amd64"),
+            "srv/node_modules/x/prebuilds/linux-x64/x.musl.node": elf("amd64"),
+            "srv/node_modules/x/prebuilds/linux-arm/x.armv7.node": elf("arm"),
+            "srv/node_modules/x/prebuilds/linux-arm64/x.armv8.node": elf(),
+        }
+    ),
+    "a static program that passes floating point as it likes": Made(
+        {**RISCV, "usr/bin/static": elf("riscv64", flags=0)}, bare=True, platform=RISCV64
+    ),
     "runtimes beside each other": Made(
         {"opt/runtimes/linux-x64/native/a.so": elf("amd64"), "opt/runtimes/linux-arm64/native/b.so": elf()}
     ),
