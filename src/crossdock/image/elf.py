@@ -191,8 +191,8 @@ class _Strings:
             raise CorruptElf("the dynamic section has no string table")
         if offset >= self._size:
             raise CorruptElf("a name lies outside of the string table")
-        start = _file_offset(self._address, self._segments) + offset
-        return _text(self._read(start, min(self._size - offset, MAX_STRING)), "a library's name")
+        start, left = _place(self._address, self._segments)
+        return _text(self._read(start + offset, min(left - offset, self._size - offset, MAX_STRING)), "a library's name")
 
 
 class _Versions:
@@ -246,9 +246,12 @@ class _Versions:
         return min(self._entries.get(tag, 0), MAX_NEEDED)
 
     def _data(self, tag: int) -> bytes:
-        """From the section's start on: how long it is, only its records say."""
+        """From the section's start on: how long it is, only its records say, but it ends with its segment."""
         address = self._entries.get(tag)
-        return self._read(_file_offset(address, self._segments), MAX_VERSION_BYTES) if address is not None else b""
+        if address is None:
+            return b""
+        start, left = _place(address, self._segments)
+        return self._read(start, min(left, MAX_VERSION_BYTES))
 
 
 def _unpack(form: struct.Struct, data: bytes, at: int) -> tuple[int, ...]:
@@ -333,10 +336,12 @@ def _go_levels(read: Read, segments: list[_Segment]) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _file_offset(address: int, segments: list[_Segment]) -> int:
+def _place(address: int, segments: list[_Segment]) -> tuple[int, int]:
+    """Where in the file an address lies, and how many bytes of its segment there are from there."""
     for segment in segments:
         if segment.kind == _PT_LOAD and segment.address <= address < segment.address + segment.file_size:
-            return segment.offset + address - segment.address
+            inside = address - segment.address
+            return segment.offset + inside, segment.file_size - inside
     raise CorruptElf("the string table is in no segment of the file")
 
 

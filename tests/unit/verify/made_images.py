@@ -45,9 +45,11 @@ def elf(
     kind: int = 3,
     gap: int = 0,
     flags: int = 0,
+    apart: bool = False,
 ) -> bytes:
     """A 64-bit little-endian ELF file with program headers, an interpreter and a dynamic section as a linker writes
-    them; ``gap`` bytes lie between the strings and the dynamic section."""
+    them; ``gap`` bytes lie between the strings and the dynamic section, which with ``apart`` is in a segment of its
+    own."""
     strings = b"\0"
 
     def string(text: str) -> int:
@@ -62,7 +64,7 @@ def elf(
     interp = interpreter.encode() + b"\0" if interpreter else b""
     dynamic = bool(entries or offers)
     needs, defines = _versions_wanted(wants or {}, string), _versions_offered(offers, string)
-    count = 1 + bool(interp) + dynamic
+    count = 1 + apart + bool(interp) + dynamic
     at_interp = 64 + 56 * count
     at_needs = at_interp + len(interp)
     at_defines = at_needs + len(needs)
@@ -78,7 +80,9 @@ def elf(
     def segment(number: int, offset: int, size: int) -> bytes:
         return struct.pack("<IIQQQQQQ", number, 4, offset, base + offset, base + offset, size, size, page_size)
 
-    headers = segment(1, 0, end)
+    headers = segment(1, 0, at_dynamic - gap if apart else end)
+    if apart:
+        headers += segment(1, at_dynamic, len(table))
     if interp:
         headers += segment(3, at_interp, len(interp))
     if dynamic:

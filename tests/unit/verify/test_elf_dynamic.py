@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from made_images import LOADERS, elf
 
+from crossdock.image.binary import HEAD_BYTES
 from crossdock.image.elf import CorruptElf, Dynamic, read_dynamic
 from crossdock.image.tar import Content
 from crossdock.verify import contents
@@ -162,6 +163,24 @@ class _Pieces:
 
 def forward(data: bytes, head: int = 64) -> _Forward:
     return _Forward(data[:head], Content(_Pieces(data[head:]), max(0, len(data) - head)))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("gap", [5000, 50_000, 500_000])
+def test_from_a_stream_as_linkers_write_it(gap: int) -> None:
+    """Behind the names and versions, which are asked for once the dynamic section is read, lies what is not held."""
+    data = elf(needed=("libc.so.6",), wants={"libc.so.6": ("GLIBC_2.34",)}, offers=("X_1",), gap=gap, apart=True)
+    reader = forward(data)
+    found = read_dynamic(reader.read, reader.hold)
+    assert found == dynamic(data)
+    assert found.wants == (("libc.so.6", ("GLIBC_2.34",)),)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs a dynamic program of this Linux")
+def test_programs_of_this_machine_from_a_stream() -> None:
+    for path in {Path("/bin/sh").resolve(), Path("/usr/bin/env").resolve(), Path(sys.executable).resolve()}:
+        data = path.read_bytes()
+        reader = forward(data, HEAD_BYTES)
+        assert read_dynamic(reader.read, reader.hold) == dynamic(data)
 
 
 @pytest.mark.parametrize("gap", [0, 500, 5000, 50_000])
