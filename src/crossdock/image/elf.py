@@ -28,7 +28,7 @@ PAGE_SIZES = (65536, 16384, 4096)
 """Those of Arm's kernels, in bytes. 64 KiB: Kylin and RHEL 8 on servers; 16 KiB: Apple silicon, Raspberry Pi 5."""
 
 _PT_LOAD, _PT_DYNAMIC, _PT_INTERP, _PT_NOTE, _PT_PROPERTY = 1, 2, 3, 4, 0x6474E553
-_PF_WRITE = 2
+_PF_EXECUTE, _PF_WRITE = 1, 2
 _WEAK = 2
 """A version that may be missing (VER_FLG_WEAK)."""
 _VERDEF, _VERDEFNUM, _VERNEED, _VERNEEDNUM = 0x6FFFFFFC, 0x6FFFFFFD, 0x6FFFFFFE, 0x6FFFFFFF
@@ -128,13 +128,18 @@ def read_dynamic(read: Read, hold: Hold | None = None) -> Dynamic:
 
 
 def _to_hold(segments: list[_Segment]) -> list[tuple[int, int]]:
-    """Linkers put names and versions into the first segment that is loaded, and what changes them afterwards (patchelf)
-    into that of the dynamic section."""
+    """Linkers put names and versions into the first segment that is loaded, or, as Go's does where code comes first,
+    into the first that is only read; what changes them afterwards (patchelf) into that of the dynamic section."""
     loaded = [one for one in segments if one.kind == _PT_LOAD]
     dynamic = next((one.offset for one in segments if one.kind == _PT_DYNAMIC), None)
     if dynamic is None:
         return []
-    wanted = [one for one in loaded if one is loaded[0] or one.offset <= dynamic < one.offset + one.file_size]
+    constant = next((one for one in loaded if not one.flags & (_PF_WRITE | _PF_EXECUTE)), None)
+    wanted = [
+        one
+        for one in loaded
+        if one is loaded[0] or one is constant or one.offset <= dynamic < one.offset + one.file_size
+    ]
     return [(one.offset, one.offset + one.file_size) for one in wanted]
 
 
@@ -192,7 +197,9 @@ class _Strings:
         if offset >= self._size:
             raise CorruptElf("a name lies outside of the string table")
         start, left = _place(self._address, self._segments)
-        return _text(self._read(start + offset, min(left - offset, self._size - offset, MAX_STRING)), "a library's name")
+        return _text(
+            self._read(start + offset, min(left - offset, self._size - offset, MAX_STRING)), "a library's name"
+        )
 
 
 class _Versions:

@@ -46,10 +46,11 @@ def elf(
     gap: int = 0,
     flags: int = 0,
     apart: bool = False,
+    code: int = 0,
 ) -> bytes:
     """A 64-bit little-endian ELF file with program headers, an interpreter and a dynamic section as a linker writes
     them; ``gap`` bytes lie between the strings and the dynamic section, which with ``apart`` is in a segment of its
-    own."""
+    own. With ``code``, so many bytes of it come first, and names and versions in the second segment, as Go has it."""
     strings = b"\0"
 
     def string(text: str) -> int:
@@ -64,9 +65,9 @@ def elf(
     interp = interpreter.encode() + b"\0" if interpreter else b""
     dynamic = bool(entries or offers)
     needs, defines = _versions_wanted(wants or {}, string), _versions_offered(offers, string)
-    count = 1 + apart + bool(interp) + dynamic
+    count = 1 + apart + bool(code) + bool(interp) + dynamic
     at_interp = 64 + 56 * count
-    at_needs = at_interp + len(interp)
+    at_needs = at_interp + len(interp) + code
     at_defines = at_needs + len(needs)
     at_strings = at_defines + len(defines)
     at_dynamic = at_strings + len(strings) + gap
@@ -77,19 +78,20 @@ def elf(
     table = b"".join(struct.pack("<qQ", *entry) for entry in entries)
     end = at_dynamic + len(table)
 
-    def segment(number: int, offset: int, size: int) -> bytes:
-        return struct.pack("<IIQQQQQQ", number, 4, offset, base + offset, base + offset, size, size, page_size)
+    def segment(number: int, offset: int, size: int, flags: int = 4) -> bytes:
+        return struct.pack("<IIQQQQQQ", number, flags, offset, base + offset, base + offset, size, size, page_size)
 
-    headers = segment(1, 0, at_dynamic - gap if apart else end)
+    before = at_dynamic - gap if apart else end
+    headers = segment(1, 0, at_needs, 5) + segment(1, at_needs, before - at_needs) if code else segment(1, 0, before)
     if apart:
-        headers += segment(1, at_dynamic, len(table))
+        headers += segment(1, at_dynamic, len(table), 6)
     if interp:
         headers += segment(3, at_interp, len(interp))
     if dynamic:
         headers += segment(2, at_dynamic, len(table))
     head = b"\x7fELF\2\1\1" + bytes(9) + struct.pack("<HHI", kind, MACHINES[architecture], 1)
     head += struct.pack("<QQQIHHHHHH", base, 64, 0, flags, 64, 56, count, 0, 0, 0)
-    return head + headers + interp + needs + defines + strings + bytes(gap) + (table if dynamic else b"")
+    return head + headers + interp + bytes(code) + needs + defines + strings + bytes(gap) + (table if dynamic else b"")
 
 
 def go(setting: str) -> bytes:

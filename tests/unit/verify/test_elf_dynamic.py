@@ -165,10 +165,13 @@ def forward(data: bytes, head: int = 64) -> _Forward:
     return _Forward(data[:head], Content(_Pieces(data[head:]), max(0, len(data) - head)))  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("code", [0, 10_000])
 @pytest.mark.parametrize("gap", [5000, 50_000, 500_000])
-def test_from_a_stream_as_linkers_write_it(gap: int) -> None:
+def test_from_a_stream_as_linkers_write_it(gap: int, code: int) -> None:
     """Behind the names and versions, which are asked for once the dynamic section is read, lies what is not held."""
-    data = elf(needed=("libc.so.6",), wants={"libc.so.6": ("GLIBC_2.34",)}, offers=("X_1",), gap=gap, apart=True)
+    data = elf(
+        needed=("libc.so.6",), wants={"libc.so.6": ("GLIBC_2.34",)}, offers=("X_1",), gap=gap, apart=True, code=code
+    )
     reader = forward(data)
     found = read_dynamic(reader.read, reader.hold)
     assert found == dynamic(data)
