@@ -43,7 +43,7 @@ from crossdock.verify.entrypoint import check_entrypoint
 from crossdock.verify.filesystem import FileSystem
 from crossdock.verify.machines import check_machine
 
-MAX_SEED_BYTES = 48 << 10
+MAX_SEED_BYTES = 72 << 10
 """Of a longer file only this much is used: a million inputs are to take minutes."""
 _LIMITS = (
     0,

@@ -197,9 +197,8 @@ class _Strings:
         if offset >= self._size:
             raise CorruptElf("a name lies outside of the string table")
         start, left = _place(self._address, self._segments)
-        return _text(
-            self._read(start + offset, min(left - offset, self._size - offset, MAX_STRING)), "a library's name"
-        )
+        size = min(max(0, min(left, self._size) - offset), MAX_STRING)
+        return _text(self._read(start + offset, size), "a library's name")
 
 
 class _Versions:
