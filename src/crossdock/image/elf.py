@@ -88,11 +88,7 @@ def read_dynamic(read: Read, hold: Hold | None = None) -> Dynamic:
     segments = _segments(read, head, wide, order)
     if hold:
         hold(_to_hold(segments))
-    interpreter = ""
-    for segment in segments:
-        if segment.kind == _PT_INTERP and not interpreter:
-            interpreter = _text(read(segment.offset, min(segment.file_size, MAX_STRING)), "the interpreter's name")
-    properties, is_go = _notes(read, segments, order)
+    interpreter, properties, is_go = _before_dynamic(read, segments, order)
     processor = (*_isa_level(properties), *(_go_levels(read, segments) if is_go else ()))
     marks = _marks(properties, struct.unpack_from(order + "H", head, 18)[0])
     page_size = _page_size(segments)
@@ -287,17 +283,20 @@ _GO_NOTE = b"Go\0\0"
 _GO_INFO = b"\xff Go buildinf:"
 
 
-def _notes(read: Read, segments: list[_Segment], order: str) -> tuple[dict[int, int], bool]:
-    """The properties of 4 bytes in ``.note.gnu.property`` (kind → bits), and whether there is a note of Go. Read in the
-    order of the file, for readers that cannot go back."""
+def _before_dynamic(read: Read, segments: list[_Segment], order: str) -> tuple[str, dict[int, int], bool]:
+    """The interpreter, the properties of 4 bytes in ``.note.gnu.property`` (kind → bits), and whether Go's note is
+    there: read in the order of the file, for readers that cannot go back."""
+    interpreter = ""
     properties: dict[int, int] = {}
     is_go = False
     for segment in sorted(segments, key=lambda one: one.offset):
-        if segment.kind == _PT_PROPERTY:
+        if segment.kind == _PT_INTERP and not interpreter:
+            interpreter = _text(read(segment.offset, min(segment.file_size, MAX_STRING)), "the interpreter's name")
+        elif segment.kind == _PT_PROPERTY:
             properties = _properties(read(segment.offset, min(segment.file_size, MAX_NOTES_BYTES)), order)
         elif segment.kind == _PT_NOTE and segment.file_size <= MAX_NOTES_BYTES:
             is_go = is_go or read(segment.offset, min(segment.file_size, 16))[12:16] == _GO_NOTE
-    return properties, is_go
+    return interpreter, properties, is_go
 
 
 def _properties(notes: bytes, order: str) -> dict[int, int]:

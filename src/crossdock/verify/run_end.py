@@ -72,6 +72,8 @@ class Explained:
     exit_code: int
     error: EngineError | None = None
     verdict: SmokeVerdict = field(default=SmokeVerdict.RAN, compare=False)
+    stopped: bool = False
+    """It ran for as long as was wanted, and was stopped then."""
 
 
 def explain(

@@ -137,7 +137,7 @@ class _Run:
             if self._emulated and (crashed := self._crashed()):
                 return crashed
             if self._meanwhile and self._meanwhile():
-                return Explained(0)
+                return Explained(0, stopped=True)
             if deadline is not None and time.monotonic() >= deadline:
                 return self._stopped(timeout or 0.0)
 

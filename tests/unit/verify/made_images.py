@@ -21,6 +21,7 @@ from crossdock.image.model import (
     OCI_LAYER_GZIP,
     OCI_MANIFEST,
     Descriptor,
+    Healthcheck,
     ImageConfig,
     Index,
     Manifest,
@@ -168,6 +169,7 @@ class Parts:
     says: Platform | None = None
     """What the config says, if it is not ``platform``."""
     created_by: tuple[str, ...] = ()
+    healthcheck: Healthcheck | None = None
 
 
 def descriptor(media_type: str, data: bytes, platform: Platform | None = None) -> Descriptor:
@@ -223,6 +225,7 @@ class MemoryImage:
             user="",
             created_by=part.created_by or tuple(f"COPY layer{number}" for number in range(len(part.layers))),
             diff_ids=tuple(map(_diff_id, part.layers)),
+            healthcheck=part.healthcheck,
         )
 
     def read(self, descriptor_: Descriptor) -> bytes:

@@ -178,6 +178,16 @@ def test_from_a_stream_as_linkers_write_it(gap: int, code: int) -> None:
     assert found.wants == (("libc.so.6", ("GLIBC_2.34",)),)
 
 
+def test_a_note_that_lies_before_the_interpreter_and_is_listed_behind_it() -> None:
+    """As in the libc.so.6 of Debian 13."""
+    name = b"/lib/ld.so\0"
+    head = b"\x7fELF\2\1\1" + bytes(9) + struct.pack("<HHIQQQIHHHHHH", 3, 183, 1, 0, 64, 0, 0, 64, 56, 2, 0, 0, 0)
+    head += struct.pack("<IIQQQQQQ", 3, 4, 6000, 6000, 6000, len(name), len(name), 1)
+    head += struct.pack("<IIQQQQQQ", 4, 4, 5000, 5000, 5000, 32, 32, 4)
+    reader = forward(head.ljust(6000, b"\1") + name)
+    assert read_dynamic(reader.read, reader.hold).interpreter == "/lib/ld.so"
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="needs a dynamic program of this Linux")
 def test_programs_of_this_machine_from_a_stream() -> None:
     for path in {Path("/bin/sh").resolve(), Path("/usr/bin/env").resolve(), Path(sys.executable).resolve()}:

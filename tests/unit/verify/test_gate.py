@@ -18,9 +18,11 @@ import pytest
 import zstandard
 from made_images import AMD64, ARM64, FOLDER, LOADERS, Content, Link, MemoryImage, Parts, elf, go, layer
 
+from crossdock.config import Limits
 from crossdock.engines.model import SmokeResult, SmokeVerdict
 from crossdock.platforms import Platform
 from crossdock.verify.image import verify_image
+from crossdock.verify.limits import check_limits, weigh
 from crossdock.verify.machines import machine_named
 from crossdock.verify.model import CheckResult, Status
 from crossdock.verify.smoke import smoke_check
@@ -257,8 +259,19 @@ SMOKE = {
     "ended with exit code …": SmokeResult(ARM64, SmokeVerdict.FAILED, 1, 0.1, ("no config",)),
     "exec format error…": SmokeResult(ARM64, SmokeVerdict.EXEC_FORMAT_ERROR, 1, 0.1, ("exec format error",)),
     "a program's loader or library is missing…": SmokeResult(ARM64, SmokeVerdict.MISSING_LOADER, 255, 0.1, ("x",)),
-    "did not start within …": SmokeResult(ARM64, SmokeVerdict.HUNG, None, 10, ()),
+    "illegal instruction, after …": SmokeResult(ARM64, SmokeVerdict.ILLEGAL_INSTRUCTION, 132, 0.1, ()),
+    "hung: still running after …": SmokeResult(ARM64, SmokeVerdict.HUNG, None, 10, ("waiting for the database",)),
 }
+LIMITS = {
+    "… packed, and at most … are allowed": Limits(size=10),
+    "… layers, and at most … are allowed": Limits(layers=1),
+    "… larger than … (… against …), and at most … are allowed": Limits(difference=20),
+}
+HEALTH = {
+    "HEALTHCHECK … cannot be run…": "HEALTHCHECK `curl x` cannot be run: sh: curl: not found",
+    "HEALTHCHECK … not passed within …": "HEALTHCHECK `curl x` not passed within 10 s, in 9 tries: refused",
+}
+"""test_smoke_runs wants these of the check itself."""
 EMPTY = "there is no platform in the image"
 
 
@@ -286,13 +299,31 @@ def test_what_does_not_start_is_explained(explained: str) -> None:
     assert fits(smoke_check(SMOKE[explained]).message, explained)
 
 
+@pytest.mark.parametrize("explained", LIMITS)
+def test_what_is_too_large_is_stopped_and_explained(explained: str) -> None:
+    parts = (Parts((layer({}), layer({"app": elf("amd64")})), platform=AMD64), Parts((layer({"app": elf()}),)))
+    image = MemoryImage(*parts)
+    (told,) = [
+        entry
+        for entry in check_limits(weigh(image, (AMD64, ARM64)), LIMITS[explained])
+        if (entry.status, entry.platform) == (Status.FAILED, AMD64)
+    ]
+    assert fits(told.message, explained), told.message
+    assert told.hint
+    assert list(check_limits(weigh(image, (AMD64, ARM64)), Limits())) == []
+    within = check_limits(weigh(image, (AMD64, ARM64)), Limits(10**6, 200, 5))
+    assert [entry.status for entry in within] == [Status.PASSED, Status.PASSED]
+
+
 def test_an_empty_index_is_stopped() -> None:
     assert EMPTY in [entry.message for entry in verify_image(MemoryImage()).results if entry.status is Status.FAILED]
 
 
 @pytest.mark.parametrize("page", ["verify.md", "verify.zh-CN.md"])
 def test_the_pages_explain_just_what_is_said(page: str) -> None:
-    assert sorted(documented(page)) == sorted({*(explained for explained, _ in WRONG.values()), *SMOKE, EMPTY})
+    assert sorted(documented(page)) == sorted(
+        {*(explained for explained, _ in WRONG.values()), *SMOKE, *LIMITS, *HEALTH, EMPTY}
+    )
 
 
 RIGHT: dict[str, Made] = {
