@@ -31,6 +31,8 @@ from crossdock.image.registry_image import RegistryImage
 from crossdock.image.stored import is_stored, open_stored
 from crossdock.platforms import Platform
 from crossdock.process import Runner, SystemRunner
+from crossdock.read.dockerfile import parse
+from crossdock.read.model import Dockerfile
 from crossdock.verify.assertions import Assertions, CommandTest, read_assertions
 from crossdock.verify.attestation import Attestations, Policy, not_attested
 from crossdock.verify.commands import check_commands
@@ -61,6 +63,12 @@ def _size(_context: click.Context, _option: click.Parameter, value: str | None) 
 )
 @click.option(
     "--base", metavar="IMAGE", help="The image that it is built on: of what is wrong in its layers, that is told."
+)
+@click.option(
+    "--dockerfile",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="What it was built from: of what is wrong, the instruction that brought it is told, with its line.",
 )
 @click.option(
     "--tests",
@@ -125,6 +133,7 @@ def command(
     platform: tuple[Platform, ...],
     machine: str | None,
     base: str | None,
+    dockerfile: Path | None,
     tests: tuple[Path, ...],
     attests: bool,
     trusts: bool,
@@ -164,6 +173,7 @@ def command(
       crossdock verify --require linux/amd64,linux/arm64 HOST/team/app:1.0
       crossdock verify --machine kunpeng-920 HOST/team/app:1.0
       crossdock verify --base debian:12-slim HOST/team/app:1.0
+      crossdock verify --dockerfile Dockerfile HOST/team/app:1.0
       crossdock verify --no-smoke app.tar
       crossdock verify --node ssh://user@arm-server --run '--version' HOST/team/app:1.0
       crossdock verify --max-size 200MB --max-size-difference 20 HOST/team/app:1.0
@@ -188,9 +198,9 @@ def command(
         if limits != Limits():
             hint = "Name the image that it is from, or leave --max-… out."
             raise UsageError("a root file system has no packed layers to limit", where=image, hint=hint)
-        if base:
-            hint = "Name the image that it is from, or leave --base out."
-            raise UsageError("a root file system has no layers that could be its base's", where=image, hint=hint)
+        if base or dockerfile:
+            hint = "Name the image that it is from, or leave --base and --dockerfile out."
+            raise UsageError("a root file system has no layers, of which that could be told", where=image, hint=hint)
         result = verify_root(Path(image.removeprefix(_ROOT)), _only(image, (*require, *platform)), on, allow)
     else:
         with registries(plain_http) as reached:
@@ -207,10 +217,11 @@ def command(
             if known := beside.believed(found.name) if beside and trusts and not wanted else None:
                 result = known
             else:
-                remembers = isinstance(found, RegistryImage) and not (no_cache or wanted or base)
+                remembers = isinstance(found, RegistryImage) and not (no_cache or wanted or base or dockerfile)
                 memory = default_memory(os.environ) if remembers else None
                 below = open_image(base, reached) if base else None
-                result = _looked(found, platforms, on, wanted, allow, below, memory)
+                written = parse(read_source(dockerfile)) if dockerfile else None
+                result = _looked(found, platforms, on, wanted, allow, below, written, memory)
                 result = _with(result, check_limits(weigh(found, result.platforms), _over(limits, config.limits)))
                 asked_to_run = wanted.commands if wanted else ()
                 if asked_to_run or not no_smoke:
@@ -292,11 +303,14 @@ def _looked(
     wanted: Assertions | None,
     allow: tuple[Allowed, ...],
     base: Image | None,
+    dockerfile: Dockerfile | None,
     memory: Remembered | None,
 ) -> VerifyResult:
     if memory and (known := memory.find(image.root().digest, platforms, machine, allow)):
         return replace(known, reference=image.name)
-    result = verify_image(image, require=platforms, machine=machine, wanted=wanted, allow=allow, base=base)
+    result = verify_image(
+        image, require=platforms, machine=machine, wanted=wanted, allow=allow, base=base, dockerfile=dockerfile
+    )
     if memory:
         memory.keep(result, platforms, machine, allow)
     return result
