@@ -298,7 +298,15 @@ _DOCUMENTS: dict[str, object] = {
     "config": {
         "os": "linux",
         "architecture": "arm64",
-        "config": {"Entrypoint": ["/app"], "Cmd": ["x"], "Env": ["A=b"], "WorkingDir": "/", "User": "0:0"},
+        "config": {
+            "Entrypoint": ["/app"],
+            "Cmd": ["x"],
+            "Env": ["A=b"],
+            "WorkingDir": "/",
+            "User": "0:0",
+            "Shell": ["sh"],
+            "Healthcheck": {"Test": ["CMD-SHELL", "x"], "Interval": 10**9, "Retries": 3},
+        },
         "rootfs": {"type": "layers", "diff_ids": [_DIGEST]},
         "history": [{"created_by": "RUN x"}, {"created_by": "ENV", "empty_layer": True}],
     },

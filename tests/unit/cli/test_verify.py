@@ -174,6 +174,18 @@ def test_a_wrong_file_of_the_base_is_told_as_the_base_s(tmp_path: Path, engine: 
     assert main(["verify", "--platform", "linux/arm64", "--base", layout, f"rootfs:{tmp_path}"]) == ExitCode.USAGE
 
 
+def test_a_wrong_file_is_told_with_the_line_of_the_dockerfile(tmp_path: Path, engine: Engine, capsys: Capture) -> None:
+    layout = str(write_index(tmp_path, arm64_holds="amd64"))
+    (tmp_path / "Dockerfile").write_text("FROM scratch\n\nCOPY app /app\n")
+    arguments = ["verify", "--no-smoke", "--format", "json", "--dockerfile", str(tmp_path / "Dockerfile")]
+    assert main([*arguments, layout]) == ExitCode.FINDINGS
+    results = json.loads(capsys.readouterr().out)["results"]
+    assert {entry["created_by"] for entry in results if entry["status"] == "failed"} == {
+        f"{tmp_path / 'Dockerfile'}:3: COPY app /app"
+    }
+    assert main([*arguments, "--platform", "linux/arm64", f"rootfs:{tmp_path}"]) == ExitCode.USAGE
+
+
 def test_an_archive_is_read_as_well(tmp_path: Path, engine: Engine, capsys: Capture) -> None:
     write_oci_archive(write_index(tmp_path), tmp_path / "app.tar", ("app:1",))
     assert main(["verify", "--no-smoke", str(tmp_path / "app.tar")]) == ExitCode.DONE

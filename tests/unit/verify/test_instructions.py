@@ -50,7 +50,7 @@ BUILDKIT = (
     "RUN |1 VERSION=2 /bin/sh -c set -e;     echo $VERSION       > /x &&     echo done # buildkit",
     "RUN |1 VERSION=2 touch /y # buildkit",
 )
-"""Docker 26 and 28 with BuildKit."""
+"""Docker 26 with BuildKit."""
 CLASSIC = (
     "busybox-static",
     "/bin/sh -c #(nop) WORKDIR /srv",
@@ -116,7 +116,7 @@ def test_an_earlier_stage_that_was_the_target() -> None:
         (("x", "y"), 3, "does not say what made each layer"),
         (ONE_LAYER, None, "squashed, or buildah without --layers"),
         (("base", "RUN /bin/sh -c other # buildkit"), None, "it may have changed since"),
-        ((*BUILDKIT[:-2], "RUN /bin/sh -c echo else # buildkit", BUILDKIT[-1]), None, "is not in it: RUN /bin/sh -c echo"),
+        ((*BUILDKIT[:-2], "RUN /bin/sh -c echo else # buildkit", BUILDKIT[-1]), None, "is not in it: RUN /bin/sh"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_told_is_said(history: tuple[str, ...], layers: int | None, message: str) -> None:
