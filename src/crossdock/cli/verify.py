@@ -11,7 +11,6 @@ from pathlib import Path
 
 import click
 
-from crossdock.builders.nodes import NodeOption, parse_node
 from crossdock.cli.options import (
     configs,
     formats,
@@ -31,7 +30,6 @@ from crossdock.image.registry_image import RegistryImage
 from crossdock.image.stored import is_stored, open_stored
 from crossdock.platforms import Platform
 from crossdock.process import Runner, SystemRunner
-from crossdock.read.dockerfile import parse
 from crossdock.read.model import Dockerfile
 from crossdock.verify.assertions import Assertions, CommandTest, read_assertions
 from crossdock.verify.attestation import Attestations, Policy, not_attested
@@ -190,8 +188,8 @@ def command(
     allow = config.allow
     limits = Limits(max_size, max_size_difference, max_layers)
     commands = tuple(_words(text) for text in runs)
-    options = tuple(parse_node(text) for text in nodes)
     runner = SystemRunner()
+    there = node_places(nodes, runner) if nodes else ()
     if image.startswith(_ROOT):
         if attests or trusts:
             raise _not_in_a_registry(image)
@@ -220,13 +218,13 @@ def command(
                 remembers = isinstance(found, RegistryImage) and not (no_cache or wanted or base or dockerfile)
                 memory = default_memory(os.environ) if remembers else None
                 below = open_image(base, reached) if base else None
-                written = parse(read_source(dockerfile)) if dockerfile else None
+                written = _parsed(dockerfile) if dockerfile else None
                 result = _looked(found, platforms, on, wanted, allow, below, written, memory)
                 result = _with(result, check_limits(weigh(found, result.platforms), _over(limits, config.limits)))
                 asked_to_run = wanted.commands if wanted else ()
                 if asked_to_run or not no_smoke:
                     smoke = None if no_smoke else commands
-                    places = _places(options, engine, runner)
+                    places = _places(there, engine, runner)
                     result = _run(found, result, smoke, asked_to_run, places, runner, smoke_timeout)
                 if beside and attests:
                     said = beside.attest(result) if _is_good(result, strict) else not_attested()
@@ -274,10 +272,15 @@ def _run(
     return result
 
 
-def _places(options: tuple[NodeOption, ...], engine: str, runner: Runner) -> Places:
+def _parsed(path: Path) -> Dockerfile:
+    from crossdock.read.dockerfile import parse
+
+    return parse(read_source(path))
+
+
+def _places(nodes: tuple[Place, ...], engine: str, runner: Runner) -> Places:
     """Where images are started. An engine that was asked for has to answer; where there is none by itself, what cannot
     be started is told."""
-    nodes = node_places(options, runner)
     try:
         found = choose_to_run("docker" if engine == "buildx" else engine, runner)
     except EngineError as error:

@@ -14,12 +14,14 @@ from dataclasses import dataclass, replace
 
 from crossdock.image.model import ImageConfig, Manifest
 from crossdock.platforms import Platform
-from crossdock.read.dockerfile import KEYWORDS
 from crossdock.read.model import Dockerfile, Instruction, Stage
 from crossdock.verify.model import CheckResult, Status
 
 CHECK = "dockerfile"
-_MAKE_LAYERS = ("RUN", "COPY", "ADD", "WORKDIR")
+_MAKE_LAYERS = frozenset("RUN COPY ADD WORKDIR".split())
+_MAKE_NONE = frozenset(
+    "ARG CMD ENTRYPOINT ENV EXPOSE HEALTHCHECK LABEL MAINTAINER SHELL STOPSIGNAL USER VOLUME".split()
+)
 _NOP = re.compile(r"#\(nop\)\s+([A-Z]+)\s*(.*)", re.DOTALL)
 _WRITTEN = re.compile(r"([A-Z]+) (.*?)(?: ?# buildkit)?\s*", re.DOTALL)
 
@@ -69,7 +71,7 @@ def with_true_makers(config: ImageConfig) -> ImageConfig:
     """``config`` without instructions that are said to have made a layer and make none: the last of all that a builder
     has put into one layer."""
     told = tuple(
-        text if _made(text).keyword in _MAKE_LAYERS else f"several instructions in one layer, up to {text.strip()[:80]}"
+        f"several instructions in one layer, up to {text.strip()[:80]}" if _made(text).keyword in _MAKE_NONE else text
         for text in config.created_by
     )
     return replace(config, created_by=told)
@@ -79,14 +81,14 @@ def _made(created_by: str) -> _Made:
     if match := _NOP.search(created_by):
         return _Made(match[1], match[2].strip())
     match = _WRITTEN.fullmatch(created_by)
-    if match and match[1] in KEYWORDS:
+    if match and match[1] in _MAKE_LAYERS | _MAKE_NONE:
         return _Made(match[1], match[2].strip())
     return _Made("RUN", created_by)
 
 
 def _squashed(history: list[_Made]) -> bool:
     """Whether a layer is said to be made by an instruction that makes none."""
-    return any(one.keyword not in _MAKE_LAYERS for one in history)
+    return any(one.keyword in _MAKE_NONE for one in history)
 
 
 def _chain(dockerfile: Dockerfile, stage: Stage, platform: Platform) -> list[Instruction]:

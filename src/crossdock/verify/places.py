@@ -6,9 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from crossdock.builders.nodes import NodeOption, ask, docker_words
 from crossdock.engines.containers import ContainerEngine, EngineFacts
-from crossdock.engines.docker_run import DockerRun
 from crossdock.errors import EngineError
 from crossdock.host.binfmt import Problem, check_emulation
 from crossdock.platforms import Platform
@@ -54,10 +52,14 @@ class Places:
         return self.here
 
 
-def node_places(options: Iterable[NodeOption], runner: Runner) -> tuple[Place, ...]:
-    """The Docker behind each address. Raises EngineError, with what ssh or Docker said, where one does not answer."""
+def node_places(addresses: Iterable[str], runner: Runner) -> tuple[Place, ...]:
+    """The Docker behind each address. Raises UsageError for what is no address, EngineError, with what ssh or Docker
+    said, where one does not answer."""
+    from crossdock.builders.nodes import ask, docker_words, parse_node
+    from crossdock.engines.docker_run import DockerRun
+
     found = []
-    for option in options:
+    for option in map(parse_node, addresses):
         ask(option, runner)
         engine = DockerRun("docker", runner, docker_words(option.address))
         found.append(Place(engine, engine.probe(), option.address))
