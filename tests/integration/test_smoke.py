@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import struct
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -64,6 +65,26 @@ def test_a_healthcheck_that_cannot_be_run_is_told(docker: Daemon, base_layout: P
     assert smoke["status"] == "passed"
     assert health["message"].startswith("HEALTHCHECK `curl -f http://localhost/` cannot be run: ")
     assert "curl" in health["message"].partition("run: ")[2]
+
+
+def test_an_instruction_that_the_processor_lacks_is_told(docker: Daemon, base_layout: Path, tmp_path: Path) -> None:
+    """As the first program of its container, where QEMU would hang, and as one that a shell has started."""
+    files = {"app": undefined_instruction()}
+    image = changed(base_layout, tmp_path / "first", (ARM64,), files, Entrypoint=["/app"])
+    (smoke,) = verify("--engine", "docker", "--smoke-timeout", "30", image, code=1)
+    assert smoke["message"].startswith("illegal instruction, after ")
+    assert "SIGILL" in smoke["message"]
+    image = changed(base_layout, tmp_path / "second", (ARM64,), files, Entrypoint=["sh", "-c"], Cmd=["/app; exit $?"])
+    (smoke,) = verify("--engine", "docker", "--smoke-timeout", "30", image, code=1)
+    assert smoke["message"].startswith("illegal instruction, after ")
+
+
+def undefined_instruction() -> bytes:
+    """A static arm64 program that executes ``udf #0`` (Arm ARM, C6.2, UDF), which no processor will ever have."""
+    size = 64 + 56 + 4
+    head = b"\x7fELF\2\1\1" + bytes(9) + struct.pack("<HHIQQQ", 2, 183, 1, 0x400000 + size - 4, 64, 0)
+    head += struct.pack("<IHHHHHH", 0, 64, 56, 1, 0, 0, 0)
+    return head + struct.pack("<IIQQQQQQ", 1, 5, 0, 0x400000, 0x400000, size, size, 0x10000) + bytes(4)
 
 
 @pytest.mark.parametrize("engine", ["docker", "podman", "buildah"])

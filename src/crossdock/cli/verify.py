@@ -211,16 +211,18 @@ def command(
                 asked = platforms or _there(found)
                 policy = Policy(asked, on.name if on else "", strict, starts=not no_smoke, allow=allow)
                 beside = Attestations(found.reference, found.root(), policy, reached)
-            # What the files of --tests ask is in no attestation.
-            if known := beside.believed(found.name) if beside and trusts and not wanted else None:
-                result = known
+            most = _over(limits, config.limits)
+            # What the files of --tests ask, and --run, is in no attestation. Limits are looked at all the same.
+            believes = trusts and not (wanted or commands)
+            if known := beside.believed(found.name) if beside and believes else None:
+                result = _with(known, check_limits(weigh(found, known.platforms), most))
             else:
                 remembers = isinstance(found, RegistryImage) and not (no_cache or wanted or base or dockerfile)
                 memory = default_memory(os.environ) if remembers else None
                 below = open_image(base, reached) if base else None
                 written = _parsed(dockerfile) if dockerfile else None
                 result = _looked(found, platforms, on, wanted, allow, below, written, memory)
-                result = _with(result, check_limits(weigh(found, result.platforms), _over(limits, config.limits)))
+                result = _with(result, check_limits(weigh(found, result.platforms), most))
                 asked_to_run = wanted.commands if wanted else ()
                 if asked_to_run or not no_smoke:
                     smoke = None if no_smoke else commands

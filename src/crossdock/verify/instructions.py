@@ -20,7 +20,7 @@ from crossdock.verify.model import CheckResult, Status
 CHECK = "dockerfile"
 _MAKE_LAYERS = frozenset("RUN COPY ADD WORKDIR".split())
 _MAKE_NONE = frozenset(
-    "ARG CMD ENTRYPOINT ENV EXPOSE HEALTHCHECK LABEL MAINTAINER SHELL STOPSIGNAL USER VOLUME".split()
+    "ARG CMD ENTRYPOINT ENV EXPOSE HEALTHCHECK LABEL MAINTAINER ONBUILD SHELL STOPSIGNAL USER VOLUME".split()
 )
 _NOP = re.compile(r"#\(nop\)\s+([A-Z]+)\s*(.*)", re.DOTALL)
 _WRITTEN = re.compile(r"([A-Z]+) (.*?)(?: ?# buildkit)?\s*", re.DOTALL)
