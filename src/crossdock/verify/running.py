@@ -51,7 +51,8 @@ def run_to_the_end(
     meanwhile: Callable[[], bool] | None = None,
 ) -> Explained:
     """Run it, with this process's standard input and output. ``write`` passes its standard error on, ``tell`` notes of
-    ours; its standard output goes to ``output`` where that is given. ``meanwhile`` is called every second while it
+    ours; its standard output goes to ``output`` where that is given, and an interruption then ends all and not the
+    program alone. ``meanwhile`` is called every second while it
     runs, and says whether that is enough: it is stopped then, and counts as having run. Raises KeyboardInterrupt when
     it is interrupted and does not end by itself, EngineError."""
     return _Run(container, request, engine, runner, write, tell, output, meanwhile).run(timeout)
@@ -129,6 +130,8 @@ class _Run:
         while True:
             left = None if deadline is None else max(0.0, deadline - time.monotonic())
             code = program.wait(_WATCH_SECONDS if left is None else min(left, _WATCH_SECONDS))
+            if program.asked and self._output:
+                raise KeyboardInterrupt
             if code is not None:
                 return code
             if program.asked and not told:

@@ -91,13 +91,9 @@ def _one_run(
 
 
 def _run_check(ended: Explained, smoke: SmokeResult, place: Place, command: tuple[str, ...]) -> CheckResult:
-    if ended.verdict is SmokeVerdict.HUNG and not command:
-        smoke, error = replace(smoke, verdict=SmokeVerdict.RAN), None  # a service
-    elif ended.stopped:
-        smoke, error = replace(smoke, verdict=SmokeVerdict.RAN), None
-    else:
-        smoke, error = replace(smoke, exit_code=ended.exit_code), ended.error
-    found = smoke_check(smoke, error, place.words(smoke.platform))
+    is_service = not command and (ended.stopped or ended.verdict is SmokeVerdict.HUNG)
+    smoke = replace(smoke, verdict=SmokeVerdict.RAN) if is_service else replace(smoke, exit_code=ended.exit_code)
+    found = smoke_check(smoke, None if is_service else ended.error, place.words(smoke.platform))
     return replace(found, message=f"`{shlex.join(command)}`: {found.message}") if command else found
 
 

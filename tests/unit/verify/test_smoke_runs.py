@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import io
+import os
 import re
 import signal
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -146,6 +148,12 @@ def test_commands_each_have_to_end_with_0() -> None:
     assert "sleep 61" in hung.message, "what it was doing"
     assert "waiting" in hung.message
     assert hung.message.endswith("It printed last: hm")
+
+
+def test_an_interruption_ends_all_and_not_the_program_alone() -> None:
+    threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT)).start()
+    with pytest.raises(KeyboardInterrupt):
+        started("trap 'exit 0' INT; sleep 30 & wait", limit=20)
 
 
 # ---------------------------------------------------------------- HEALTHCHECK
