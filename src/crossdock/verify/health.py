@@ -52,7 +52,9 @@ class Health:
         try:
             done = self._runner.run(command, timeout=limit, check=False)
         except CommandTimeout:
-            self._code, self._said = -1, (f"no answer within {limit:.1f} s",)
+            if not self._said or limit == self._check.timeout:  # else only the run's own time was over
+                self._said = (f"no answer within {limit:.1f} s",)
+            self._code = -1
             return
         text = done.text + done.stderr.decode("utf-8", "replace")
         self._code, self._said = shell_code(done.exit_code), tuple(line for line in text.splitlines() if line.strip())
@@ -80,7 +82,7 @@ class Health:
         if self._is_broken:
             hint = "The program that it starts has to be in the image, for this platform (curl and wget often are not)."
             return CheckResult(CHECK, Status.FAILED, f"{name} cannot be run{said}", platform, hint=hint)
-        took = time.monotonic() - self._began
+        took = min(time.monotonic() - self._began, self._limit)
         text = f"{name} not passed within {took:.0f} s, in {self._tries} tries{said}"
         engine_waits = self._check.start_period + self._check.retries * self._check.interval
         if took < engine_waits:
