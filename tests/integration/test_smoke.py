@@ -67,6 +67,13 @@ def test_a_healthcheck_that_cannot_be_run_is_told(docker: Daemon, base_layout: P
     assert "curl" in health["message"].partition("run: ")[2]
 
 
+def test_an_image_in_a_registry_is_started_as_well(docker: Daemon, base_image: str) -> None:
+    (smoke,) = verify(
+        "--engine", "docker", "--platform", "linux/arm64", "--run", "true", "--smoke-timeout", "60", base_image
+    )
+    assert smoke["status"] == "passed"
+
+
 def test_an_instruction_that_the_processor_lacks_is_told(docker: Daemon, base_layout: Path, tmp_path: Path) -> None:
     """As the first program of its container, where QEMU would hang, and as one that a shell has started."""
     files = {"app": undefined_instruction()}
