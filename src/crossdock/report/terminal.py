@@ -13,7 +13,6 @@ from rich.text import Text
 
 from crossdock.findings import Finding, Safety, Severity
 from crossdock.http.evidence import EvidenceStatus
-from crossdock.plan.model import BuildPlan, Strategy
 from crossdock.report.canvas import Cell, hanging, indented, not_looked_at, render, table, text
 from crossdock.report.excerpt import excerpt
 from crossdock.report.style import Style, harmless
@@ -27,13 +26,6 @@ if TYPE_CHECKING:  # a verb needs the types of its own results only
     from crossdock.source import Source
 
 _SEVERITY = {Severity.ERROR: "bold red", Severity.WARNING: "bold yellow", Severity.INFO: "bold cyan"}
-_STRATEGY = {
-    Strategy.NATIVE: "green",
-    Strategy.NEUTRAL: "green",
-    Strategy.CROSS: "green",
-    Strategy.ASSIST: "cyan",
-    Strategy.EMULATE: "yellow",
-}
 _STATUS: dict[Status, Cell] = {
     Status.PASSED: ("✓ passed", "green"),
     Status.WARNING: ("! warning", "yellow"),
@@ -119,6 +111,8 @@ def _characters(line: str, start: int, end: int) -> tuple[int, int]:
 
 
 def _fix(decision: Decision) -> Text:
+    if decision.fix is None and decision.main and decision.main.fix:
+        return text(decision.reason)
     if decision.fix is None:
         return text(f"none: {decision.reason}")
     if decision.fix.safety is Safety.SAFE:
@@ -147,7 +141,8 @@ def _check_summary(checked: Checked, style: Style) -> list[RenderableType]:
     rules = Counter(finding.rule for finding in findings)
     safe = Counter(d.finding.rule for d in checked.decisions if d.fix and d.fix.safety is Safety.SAFE)
     unsafe = Counter(d.finding.rule for d in checked.decisions if d.fix and d.fix.safety is Safety.UNSAFE)
-    rows = [(rule, str(total), _fixable(safe[rule], unsafe[rule])) for rule, total in rules.most_common()]
+    along = Counter(d.finding.rule for d in checked.decisions if not d.fix and d.main and d.main.fix)
+    rows = [(rule, str(total), _fixable(safe[rule], unsafe[rule], along[rule])) for rule, total in rules.most_common()]
     parts += table(style, ("rule", "found", "fixable"), rows)
     if safe or unsafe:
         command = "crossdock port" if safe else "crossdock port --unsafe"
@@ -163,9 +158,10 @@ def _to_port(checked: Checked) -> str:
     return f" {shlex.quote(path)}" if found else ""
 
 
-def _fixable(safe: int, unsafe: int) -> str:
-    words = [f"{safe} safe"] if safe else []
-    return ", ".join([*words, f"{unsafe} unsafe"] if unsafe else words) or "by hand"
+def _fixable(safe: int, unsafe: int, along: int) -> str:
+    """``along`` have no fix of their own, but one of another finding mends them."""
+    counts = {"safe": safe, "unsafe": unsafe, "with another": along}
+    return ", ".join(f"{number} {word}" for word, number in counts.items() if number) or "by hand"
 
 
 def _severities(findings: Iterable[Finding]) -> str:
@@ -238,18 +234,6 @@ def _port_summary(result: PortResult, left: Sequence[Decision], *, written: bool
             written
         ]
     return text((f"{done}{rest}{tail}", "bold"))
-
-
-# ---------------------------------------------------------------- plan
-
-
-def plan_text(plan: BuildPlan, style: Style) -> str:
-    """Stage × platform → strategy and reason."""
-    rows: list[tuple[Cell, ...]] = [
-        (entry.stage, str(entry.platform), (entry.strategy, _STRATEGY[entry.strategy]), entry.reason)
-        for entry in plan.stages
-    ]
-    return render(style, table(style, ("stage", "platform", "strategy", "reason"), rows))
 
 
 # ---------------------------------------------------------------- verify

@@ -18,7 +18,8 @@ from crossdock.errors import CrossdockError, ExitCode
 from crossdock.source import write_atomically
 
 SCHEMAS = Path(__file__).parents[3] / "docs/schemas"
-PINNED = "# a service\nFROM --platform=linux/amd64 debian:12-slim\nRUN true\n"
+PINNED = "# a service\nFROM --platform=linux/amd64 scratch\nCOPY service /\n"
+"""What is safe to mend without looking anything up: there is no base image."""
 CLEAN = "FROM debian:12-slim\nRUN true\n"
 
 
@@ -189,7 +190,7 @@ def test_port_shows_a_diff_that_git_applies(project: Path, capfd: pytest.Capture
 def test_port_writes_on_request_only_and_keeps_every_other_byte(
     project: Path, capfdbinary: pytest.CaptureFixture[bytes]
 ) -> None:
-    before = b"# caf\xe9\r\nFROM --platform=linux/amd64 debian:12-slim\r\nRUN true\r\n"
+    before = b"# caf\xe9\r\nFROM --platform=linux/amd64 scratch\r\nCOPY service /\r\n"
     (project / "Dockerfile").write_bytes(before)
     assert main(["port", "--offline", "--write"]) == ExitCode.DONE
     assert (project / "Dockerfile").read_bytes() == before.replace(b"--platform=linux/amd64 ", b"")
@@ -211,7 +212,7 @@ def test_port_writes_all_files_or_none(
     script.write_text(f"#!/bin/sh\nset -e\ncurl -fsSLo /usr/bin/tool {upstream}/v1/tool-linux-amd64\n")
     dockerfile = project / "Dockerfile"
     dockerfile.write_text(
-        "FROM --platform=linux/amd64 debian:12\nCOPY scripts/install.sh /opt/\nRUN sh /opt/install.sh\n"
+        "FROM debian:12\nARG TARGETARCH=amd64\nCOPY scripts/install.sh /opt/\nRUN sh /opt/install.sh\n"
     )
     before = dockerfile.read_bytes(), script.read_bytes()
     assert main(["port"]) == ExitCode.DONE
@@ -231,7 +232,7 @@ def test_port_writes_all_files_or_none(
 
 def test_port_says_what_is_left_and_why(project: Path, capsys: Capture, upstream: str) -> None:
     (project / "Dockerfile").write_text(
-        f"FROM --platform=linux/amd64 debian:12\nRUN curl -fsSLo /t {upstream}/missing/tool-linux-amd64\n"
+        f"FROM debian:12\nARG TARGETARCH=amd64\nRUN curl -fsSLo /t {upstream}/missing/tool-linux-amd64\n"
     )
     assert main(["port"]) == ExitCode.FINDINGS
     _, err = capsys.readouterr()
@@ -270,6 +271,31 @@ def test_plan(project: Path, capsys: Capture) -> None:
     assert document["targets"] == ["linux/arm64"]
     assert [stage["stage"] for stage in document["stages"]] == ["build", "1"]
     assert main(["plan", "--target", "nowhere"]) == ExitCode.USAGE
+
+
+def test_plan_explains_and_estimates(project: Path, capsys: Capture) -> None:
+    (project / "Dockerfile").write_text("FROM debian:12 AS build\nRUN make\nFROM scratch\nCOPY --from=build /x /x\n")
+    assert main(["plan", "--explain", "build"]) == ExitCode.DONE
+    out = capsys.readouterr().out
+    assert "compiles with make" in out
+    assert "1, linux" not in out
+    assert main(["plan", "--estimate"]) == ExitCode.DONE
+    assert "12–23×" in capsys.readouterr().out
+    assert main(["plan", "--explain", "build", "--format", "json"]) == ExitCode.DONE
+    (amd64, arm64) = valid(capsys.readouterr().out, "plan")["stages"]
+    assert amd64["evidence"][0]["command"] == "make"
+    assert arm64["estimate"]["emulated"] == [12.0, 23.0]
+    assert main(["plan", "--explain", "nowhere"]) == ExitCode.USAGE
+
+
+def test_port_lets_go_compile_on_the_build_platform(project: Path, capsys: Capture) -> None:
+    (project / "Dockerfile").write_text(
+        "FROM golang AS b\nRUN CGO_ENABLED=0 go build -o /a .\nFROM scratch\nCOPY --from=b /a /a\n"
+    )
+    assert main(["port", "--offline"]) == ExitCode.DONE
+    assert capsys.readouterr().out == ""
+    assert main(["port", "--offline", "--cross"]) == ExitCode.DONE
+    assert "+RUN CGO_ENABLED=0 GOARCH=$TARGETARCH go build -o /a ." in capsys.readouterr().out
 
 
 def test_arch_tells_and_goes_on_after_a_failure(project: Path, capsys: Capture) -> None:
