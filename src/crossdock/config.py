@@ -20,9 +20,21 @@ if TYPE_CHECKING:
     from crossdock.findings import Finding
 
 NAME = "crossdock.toml"
+RULE_IDS = frozenset(
+    (
+        "pinned-platform build-platform-in-final-stage base-without-arm64 single-arch-digest "
+        "arch-prefixed-image platforms-without-arm64 builder-not-set-up shadowed-platform-argument "
+        "undeclared-platform-argument frozen-architecture-variable amd64-download amd64-checksum "
+        "amd64-package-file amd64-repository package-without-arm64 foreign-architecture amd64-goarch "
+        "amd64-target-triple amd64-compiler-flag amd64-build-output amd64-library-path "
+        "amd64-binary-in-context"
+    ).split()
+)
+"""The ids of all rules. They stand here, and a test compares them, because importing the rules takes long, and
+``verify`` needs none of them."""
 _SETTINGS = ("exclude", "ignore", "platforms", "verify")
 _OF_IGNORE = ("paths", "reason", "rule")
-_OF_VERIFY = ("allow",)
+_OF_VERIFY = ("allow", "max-layers", "max-size", "max-size-difference")
 _OF_ALLOW = ("path", "reason")
 
 
@@ -76,6 +88,28 @@ class Allowed:
 
 
 @dataclass(frozen=True)
+class Limits:
+    """What an image may be at most; None where nobody says. ``size`` of a platform's packed layers in bytes,
+    ``difference`` between platforms in per cent of the smallest."""
+
+    size: int | None = None
+    difference: float | None = None
+    layers: int | None = None
+
+
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*(?:([kMGT]?)(i?)B?)?", re.IGNORECASE)
+_POWERS = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4}
+
+
+def parse_size(text: str) -> int:
+    """``500MB``, ``1.5 GB`` (powers of 1000), ``200MiB`` (of 1024), or bytes. Raises UsageError."""
+    match = _SIZE.fullmatch(text.strip())
+    if not match:
+        raise UsageError(f"{text!r} is no size", hint="Write 500MB, 1.5GB, 200MiB or a number of bytes.")
+    return int(float(match[1]) * (1024 if match[3] else 1000) ** _POWERS[(match[2] or "").lower()])
+
+
+@dataclass(frozen=True)
 class Config:
     """The settings of one project. ``path`` is the file they are in, None where there is none."""
 
@@ -84,6 +118,7 @@ class Config:
     ignore: tuple[Ignore, ...] = ()
     platforms: tuple[Platform, ...] = ()
     allow: tuple[Allowed, ...] = ()
+    limits: Limits = Limits()
 
     def excludes(self, path: Path) -> bool:
         """Whether a file that was found by searching is left out."""
@@ -166,7 +201,24 @@ class _Reader:
             tuple(map(self._ignore, ignore)),
             platforms,
             tuple(map(self._allowed, allow)),
+            self._limits(verify),
         )
+
+    def _limits(self, table: Mapping[str, object]) -> Limits:
+        size, difference, layers = (table.get(key) for key in ("max-size", "max-size-difference", "max-layers"))
+        if isinstance(size, str):
+            try:
+                size = parse_size(size)
+            except UsageError as error:
+                raise self._wrong("max-size", error.what, error.hint or "") from error
+        for key, value, kinds in (
+            ("max-size", size, (int,)),
+            ("max-size-difference", difference, (int, float)),
+            ("max-layers", layers, (int,)),
+        ):
+            if value is not None and (isinstance(value, bool) or not isinstance(value, kinds) or value < 0):
+                raise self._wrong(key, f"{key} is a number", 'Write max-size = "500MB" or max-size-difference = 20.')
+        return Limits(size, difference, layers)  # type: ignore[arg-type]
 
     def _ignore(self, table: object) -> Ignore:
         settings = self._table(table, "ignore", _OF_IGNORE)

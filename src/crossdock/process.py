@@ -104,12 +104,14 @@ class Runner(Protocol):
         *,
         stdin: bool = False,
         terminal: bool = False,
+        on_stdout: BytesHandler | None = None,
         on_stderr: BytesHandler | None = None,
         on_signal: SignalHandler | None = None,
     ) -> AbstractContextManager[Attached]:
         """A program that takes this one's place: its standard output is this one's own, and with ``stdin`` its input
         too; nothing is buffered or changed. ``terminal`` hands the terminal over. Otherwise ``on_stderr`` gets what it
-        writes to standard error as it comes, in a thread of its own, and has to pass it on. ``on_signal`` passes the
+        writes to standard error as it comes, in a thread of its own, and has to pass it on; ``on_stdout``, where it is
+        given, likewise. ``on_signal`` passes the
         first signal on, while it is waited for; without it, the program gets it. It is ended with the context. Raises
         EngineError if it cannot start."""
         ...
@@ -132,6 +134,7 @@ class Attached:
         self,
         process: subprocess.Popen[bytes],
         command: Command,
+        on_stdout: BytesHandler | None,
         on_stderr: BytesHandler | None,
         on_signal: SignalHandler | None,
         *,
@@ -141,7 +144,6 @@ class Attached:
         self.asked: signal.Signals | None = None
         """The first signal that came."""
         self._process = process
-        self._on_stderr = on_stderr
         self._on_signal = on_signal
         self._shared = shared
         self._passed = False
@@ -152,9 +154,10 @@ class Attached:
         self._woken, self._wake = os.pipe()
         os.set_blocking(self._wake, False)
         self._threads = [threading.Thread(target=self._await, name=f"end of {command.argv[0]}", daemon=True)]
-        if process.stderr:
-            name = f"errors of {command.argv[0]}"
-            self._threads.append(threading.Thread(target=self._read, args=(process.stderr,), name=name, daemon=True))
+        for pipe, handler, what in ((process.stdout, on_stdout, "output"), (process.stderr, on_stderr, "errors")):
+            if pipe:
+                name = f"{what} of {command.argv[0]}"
+                self._threads.append(threading.Thread(target=_read, args=(pipe, handler), name=name, daemon=True))
         for thread in self._threads:
             thread.start()
 
@@ -223,11 +226,12 @@ class Attached:
         with contextlib.suppress(BlockingIOError):  # it is full: enough to wake anybody
             os.write(self._wake, b".")
 
-    def _read(self, pipe: IO[bytes]) -> None:
-        with contextlib.suppress(OSError, ValueError):  # closed at the end, though something in the background has it
-            while chunk := os.read(pipe.fileno(), 65536):
-                if self._on_stderr:
-                    self._on_stderr(chunk)
+
+def _read(pipe: IO[bytes], handler: BytesHandler | None) -> None:
+    with contextlib.suppress(OSError, ValueError):  # closed at the end, though something in the background has it
+        while chunk := os.read(pipe.fileno(), 65536):
+            if handler:
+                handler(chunk)
 
 
 class Running:
@@ -368,6 +372,7 @@ class SystemRunner:
         *,
         stdin: bool = False,
         terminal: bool = False,
+        on_stdout: BytesHandler | None = None,
         on_stderr: BytesHandler | None = None,
         on_signal: SignalHandler | None = None,
     ) -> Iterator[Attached]:
@@ -389,13 +394,13 @@ class SystemRunner:
             self._start(
                 command,
                 stdin=None if stdin else subprocess.DEVNULL,
-                stdout=None,
+                stdout=subprocess.PIPE if on_stdout and not terminal else None,
                 stderr=subprocess.PIPE if on_stderr and not terminal else None,
                 alone=not shared,
             ) as process,
             self.guard([] if shared else [Command(("kill", "-s", "KILL", "--", f"-{process.pid}"))]),
         ):
-            program = Attached(process, command, on_stderr, on_signal, shared=shared)
+            program = Attached(process, command, on_stdout, on_stderr, on_signal, shared=shared)
             started.append(program)
             for number in early:
                 program.ask(number)

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from crossdock.config import Allowed, Config, Configs
+from crossdock.config import RULE_IDS, Allowed, Config, Configs, Limits, parse_size
 from crossdock.errors import CrossdockError, ExitCode, UsageError
 from crossdock.findings import Confidence, Finding, Severity, locate
 from crossdock.platforms import ARM64
+from crossdock.rules import RULES as ALL_RULES
 from crossdock.source import Source, Span
 
 RULES = frozenset({"pinned-platform", "amd64-download"})
@@ -133,3 +134,32 @@ def test_a_table_that_is_none_is_told(root: Path) -> None:
     (root / "pyproject.toml").write_text("[tool]\ncrossdock = 1\n")
     with pytest.raises(UsageError, match=r"tool\.crossdock is a table"):
         config(root)
+
+
+def test_the_settings_know_all_rules() -> None:
+    assert sorted(RULE_IDS) == sorted(rule.id for rule in ALL_RULES)
+
+
+def test_limits_of_images(root: Path) -> None:
+    write = (root / "crossdock.toml").write_text
+    write('[verify]\nmax-size = "1.5 GiB"\nmax-size-difference = 12.5\nmax-layers = 9\n')
+    assert config(root).limits == Limits(3 << 29, 12.5, 9)
+    for line in (
+        'max-size = "big"',
+        "max-size = true",
+        'max-layers = "9"',
+        "max-layers = 1.5",
+        "max-size-difference = -1",
+    ):
+        write(f"[verify]\n{line}\n")
+        with pytest.raises(UsageError) as raised:
+            config(root)
+        assert (raised.value.where or "").endswith("crossdock.toml:2")
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [("500MB", 500_000_000), ("1.5 gb", 1_500_000_000), ("2KiB", 2048), ("7", 7), ("7B", 7), ("3k", 3000)],
+)
+def test_sizes(text: str, size: int) -> None:
+    assert parse_size(text) == size

@@ -318,12 +318,14 @@ def _verify(
 ) -> VerifyResult:
     from crossdock.image.layout import LayoutImage
     from crossdock.verify.image import verify_image
-    from crossdock.verify.smoke import with_smoke_runs
+    from crossdock.verify.smoke import smoke_check, with_smoke_runs
 
     result = verify_image(LayoutImage(layout), require=request.platforms, allow=allow)
     if smoke_seconds is not None:
         seconds = smoke_seconds
-        result = with_smoke_runs(result, lambda platform: builder.smoke(layout, platform, None, seconds))
+        result = with_smoke_runs(
+            result, lambda platform: (smoke_check(builder.smoke(layout, platform, None, seconds)),)
+        )
     return replace(result, reference=request.tags[0] if request.tags else str(request.context))
 
 

@@ -158,10 +158,9 @@ def locate_dockerfile(path: Path, file: Path | None) -> tuple[Path, Path]:
 
 def configs() -> Configs:
     """The settings of projects (crossdock.toml), with the rules that they may name."""
-    from crossdock.config import Configs
-    from crossdock.rules import RULES
+    from crossdock.config import RULE_IDS, Configs
 
-    return Configs(frozenset(rule.id for rule in RULES))
+    return Configs(RULE_IDS)
 
 
 @dataclass(frozen=True)

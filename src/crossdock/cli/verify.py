@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
-import tempfile
-from dataclasses import replace
+from collections.abc import Iterable
+from dataclasses import fields, replace
 from pathlib import Path
 
 import click
 
 from crossdock.cli.options import (
     configs,
-    engine_option,
     formats,
     plain_http_option,
     platform_option,
@@ -21,30 +21,33 @@ from crossdock.cli.options import (
     smoke_timeout_option,
 )
 from crossdock.cli.output import style_of, write
-from crossdock.config import Allowed
-from crossdock.engines.choose import choose, choose_to_run
-from crossdock.engines.model import Engine, SmokeResult
+from crossdock.config import Allowed, Limits, parse_size
+from crossdock.engines.choose import RUN_NAMES, choose_to_run
 from crossdock.errors import EngineError, ExitCode, UsageError
-from crossdock.host.binfmt import check_emulation
-from crossdock.image.assemble import assemble_index
-from crossdock.image.layout import LayoutWriter
 from crossdock.image.locate import open_image
 from crossdock.image.model import Image
 from crossdock.image.registry_image import RegistryImage
 from crossdock.image.stored import is_stored, open_stored
 from crossdock.platforms import Platform
 from crossdock.process import Runner, SystemRunner
+from crossdock.read.model import Dockerfile
 from crossdock.verify.assertions import Assertions, CommandTest, read_assertions
 from crossdock.verify.attestation import Attestations, Policy, not_attested
-from crossdock.verify.commands import check_commands, not_run
+from crossdock.verify.commands import check_commands
 from crossdock.verify.image import verify_image
+from crossdock.verify.limits import check_limits, weigh
 from crossdock.verify.machines import Machine, machine_named
 from crossdock.verify.model import CheckResult, Status, VerifyResult
+from crossdock.verify.places import Place, Places, node_places
 from crossdock.verify.remembered import Remembered, default_memory
 from crossdock.verify.root import verify_root
-from crossdock.verify.smoke import with_smoke_runs
+from crossdock.verify.smoke import smoke_runs, with_smoke_runs
 
 _ROOT = "rootfs:"
+
+
+def _size(_context: click.Context, _option: click.Parameter, value: str | None) -> int | None:
+    return None if value is None else parse_size(value)
 
 
 @click.command("verify")
@@ -58,6 +61,12 @@ _ROOT = "rootfs:"
 )
 @click.option(
     "--base", metavar="IMAGE", help="The image that it is built on: of what is wrong in its layers, that is told."
+)
+@click.option(
+    "--dockerfile",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="What it was built from: of what is wrong, the instruction that brought it is told, with its line.",
 )
 @click.option(
     "--tests",
@@ -80,9 +89,39 @@ _ROOT = "rootfs:"
 )
 @click.option("--no-cache", is_flag=True, help="Look again at an image of a registry that was looked at before.")
 @click.option("--strict", is_flag=True, help="A warning fails, too.")
+@click.option(
+    "--max-size", callback=_size, metavar="SIZE", help="What a platform's packed layers may be at most: 500MB, 1.5GB."
+)
+@click.option(
+    "--max-size-difference",
+    type=click.FloatRange(min=0),
+    metavar="PERCENT",
+    help="How much larger than the smallest a platform may be.",
+)
+@click.option("--max-layers", type=click.IntRange(min=1), metavar="N", help="How many layers a platform may have.")
 @click.option("--no-smoke", is_flag=True, help="Do not start the images.")
+@click.option(
+    "--run",
+    "runs",
+    multiple=True,
+    metavar="'WORDS'",
+    help="Start the image with these words in place of its CMD; it has to end with 0. Repeatable.",
+)
+@click.option(
+    "--node",
+    "nodes",
+    multiple=True,
+    metavar="ADDRESS",
+    help="Start platforms of its architecture there: ssh://user@host, or the name of a docker context. Repeatable.",
+)
 @smoke_timeout_option
-@engine_option
+@click.option(
+    "--engine",
+    type=click.Choice((*RUN_NAMES, "buildx")),
+    default="auto",
+    show_default=True,
+    help="The program that runs images here (buildx means docker).",
+)
 @plain_http_option
 @formats(sarif="SARIF 2.1.0", junit="JUnit XML for CI systems")
 def command(
@@ -92,12 +131,18 @@ def command(
     platform: tuple[Platform, ...],
     machine: str | None,
     base: str | None,
+    dockerfile: Path | None,
     tests: tuple[Path, ...],
     attests: bool,
     trusts: bool,
     no_cache: bool,
     strict: bool,
+    max_size: int | None,
+    max_size_difference: float | None,
+    max_layers: int | None,
     no_smoke: bool,
+    runs: tuple[str, ...],
+    nodes: tuple[str, ...],
     smoke_timeout: float,
     engine: str,
     plain_http: bool,
@@ -109,8 +154,9 @@ def command(
     in a local store by skopeo's names, docker-daemon:IMAGE, containers-storage:IMAGE or containerd:IMAGE; or a root
     file system, as a folder or a tar (docker export), rootfs:PATH, of which only the binaries are compared. Compared
     are the index, the configuration, every binary in every layer, and the entrypoint with its interpreter, loader and
-    libraries; then each platform's image is started without network. Where this machine cannot start it (no engine, no
-    emulation), that is said and does not count as failed. Binaries that may be of another architecture are named, with
+    libraries; then each platform's image is started without network, on a --node of its architecture or here, emulated,
+    and its HEALTHCHECK is run. Where this machine cannot start it (no engine, no emulation), that is said and does not
+    count as failed. Binaries that may be of another architecture are named, with
     the reason, in the current folder's crossdock.toml (docs/configuration.md).
 
     --attest writes an in-toto statement (SLSA's verification summary) of what was asked and that it has passed, as a
@@ -125,7 +171,10 @@ def command(
       crossdock verify --require linux/amd64,linux/arm64 HOST/team/app:1.0
       crossdock verify --machine kunpeng-920 HOST/team/app:1.0
       crossdock verify --base debian:12-slim HOST/team/app:1.0
+      crossdock verify --dockerfile Dockerfile HOST/team/app:1.0
       crossdock verify --no-smoke app.tar
+      crossdock verify --node ssh://user@arm-server --run '--version' HOST/team/app:1.0
+      crossdock verify --max-size 200MB --max-size-difference 20 HOST/team/app:1.0
       crossdock verify --tests structure.yaml HOST/team/app:1.0
       crossdock verify --attest --require linux/amd64,linux/arm64 HOST/team/app:1.0
       crossdock verify --trust-attestation --no-smoke HOST/team/app:1.0
@@ -135,14 +184,21 @@ def command(
     """
     on = machine_named(machine) if machine else None
     wanted = read_assertions(map(read_source, tests)) if tests else None
-    allow = configs().of(Path()).allow
+    config = configs().of(Path())
+    allow = config.allow
+    limits = Limits(max_size, max_size_difference, max_layers)
+    commands = tuple(_words(text) for text in runs)
     runner = SystemRunner()
+    there = node_places(nodes, runner) if nodes else ()
     if image.startswith(_ROOT):
         if attests or trusts:
             raise _not_in_a_registry(image)
-        if base:
-            hint = "Name the image that it is from, or leave --base out."
-            raise UsageError("a root file system has no layers that could be its base's", where=image, hint=hint)
+        if limits != Limits():
+            hint = "Name the image that it is from, or leave --max-… out."
+            raise UsageError("a root file system has no packed layers to limit", where=image, hint=hint)
+        if base or dockerfile:
+            hint = "Name the image that it is from, or leave --base and --dockerfile out."
+            raise UsageError("a root file system has no layers, of which that could be told", where=image, hint=hint)
         result = verify_root(Path(image.removeprefix(_ROOT)), _only(image, (*require, *platform)), on, allow)
     else:
         with registries(plain_http) as reached:
@@ -155,23 +211,85 @@ def command(
                 asked = platforms or _there(found)
                 policy = Policy(asked, on.name if on else "", strict, starts=not no_smoke, allow=allow)
                 beside = Attestations(found.reference, found.root(), policy, reached)
-            # What the files of --tests ask is in no attestation.
-            if known := beside.believed(found.name) if beside and trusts and not wanted else None:
-                result = known
+            most = _over(limits, config.limits)
+            # What the files of --tests ask, and --run, is in no attestation. Limits are looked at all the same.
+            believes = trusts and not (wanted or commands)
+            if known := beside.believed(found.name) if beside and believes else None:
+                result = _with(known, check_limits(weigh(found, known.platforms), most))
             else:
-                remembers = isinstance(found, RegistryImage) and not (no_cache or wanted or base)
+                remembers = isinstance(found, RegistryImage) and not (no_cache or wanted or base or dockerfile)
                 memory = default_memory(os.environ) if remembers else None
                 below = open_image(base, reached) if base else None
-                result = _looked(found, platforms, on, wanted, allow, below, memory)
-                if not no_smoke:
-                    result = _smoke(found, result, engine, smoke_timeout, runner)
-                if wanted and wanted.commands:
-                    result = _commands(found, result, wanted.commands, engine, runner, smoke_timeout)
+                written = _parsed(dockerfile) if dockerfile else None
+                result = _looked(found, platforms, on, wanted, allow, below, written, memory)
+                result = _with(result, check_limits(weigh(found, result.platforms), most))
+                asked_to_run = wanted.commands if wanted else ()
+                if asked_to_run or not no_smoke:
+                    smoke = None if no_smoke else commands
+                    places = _places(there, engine, runner)
+                    result = _run(found, result, smoke, asked_to_run, places, runner, smoke_timeout)
                 if beside and attests:
                     said = beside.attest(result) if _is_good(result, strict) else not_attested()
-                    result = replace(result, results=(*result.results, said))
+                    result = _with(result, [said])
     write(_report(result, format_))
     return ExitCode.DONE if _is_good(result, strict) else ExitCode.FINDINGS
+
+
+def _with(result: VerifyResult, more: Iterable[CheckResult]) -> VerifyResult:
+    return replace(result, results=(*result.results, *more))
+
+
+def _over(given: Limits, configured: Limits) -> Limits:
+    """The command line's, and where it says nothing the project's."""
+    pairs = ((getattr(given, one.name), getattr(configured, one.name)) for one in fields(Limits))
+    return Limits(*(first if first is not None else second for first, second in pairs))
+
+
+def _words(text: str) -> tuple[str, ...]:
+    try:
+        found = tuple(shlex.split(text))
+    except ValueError as error:
+        raise UsageError(f"--run {text!r} is no command: {error}", hint="Quote it as a shell would.") from error
+    if not found:
+        raise UsageError("--run names nothing to run", hint="Write --run '--version', or leave it out.")
+    return found
+
+
+def _run(
+    image: Image,
+    result: VerifyResult,
+    smoke: tuple[tuple[str, ...], ...] | None,
+    tests: tuple[CommandTest, ...],
+    places: Places,
+    runner: Runner,
+    timeout: float,
+) -> VerifyResult:
+    """Start each platform's image, with the words of ``smoke`` or as it is, unless that is None; and run the tests'
+    commands in it."""
+    if smoke is not None:
+        words = smoke
+        result = with_smoke_runs(result, lambda platform: smoke_runs(image, platform, places, words, runner, timeout))
+    for platform in result.platforms if tests else ():
+        result = _with(result, check_commands(image, tests, platform, places, runner, timeout))
+    return result
+
+
+def _parsed(path: Path) -> Dockerfile:
+    from crossdock.read.dockerfile import parse
+
+    return parse(read_source(path))
+
+
+def _places(nodes: tuple[Place, ...], engine: str, runner: Runner) -> Places:
+    """Where images are started. An engine that was asked for has to answer; where there is none by itself, what cannot
+    be started is told."""
+    try:
+        found = choose_to_run("docker" if engine == "buildx" else engine, runner)
+    except EngineError as error:
+        if engine != "auto":
+            raise
+        return Places(nodes, error, runner)
+    return Places(nodes, Place(found, found.probe()), runner)
 
 
 def _is_good(result: VerifyResult, strict: bool) -> bool:
@@ -190,11 +308,14 @@ def _looked(
     wanted: Assertions | None,
     allow: tuple[Allowed, ...],
     base: Image | None,
+    dockerfile: Dockerfile | None,
     memory: Remembered | None,
 ) -> VerifyResult:
     if memory and (known := memory.find(image.root().digest, platforms, machine, allow)):
         return replace(known, reference=image.name)
-    result = verify_image(image, require=platforms, machine=machine, wanted=wanted, allow=allow, base=base)
+    result = verify_image(
+        image, require=platforms, machine=machine, wanted=wanted, allow=allow, base=base, dockerfile=dockerfile
+    )
     if memory:
         memory.keep(result, platforms, machine, allow)
     return result
@@ -237,53 +358,3 @@ def _wanted(image: Image, require: tuple[Platform, ...], only: tuple[Platform, .
 
 def _there(image: Image) -> tuple[Platform, ...]:
     return tuple(dict.fromkeys(entry.platform for entry in image.index().images if entry.platform is not None))
-
-
-def _smoke(image: Image, result: VerifyResult, name: str, timeout: float, runner: Runner) -> VerifyResult:
-    """Start each platform's image that has passed so far; say for the others why it is not started."""
-    try:
-        engine = choose(name, runner)
-    except EngineError as error:
-        if name != "auto":
-            raise
-        missing = CheckResult("smoke", Status.SKIPPED, f"not started: {error.what}", hint=error.hint or "")
-        return replace(result, results=(*result.results, missing))
-    emulated = result.platforms if engine.probe().shares_kernel else ()
-    unable = {
-        problem.platform: CheckResult(
-            "smoke", Status.SKIPPED, f"not started: {problem.what}", problem.platform, hint=problem.hint
-        )
-        for problem in check_emulation(emulated, runner)
-    }
-    return with_smoke_runs(result, lambda platform: _start(engine, image, platform, timeout), unable)
-
-
-def _commands(
-    image: Image, result: VerifyResult, tests: tuple[CommandTest, ...], name: str, runner: Runner, timeout: float
-) -> VerifyResult:
-    """Run the commands of the tests on each platform that can be run here."""
-    results = list(result.results)
-    try:
-        engine = choose_to_run("docker" if name == "buildx" else name, runner)
-    except EngineError as error:
-        results += (entry for platform in result.platforms for entry in not_run(tests, platform, error))
-        return replace(result, results=tuple(results))
-    emulated = result.platforms if engine.probe().shares_kernel else ()
-    unable = {
-        problem.platform: EngineError(problem.what, hint=problem.hint) for problem in check_emulation(emulated, runner)
-    }
-    for platform in result.platforms:
-        if problem := unable.get(platform):
-            results += not_run(tests, platform, problem)
-        else:
-            results += check_commands(image, tests, platform, engine, runner, timeout)
-    return replace(result, results=tuple(results))
-
-
-def _start(engine: Engine, image: Image, platform: Platform, timeout: float) -> SmokeResult:
-    """The engine wants a layout on disk; it gets one of exactly this platform's content."""
-    with tempfile.TemporaryDirectory(prefix="crossdock-") as work:
-        layout = Path(work) / "layout"
-        layout.mkdir()
-        assemble_index(LayoutWriter(layout), [(image, platform)])
-        return engine.smoke(layout, platform, None, timeout)

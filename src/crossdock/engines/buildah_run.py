@@ -216,6 +216,9 @@ class _Container:
     def signal(self, number: signal.Signals) -> bool:  # noqa: ARG002 (for Docker's)
         return False
 
+    def execute(self, words: tuple[str, ...]) -> Command | None:  # noqa: ARG002 (for Docker's)
+        return None
+
     def outcome(self, exit_code: int, noise: tuple[str, ...]) -> Outcome:
         ended = [match for match in map(_ENDED.fullmatch, noise) if match]
         if exit_code and any(map(COULD_NOT_COPY.fullmatch, noise)):

@@ -48,6 +48,8 @@ class RunRequest:
     network: str | None = None
     workdir: str | None = None
     user: str | None = None
+    healthcheck: bool = True
+    """Whether the engine runs the image's HEALTHCHECK by itself, where it would."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,12 @@ class EngineFacts:
     shares_kernel: bool = True
     experimental: bool = False
     """Docker's daemon takes experimental flags."""
+    program: tuple[str, ...] = ()
+    """The beginning of each command, where that is more than the name: ``docker --host ssh://arm``."""
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        return self.program or (self.name,)
 
 
 @dataclass(frozen=True)
@@ -107,6 +115,11 @@ class Container(Protocol):
 
     def signal(self, number: Signals) -> bool:
         """Send a signal to its program; False where the engine has no way to."""
+        ...
+
+    def execute(self, words: tuple[str, ...]) -> Command | None:
+        """What runs these words in it beside its program, as HEALTHCHECK is run, and ends with their exit code; None
+        where the engine has no way to."""
         ...
 
     def outcome(self, exit_code: int, noise: tuple[str, ...]) -> Outcome:

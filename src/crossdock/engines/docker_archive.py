@@ -9,6 +9,7 @@ import io
 import json
 import tarfile
 from pathlib import Path
+from typing import BinaryIO
 
 from crossdock.errors import EngineError
 from crossdock.image.model import Descriptor, Image
@@ -33,7 +34,7 @@ def write_docker_archive(image: Image, platform: Platform, names: tuple[str, ...
                 entry = tarfile.TarInfo(f"{_blob(layer)}.tar")
                 entry.size = layer.size
                 with image.open(layer) as stream:
-                    archive.addfile(entry, stream)
+                    archive.addfile(entry, _Whole(stream))  # type: ignore[arg-type]  # it only reads
     except OSError as error:
         file.unlink(missing_ok=True)
         raise EngineError(
@@ -41,6 +42,21 @@ def write_docker_archive(image: Image, platform: Platform, names: tuple[str, ...
             where=str(file),
             hint="Free some space, or point TMPDIR at a larger disk.",
         ) from error
+
+
+class _Whole:
+    """A stream of which each read gives all that is asked for: what comes from a registry comes in pieces, and tarfile
+    takes a short one for the end."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+
+    def read(self, size: int) -> bytes:
+        pieces = []
+        while size and (piece := self._stream.read(size)):
+            pieces.append(piece)
+            size -= len(piece)
+        return b"".join(pieces)
 
 
 def _blob(descriptor: Descriptor) -> str:

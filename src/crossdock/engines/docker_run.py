@@ -11,6 +11,7 @@ import secrets as random
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from pathlib import Path
 from signal import Signals
 from typing import Any, BinaryIO
@@ -62,12 +63,13 @@ def create_command(
 
     ``limits`` are this process's hard ones where they are lower than what podman sets by itself.
     """
-    argv = [facts.name, "create", "--name", name]
+    argv = [*facts.words, "create", "--name", name]
     if _has_flags(facts):
         argv += [f"--platform={request.platform}", "--pull=never"]
     elif facts.experimental:
         argv.append(f"--platform={request.platform}")
     argv += ["--interactive"] * request.interactive + ["--tty"] * request.tty
+    argv += [] if request.healthcheck else ["--no-healthcheck"]
     given = {"network": request.network, "workdir": request.workdir, "user": request.user}
     argv += [f"--{flag}={value}" for flag, value in given.items() if value is not None]
     if request.entrypoint is not None:
@@ -81,12 +83,12 @@ def create_command(
 
 def start_command(facts: EngineFacts, request: RunRequest, name: str) -> Command:
     """In the foreground."""
-    return Command((facts.name, "start", "--attach", *(["--interactive"] * request.interactive), name))
+    return Command((*facts.words, "start", "--attach", *(["--interactive"] * request.interactive), name))
 
 
 def pull_command(facts: EngineFacts, request: RunRequest) -> Command:
     """Raises EngineError where an old Docker cannot pull this platform."""
-    argv = [facts.name, "pull"]
+    argv = [*facts.words, "pull"]
     if _has_flags(facts) or facts.experimental:
         argv.append(f"--platform={request.platform}")
     elif request.platform != facts.host:
@@ -109,20 +111,23 @@ def _has_flags(facts: EngineFacts) -> bool:
 
 
 class DockerRun:
-    """``docker`` or ``podman``, by its name. One instance asks it about itself once."""
+    """``docker`` or ``podman``, by its name. One instance asks it about itself once. ``program`` is the beginning of
+    each command where that is more: a Docker elsewhere (``docker --host ssh://arm``)."""
 
-    def __init__(self, name: str, runner: Runner) -> None:
+    def __init__(self, name: str, runner: Runner, program: tuple[str, ...] = ()) -> None:
         self.name = name
+        self._program = program or (name,)
         self._runner = runner
         self._facts: EngineFacts | None = None
 
     def probe(self) -> EngineFacts:
         if self._facts is None:
-            self._facts = _ask_docker(self._runner) if self.name == "docker" else _ask_podman(self._runner)
+            asked = _ask_docker(self._runner, self._program) if self.name == "docker" else _ask_podman(self._runner)
+            self._facts = replace(asked, program=self._program)
         return self._facts
 
     def local_platform(self, image: str) -> Platform | None:
-        command = Command((self.name, "image", "inspect", image))
+        command = Command((*self._program, "image", "inspect", image))
         done = self._runner.run(command, timeout=_ASK_SECONDS, check=False)
         return _platform(done.text) if done.exit_code == 0 else None
 
@@ -130,9 +135,9 @@ class DockerRun:
     def create(self, request: RunRequest, on_pull: Callable[[], AbstractContextManager[None]]) -> Iterator[Container]:
         facts = self.probe()
         name = f"crossdock-run-{random.token_hex(6)}"
-        clean = [Command((self.name, "rm", "--force", "--volumes", name))]
+        clean = [Command((*self._program, "rm", "--force", "--volumes", name))]
         if request.content is not None:
-            clean.append(Command((self.name, "image", "rm", "--force", _loaded(self.name, name))))
+            clean.append(Command((*self._program, "image", "rm", "--force", _loaded(self.name, name))))
         with self._runner.guard(clean):
             try:
                 image = self._image(request, name, on_pull)
@@ -140,7 +145,7 @@ class DockerRun:
                     self._create_or_pull(facts, request, name, on_pull)
                 else:
                     self._create(facts, request, image, name)
-                yield _Container(self.name, name, start_command(facts, request, name), request.platform, self._runner)
+                yield _Container(facts, name, start_command(facts, request, name), request.platform, self._runner)
             finally:
                 with uninterrupted():
                     for command in clean:
@@ -156,7 +161,7 @@ class DockerRun:
         with on_pull(), tempfile.TemporaryDirectory(prefix="crossdock-") as folder:
             archive = Path(folder) / "image.tar"
             write_docker_archive(request.content, request.platform, (image,), archive)
-            self._do(Command((self.name, "load", "--input", str(archive))), "could not load the image", request)
+            self._do(Command((*self._program, "load", "--input", str(archive))), "could not load the image", request)
         return image
 
     def _create_or_pull(
@@ -242,10 +247,11 @@ def _loaded(engine: str, name: str) -> str:
 class _Container:
     wrappers: frozenset[str] = frozenset()
 
-    def __init__(self, engine: str, name: str, command: Command, platform: Platform, runner: Runner) -> None:
+    def __init__(self, facts: EngineFacts, name: str, command: Command, platform: Platform, runner: Runner) -> None:
         self.command = command
-        self.engine_words = _WORDS[engine]
-        self._engine = engine
+        self.engine_words = _WORDS[facts.name]
+        self._engine = facts.name
+        self._program = facts.words
         self._name = name
         self._platform = platform
         self._runner = runner
@@ -257,9 +263,12 @@ class _Container:
     def signal(self, number: Signals) -> bool:
         """`docker start --attach` of Docker 28 passes none on, but ends by them, with 0."""
         with contextlib.suppress(EngineError):
-            command = Command((self._engine, "kill", f"--signal={number.name}", self._name))
+            command = Command((*self._program, "kill", f"--signal={number.name}", self._name))
             self._runner.run(command, timeout=_ASK_SECONDS, check=False)
         return True
+
+    def execute(self, words: tuple[str, ...]) -> Command | None:
+        return Command((*self._program, "exec", self._name, *words))
 
     def outcome(self, exit_code: int, noise: tuple[str, ...]) -> Outcome:  # noqa: ARG002
         state = self._inspect().get("State") or {}
@@ -274,7 +283,7 @@ class _Container:
         follow = ("--follow-link",) if self._engine == "docker" else ()  # podman always does
         with contextlib.suppress(EngineError, OSError), tempfile.TemporaryDirectory(prefix="crossdock-") as folder:
             copy = Path(folder) / "copy"
-            command = Command((self._engine, "cp", *follow, f"{self._name}:{path}", str(copy)))
+            command = Command((*self._program, "cp", *follow, f"{self._name}:{path}", str(copy)))
             self._runner.run(command, timeout=_ASK_SECONDS)
             with copy.open("rb") as file:
                 return path, file.read(size)
@@ -282,13 +291,13 @@ class _Container:
 
     def layers(self, folder: Path) -> Iterator[tuple[Descriptor, BinaryIO]]:
         file = folder / "container.tar"
-        command = Command((self._engine, "export", "--output", str(file), self._name))
+        command = Command((*self._program, "export", "--output", str(file), self._name))
         self._runner.run(command, timeout=_MOVE_SECONDS)
         with file.open("rb") as stream:
             yield Descriptor(OCI_LAYER, f"of container {self._name}", file.stat().st_size), stream
 
     def _inspect(self) -> dict[str, Any]:
-        command = Command((self._engine, "container", "inspect", self._name))
+        command = Command((*self._program, "container", "inspect", self._name))
         try:
             found = json.loads(self._runner.run(command, timeout=_ASK_SECONDS, check=False).text or "[]")
         except (ValueError, EngineError):
@@ -330,10 +339,10 @@ def _version(text: str) -> tuple[int, ...]:
     return tuple(int(part) for part in re.findall(r"\d+", text)[:3])
 
 
-def _ask_docker(runner: Runner) -> EngineFacts:
+def _ask_docker(runner: Runner, program: tuple[str, ...]) -> EngineFacts:
     if not runner.which("docker"):
         raise EngineError("Docker is not installed", hint="Install it, or use --engine podman or --engine buildah.")
-    info = runner.run(Command(("docker", "info", "--format", "{{json .}}")), timeout=_ASK_SECONDS, check=False)
+    info = runner.run(Command((*program, "info", "--format", "{{json .}}")), timeout=_ASK_SECONDS, check=False)
     try:
         answer = json.loads(info.text)
     except ValueError:

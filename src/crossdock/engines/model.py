@@ -96,6 +96,7 @@ class SmokeVerdict(StrEnum):
     FAILED = "failed"
     EXEC_FORMAT_ERROR = "exec format error"
     MISSING_LOADER = "missing loader"
+    ILLEGAL_INSTRUCTION = "illegal instruction"
     HUNG = "hung"
 
 

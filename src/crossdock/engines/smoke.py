@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from signal import SIGILL
 
 from crossdock.engines.model import SmokeVerdict
 
@@ -15,6 +16,7 @@ _LOADER = re.compile(
     r"|: fork/exec [^ ]+: no such file or directory",  # buildah's chroot
     re.IGNORECASE,
 )
+_ILLEGAL = re.compile(r"^qemu: uncaught target signal 4 |(?:^|[: ])Illegal instruction(?: \(core dumped\))?$")
 
 
 def judge(exit_code: int, output: tuple[str, ...]) -> SmokeVerdict:
@@ -29,4 +31,6 @@ def judge(exit_code: int, output: tuple[str, ...]) -> SmokeVerdict:
         return SmokeVerdict.EXEC_FORMAT_ERROR
     if any(_LOADER.search(line) for line in output):
         return SmokeVerdict.MISSING_LOADER
+    if exit_code in (128 + SIGILL, -SIGILL) or any(map(_ILLEGAL.search, output)):
+        return SmokeVerdict.ILLEGAL_INSTRUCTION
     return SmokeVerdict.FAILED

@@ -35,7 +35,9 @@ class Binary:
     managed code, none for a static library whose first object lies beyond the bytes that were given.
 
     ``bits`` is 32, 64 or 0 (says nothing); ``big_endian`` likewise of the header. ``kind`` is what it is: executable,
-    PIE executable, shared object, relocatable object, core dump, dynamic library, DLL ….
+    PIE executable, shared object, relocatable object, core dump, dynamic library, DLL …. ``floats`` is how an ELF file
+    passes floating point where its processor has several ways that do not go together: ``hard float``, ``soft float``;
+    empty where it does not say.
     """
 
     format: Format
@@ -44,6 +46,7 @@ class Binary:
     bits: int = 0
     big_endian: bool = False
     managed: bool = False
+    floats: str = ""
 
     @property
     def is_loaded(self) -> bool:
@@ -129,6 +132,15 @@ _ELF_MACHINES: dict[int, str] = {
     0x5441: "frv",
 }
 """e_machine → name, before class and byte order are looked at."""
+_ELF_SHORT: dict[str, str] = {"amd64": "x32", "arm64": "arm64-ilp32"}
+"""64-bit processors with 32-bit addresses: other ABIs, which few kernels know."""
+_FLOATS: dict[str, tuple[int, dict[int, str]]] = {
+    "arm": (0x600, {0x200: "soft float", 0x400: "hard float"}),
+    "riscv64": (0x6, {0x0: "soft float", 0x2: "single float", 0x4: "hard float"}),
+    "loong64": (0x7, {0x1: "soft float", 0x2: "single float", 0x3: "hard float"}),
+}
+"""Which bits of e_flags say how floating point is passed. Sources: ELF for the Arm Architecture (EF_ARM_ABI_FLOAT_SOFT,
+_HARD), RISC-V ELF psABI (EF_RISCV_FLOAT_ABI), LoongArch ELF psABI (EF_LOONGARCH_ABI_MODIFIER_MASK)."""
 
 _ELF_BIG: dict[str, str] = {"arm64": "arm64be", "arm": "armbe"}
 _ELF_LITTLE: dict[str, str] = {"ppc64": "ppc64le", "ppc": "ppcle"}
@@ -147,7 +159,17 @@ def _elf(head: bytes) -> Binary | None:
     kind = _ELF_KINDS.get(kind_number, f"type {kind_number:#x}")
     if kind_number == 3 and _has_interpreter(head, bits, big):
         kind = "PIE executable"
-    return Binary(Format.ELF, (_elf_architecture(machine, bits, big),), kind, bits, big)
+    architecture = _elf_architecture(machine, bits, big)
+    return Binary(Format.ELF, (architecture,), kind, bits, big, floats=_elf_floats(head, architecture, bits, big))
+
+
+def _elf_floats(head: bytes, architecture: str, bits: int, big: bool) -> str:
+    at = 48 if bits == 64 else 36
+    if architecture not in _FLOATS or len(head) < at + 4:
+        return ""
+    mask, names = _FLOATS[architecture]
+    (flags,) = struct.unpack_from(">I" if big else "<I", head, at)
+    return names.get(flags & mask, "")
 
 
 def _elf_architecture(machine: int, bits: int, big: bool) -> str:
@@ -160,6 +182,8 @@ def _elf_architecture(machine: int, bits: int, big: bool) -> str:
         return f"{name}{bits}"
     if name == "s390" and bits == 64:
         return "s390x"
+    if bits == 32 and not big and name in _ELF_SHORT:
+        return _ELF_SHORT[name]
     return (_ELF_BIG if big else _ELF_LITTLE).get(name, name)
 
 

@@ -101,6 +101,29 @@ def unpack(stream: Readable, where: str) -> tuple[Compression, Iterator[bytes]]:
     return compression, _limited(packed, _pieces(packed, compression, where), where)
 
 
+def unpack_head(packed: bytes, size: int) -> bytes:
+    """The first ``size`` unpacked bytes out of the first packed ones, as many as they hold: none of what is damaged or
+    not packed. Never raises; unpacks no more than is asked for, but for zstd, whose blocks are whole."""
+    try:
+        match detect(packed[:16]):
+            case Compression.GZIP:
+                return zlib.decompressobj(wbits=31).decompress(packed, size)
+            case Compression.XZ:
+                return _xz_decoder().decompress(packed, size)
+            case Compression.BZIP2:
+                return bz2.BZ2Decompressor().decompress(packed, size)
+            case Compression.ZSTD:
+                import zstandard
+
+                library = zstandard.ZstdDecompressor(max_window_size=MAX_WINDOW_BYTES)
+                with library.stream_reader(packed, read_size=len(packed)) as reader:
+                    return reader.read(size)
+            case Compression.NONE:
+                return b""
+    except Exception:  # each library has errors of its own, and here all of them mean that nothing can be seen
+        return b""
+
+
 def _pieces(packed: Packed, compression: Compression, where: str) -> Iterator[bytes]:
     match compression:
         case Compression.NONE:

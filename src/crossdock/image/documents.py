@@ -16,6 +16,7 @@ from crossdock.image.model import (
     INDEX_TYPES,
     MANIFEST_TYPES,
     Descriptor,
+    Healthcheck,
     Image,
     ImageConfig,
     Index,
@@ -180,7 +181,35 @@ def parse_config(data: bytes) -> ImageConfig:
         user=_string(run, "User"),
         created_by=tuple(_string(entry, "created_by") for entry in history if not entry.get("empty_layer")),
         diff_ids=_strings(content, "diff_ids"),
+        healthcheck=_healthcheck(run),
     )
+
+
+def _healthcheck(run: Mapping[str, Any]) -> Healthcheck | None:
+    """None where there is none, or where it was switched off (``HEALTHCHECK NONE``). Times are nanoseconds, and 0
+    stands for the default."""
+    found = run.get("Healthcheck") or {}
+    if not isinstance(found, dict):
+        raise MalformedError('"Healthcheck" should be an object')
+    kind, *words = _strings(found, "Test") or ("NONE",)
+    if kind == "CMD-SHELL":
+        words = [*(_strings(run, "Shell") or ("/bin/sh", "-c")), *words]
+    elif kind != "CMD":
+        words = []
+    if not words:
+        return None
+
+    def seconds(key: str, default: float) -> float:
+        value = found.get(key) or 0
+        if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 1 << 63:
+            raise MalformedError(f'"{key}" should be a number of nanoseconds')
+        return value / 1e9 or default
+
+    retries = found.get("Retries") or 3
+    if isinstance(retries, bool) or not isinstance(retries, int):
+        raise MalformedError('"Retries" should be a number')
+    times = seconds("Interval", 30.0), seconds("Timeout", 30.0), seconds("StartPeriod", 0.0)
+    return Healthcheck(tuple(words), *times, retries)
 
 
 def parse_descriptor(entry: object) -> Descriptor:

@@ -1,7 +1,8 @@
 """What an ELF file needs at run time: its loader, libraries and their versions, page size, processor.
 
 Sources: System V gABI chapters 5 (program header, dynamic section) and 4 (file header); LSB 5.0 core, "Symbol
-Versioning"; the x86-64 psABI, "Program Property"; Go's debug/buildinfo.
+Versioning"; the x86-64 psABI, "Program Property"; ELF for the Arm 64-bit Architecture, "Program Property"; Go's
+debug/buildinfo.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ PAGE_SIZES = (65536, 16384, 4096)
 """Those of Arm's kernels, in bytes. 64 KiB: Kylin and RHEL 8 on servers; 16 KiB: Apple silicon, Raspberry Pi 5."""
 
 _PT_LOAD, _PT_DYNAMIC, _PT_INTERP, _PT_NOTE, _PT_PROPERTY = 1, 2, 3, 4, 0x6474E553
-_PF_WRITE = 2
+_PF_EXECUTE, _PF_WRITE = 1, 2
 _WEAK = 2
 """A version that may be missing (VER_FLG_WEAK)."""
 _VERDEF, _VERDEFNUM, _VERNEED, _VERNEEDNUM = 0x6FFFFFFC, 0x6FFFFFFD, 0x6FFFFFFE, 0x6FFFFFFF
@@ -56,6 +57,8 @@ class Dynamic:
     """The largest of ``PAGE_SIZES`` with which it can be loaded; 0 where nothing is loaded."""
     processor: tuple[str, ...] = ()
     """What it says to need beyond the first processors of its architecture: ``x86-64-v3``, ``armv8.1-a``, ``lse``."""
+    marks: tuple[str, ...] = ()
+    """Protections that all of its code is made for, on processors that have them: ``BTI``, ``PAC``, ``GCS``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,15 +88,13 @@ def read_dynamic(read: Read, hold: Hold | None = None) -> Dynamic:
     segments = _segments(read, head, wide, order)
     if hold:
         hold(_to_hold(segments))
-    interpreter = ""
-    for segment in segments:
-        if segment.kind == _PT_INTERP and not interpreter:
-            interpreter = _text(read(segment.offset, min(segment.file_size, MAX_STRING)), "the interpreter's name")
-    processor = _processor(read, segments, order)
+    interpreter, properties, is_go = _before_dynamic(read, segments, order)
+    processor = (*_isa_level(properties), *(_go_levels(read, segments) if is_go else ()))
+    marks = _marks(properties, struct.unpack_from(order + "H", head, 18)[0])
     page_size = _page_size(segments)
     dynamic = next((segment for segment in segments if segment.kind == _PT_DYNAMIC), None)
     if dynamic is None or dynamic.file_size == 0:
-        return Dynamic(interpreter, page_size=page_size, processor=processor)
+        return Dynamic(interpreter, page_size=page_size, processor=processor, marks=marks)
     entries = _dynamic_entries(read, dynamic, wide, order)
     table = _Strings(read, entries, segments)
     named = {value for tag, value in entries if tag in (_DT_NEEDED, _DT_SONAME, _DT_RPATH, _DT_RUNPATH)}
@@ -118,17 +119,23 @@ def read_dynamic(read: Read, hold: Hold | None = None) -> Dynamic:
         offers=versions.offered(),
         page_size=page_size,
         processor=processor,
+        marks=marks,
     )
 
 
 def _to_hold(segments: list[_Segment]) -> list[tuple[int, int]]:
-    """Linkers put names and versions into the first segment that is loaded, and what changes them afterwards (patchelf)
-    into that of the dynamic section."""
+    """Linkers put names and versions into the first segment that is loaded, or, as Go's does where code comes first,
+    into the first that is only read; what changes them afterwards (patchelf) into that of the dynamic section."""
     loaded = [one for one in segments if one.kind == _PT_LOAD]
     dynamic = next((one.offset for one in segments if one.kind == _PT_DYNAMIC), None)
     if dynamic is None:
         return []
-    wanted = [one for one in loaded if one is loaded[0] or one.offset <= dynamic < one.offset + one.file_size]
+    constant = next((one for one in loaded if not one.flags & (_PF_WRITE | _PF_EXECUTE)), None)
+    wanted = [
+        one
+        for one in loaded
+        if one is loaded[0] or one is constant or one.offset <= dynamic < one.offset + one.file_size
+    ]
     return [(one.offset, one.offset + one.file_size) for one in wanted]
 
 
@@ -185,8 +192,9 @@ class _Strings:
             raise CorruptElf("the dynamic section has no string table")
         if offset >= self._size:
             raise CorruptElf("a name lies outside of the string table")
-        start = _file_offset(self._address, self._segments) + offset
-        return _text(self._read(start, min(self._size - offset, MAX_STRING)), "a library's name")
+        start, left = _place(self._address, self._segments)
+        size = min(max(0, min(left, self._size) - offset), MAX_STRING)
+        return _text(self._read(start + offset, size), "a library's name")
 
 
 class _Versions:
@@ -240,9 +248,12 @@ class _Versions:
         return min(self._entries.get(tag, 0), MAX_NEEDED)
 
     def _data(self, tag: int) -> bytes:
-        """From the section's start on: how long it is, only its records say."""
+        """From the section's start on: how long it is, only its records say, but it ends with its segment."""
         address = self._entries.get(tag)
-        return self._read(_file_offset(address, self._segments), MAX_VERSION_BYTES) if address is not None else b""
+        if address is None:
+            return b""
+        start, left = _place(address, self._segments)
+        return self._read(start, min(left, MAX_VERSION_BYTES))
 
 
 def _unpack(form: struct.Struct, data: bytes, at: int) -> tuple[int, ...]:
@@ -265,32 +276,48 @@ def _page_size(segments: list[_Segment]) -> int:
 
 _ISA_1_NEEDED = 0xC0008002
 _ISA_LEVELS = ((8, "x86-64-v4"), (4, "x86-64-v3"), (2, "x86-64-v2"))
+_EM_AARCH64 = 183
+_AARCH64_FEATURE_1_AND = 0xC0000000
+_AARCH64_MARKS = ((1, "BTI"), (2, "PAC"), (4, "GCS"))
 _GO_NOTE = b"Go\0\0"
 _GO_INFO = b"\xff Go buildinf:"
 
 
-def _processor(read: Read, segments: list[_Segment], order: str) -> tuple[str, ...]:
-    """What the notes of a file say: a level of x86-64, and the settings that Go was compiled with."""
-    for segment in segments:
-        if segment.kind == _PT_PROPERTY:
-            notes = read(segment.offset, min(segment.file_size, MAX_NOTES_BYTES))
-            if level := _isa_level(notes, order):
-                return (level,)
+def _before_dynamic(read: Read, segments: list[_Segment], order: str) -> tuple[str, dict[int, int], bool]:
+    """The interpreter, the properties of 4 bytes in ``.note.gnu.property`` (kind → bits), and whether Go's note is
+    there: read in the order of the file, for readers that cannot go back."""
+    interpreter = ""
+    properties: dict[int, int] = {}
+    is_go = False
+    for segment in sorted(segments, key=lambda one: one.offset):
+        if segment.kind == _PT_INTERP and not interpreter:
+            interpreter = _text(read(segment.offset, min(segment.file_size, MAX_STRING)), "the interpreter's name")
+        elif segment.kind == _PT_PROPERTY:
+            properties = _properties(read(segment.offset, min(segment.file_size, MAX_NOTES_BYTES)), order)
         elif segment.kind == _PT_NOTE and segment.file_size <= MAX_NOTES_BYTES:
-            notes = read(segment.offset, min(segment.file_size, 16))
-            if notes[12:16] == _GO_NOTE:
-                return _go_levels(read, segments)
-    return ()
+            is_go = is_go or read(segment.offset, min(segment.file_size, 16))[12:16] == _GO_NOTE
+    return interpreter, properties, is_go
 
 
-def _isa_level(notes: bytes, order: str) -> str:
+def _properties(notes: bytes, order: str) -> dict[int, int]:
+    found: dict[int, int] = {}
     at = 16  # behind the note's header and its name, "GNU"
     while at + 12 <= len(notes):
         kind, size, value = struct.unpack_from(order + "III", notes, at)
-        if kind == _ISA_1_NEEDED and size == 4:
-            return next((name for bit, name in _ISA_LEVELS if value & bit), "")
+        if size == 4:
+            found[kind] = value
         at += 8 + (size + 7) // 8 * 8
-    return ""
+    return found
+
+
+def _isa_level(properties: dict[int, int]) -> tuple[str, ...]:
+    value = properties.get(_ISA_1_NEEDED, 0)
+    return tuple(name for bit, name in _ISA_LEVELS if value & bit)[:1]
+
+
+def _marks(properties: dict[int, int], machine: int) -> tuple[str, ...]:
+    value = properties.get(_AARCH64_FEATURE_1_AND, 0) if machine == _EM_AARCH64 else 0
+    return tuple(name for bit, name in _AARCH64_MARKS if value & bit)
 
 
 def _go_levels(read: Read, segments: list[_Segment]) -> tuple[str, ...]:
@@ -314,10 +341,12 @@ def _go_levels(read: Read, segments: list[_Segment]) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _file_offset(address: int, segments: list[_Segment]) -> int:
+def _place(address: int, segments: list[_Segment]) -> tuple[int, int]:
+    """Where in the file an address lies, and how many bytes of its segment there are from there."""
     for segment in segments:
         if segment.kind == _PT_LOAD and segment.address <= address < segment.address + segment.file_size:
-            return segment.offset + address - segment.address
+            inside = address - segment.address
+            return segment.offset + inside, segment.file_size - inside
     raise CorruptElf("the string table is in no segment of the file")
 
 

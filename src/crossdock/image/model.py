@@ -71,6 +71,19 @@ class Manifest:
 
 
 @dataclass(frozen=True)
+class Healthcheck:
+    """HEALTHCHECK (moby, image/spec/v1.2, "Healthcheck"): the command and, in seconds, when it is run. Docker and
+    podman run it first after ``interval``, and call a container unhealthy when it has failed ``retries`` times in a row
+    after ``start_period``."""
+
+    command: tuple[str, ...]
+    interval: float = 30.0
+    timeout: float = 30.0
+    start_period: float = 0.0
+    retries: int = 3
+
+
+@dataclass(frozen=True)
 class ImageConfig:
     """The parts of an image config that crossdock uses (image-spec, config.md)."""
 
@@ -85,6 +98,7 @@ class ImageConfig:
     or empty when the image carries no full history."""
     diff_ids: tuple[str, ...] = ()
     """The digest of each layer's tar, unpacked."""
+    healthcheck: Healthcheck | None = None
 
 
 class Image(Protocol):

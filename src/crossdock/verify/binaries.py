@@ -58,6 +58,8 @@ def check_binaries(
         else:
             excused.setdefault(reason, []).append(item.path)
     yield from _failures(wrong, len(right), platform, created_by)
+    mixed = list(_other_floats(system, platform, created_by))
+    yield from mixed
     misnamed = [item for item in right if _named_for_another(item.path, platform)]
     yield from _misnamed(misnamed, platform, created_by)
     for reason, paths in excused.items():
@@ -65,7 +67,7 @@ def check_binaries(
         more = f" and {len(paths) - 1:,} more" if len(paths) > 1 else ""
         yield CheckResult(CHECK, Status.SKIPPED, f"{reason}: /{first}{more}", platform, path=f"/{first}")
     yield from _troubles(system, platform, created_by)
-    if not wrong and not misnamed:
+    if not wrong and not misnamed and not mixed:
         count = len(right)
         message = f"{count:,} {'binary' if count == 1 else 'binaries'} for {platform.architecture}, none that is not"
         if not count:
@@ -163,6 +165,46 @@ def _hint(right: int, platform: Platform) -> str:
         f"Nothing in this image is {platform.architecture}: look for a FROM with --platform or an image with only"
         " another architecture, and build again."
     )
+
+
+_FLOAT_LOADERS = {
+    "ld-linux-armhf.so.3": "hard float",
+    "ld-musl-armhf.so.1": "hard float",
+    "ld-linux.so.3": "soft float",
+    "ld-musl-arm.so.1": "soft float",
+    "ld-linux-riscv64-lp64d.so.1": "hard float",
+    "ld-linux-riscv64-lp64.so.1": "soft float",
+    "ld-linux-loongarch-lp64d.so.1": "hard float",
+    "ld-linux-loongarch-lp64s.so.1": "soft float",
+}
+"""Loaders by how the programs that they load pass floating point. Sources: glibc's ``shlib-versions`` and
+``ldd-rewrite.sed`` of each architecture; musl's ``arch/*/reloc.h``."""
+
+
+def _other_floats(system: FileSystem, platform: Platform, created_by: tuple[str, ...]) -> Iterator[CheckResult]:
+    """Programs and libraries that pass floating point in another way than all loaders in the image. A static program
+    may do as it likes."""
+    if platform.architecture not in ("arm", "riscv64", "loong64"):
+        return
+    found = {_FLOAT_LOADERS.get(path.rpartition("/")[2], "") for path, _ in system.files()} - {""}
+    if len(found) != 1:
+        return
+    (own,) = found
+    wrong = sorted(
+        (path, placed.layer, placed.file.binary.floats)
+        for path, placed in system.files()
+        if (binary := placed.file.binary)
+        and binary.is_loaded
+        and binary.floats not in ("", own)
+        and binary.runs_on(platform.architecture)
+        and placed.file.dynamic
+        and (placed.file.dynamic.needed or placed.file.dynamic.soname)
+        and not expected_elsewhere(path, binary, platform)
+    )
+    for path, layer, floats in wrong[:MAX_SHOWN]:
+        text = f"/{path} is for {floats}, and the loader in the image for {own}: it cannot be loaded"
+        hint = "Take the build for the same ABI: armhf and not armel (or the other way round), lp64d and not lp64."
+        yield CheckResult(CHECK, Status.FAILED, text, platform, f"/{path}", instruction(created_by, layer), hint)
 
 
 _EXTENSION = re.compile(

@@ -14,6 +14,7 @@ from crossdock.platforms import Platform
 from crossdock.process import CommandTimeout, Runner
 from crossdock.verify.assertions import CommandTest
 from crossdock.verify.model import CheckResult, Status
+from crossdock.verify.places import Places
 
 CHECK = "commands"
 
@@ -22,11 +23,16 @@ def check_commands(
     image: Image,
     tests: tuple[CommandTest, ...],
     platform: Platform,
-    engine: ContainerEngine,
+    places: Places,
     runner: Runner,
     timeout: float,
 ) -> Iterator[CheckResult]:
     """Each command in a container of its own, without network. Raises EngineError when there can be no container."""
+    try:
+        engine = places.of(platform).engine
+    except EngineError as error:
+        yield CheckResult(CHECK, Status.SKIPPED, f"not run: {error.what}", platform, hint=error.hint or "")
+        return
     for test in tests:
         problem = _problem(image, test, platform, engine, runner, timeout)
         if problem:
@@ -81,9 +87,3 @@ def _with_setup(test: CommandTest) -> tuple[str, ...]:
         return test.command
     lines = [f"{shlex.join(words)} >/dev/null" for words in test.setup]
     return ("/bin/sh", "-ec", "\n".join([*lines, f"exec {shlex.join(test.command)}"]))
-
-
-def not_run(tests: tuple[CommandTest, ...], platform: Platform, error: EngineError) -> Iterator[CheckResult]:
-    """For a platform that cannot be run here."""
-    if tests:
-        yield CheckResult(CHECK, Status.SKIPPED, f"not run: {error.what}", platform, hint=error.hint or "")

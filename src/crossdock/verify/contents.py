@@ -13,6 +13,7 @@ from typing import BinaryIO, cast
 from crossdock.errors import CrossdockError
 from crossdock.image.binary import HEAD_BYTES, LIBRARY_HEAD_BYTES, Binary, Format, identify
 from crossdock.image.bundles import Member, is_bundle, look_into
+from crossdock.image.compression import unpack_head
 from crossdock.image.elf import CorruptElf, Dynamic, read_dynamic
 from crossdock.image.layers import walk, whiteout_target
 from crossdock.image.model import Descriptor
@@ -25,6 +26,8 @@ BUNDLE_MEMORY_BYTES = 32 << 20
 """A larger .jar or .deb is looked into through an unnamed temporary file."""
 MAX_BUNDLE_BYTES = 4 << 30
 MAX_TEXT_BYTES = 64 << 10
+PACKED_MODULE_BYTES = 160 << 10
+"""How much of a packed kernel module is read: more than a block of zstd, which unpacks whole (RFC 8878)."""
 SCRIPT_LINE_BYTES = 256
 """How much of a ``#!`` line the kernel reads (BINPRM_BUF_SIZE)."""
 
@@ -93,6 +96,10 @@ def read_layer(stream: BinaryIO, descriptor: Descriptor) -> LayerContents:
     return LayerContents(descriptor.digest, tuple(hidden), tuple(opaque), tuple(files), tuple(escaping))
 
 
+_PACKED_MODULES = (".ko.xz", ".ko.zst", ".ko.gz")
+"""Kernel modules (Linux, CONFIG_MODULE_COMPRESS)."""
+
+
 def read_file(name: str, mode: int, size: int, content: Content) -> File:
     """The facts about one regular file; ``name`` is its path, as far as it is known."""
     head = content.take(HEAD_BYTES)
@@ -108,6 +115,9 @@ def read_file(name: str, mode: int, size: int, content: Content) -> File:
     if head[:2] == b"#!" and mode & 0o111:
         line = head[2:SCRIPT_LINE_BYTES].partition(b"\n")[0]
         return File(Kind.FILE, mode, script=line.decode("utf-8", "surrogateescape"))
+    if name.endswith(_PACKED_MODULES):
+        packed = head + content.take(PACKED_MODULE_BYTES)
+        return File(Kind.FILE, mode, binary=identify(unpack_head(packed, HEAD_BYTES)))
     if is_package_database(name):
         return _database(name, mode, size, head, content)
     if UNREAD.match(name):

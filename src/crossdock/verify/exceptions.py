@@ -15,7 +15,10 @@ _NO_MACHINE = {
     "amdgpu": "code for a graphics processor",
     "wasm": "WebAssembly, for any machine",
 }
-_ALSO_RUNS = {("amd64", "386"): "32-bit x86 code, which amd64 machines run"}
+_ALSO_RUNS = {
+    ("amd64", "386"): "32-bit x86 code, which amd64 machines run",
+    ("amd64", "x32"): "x32 code, for kernels that run it beside amd64",
+}
 _PLACES: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"(usr/)?lib/firmware/"), "firmware for devices"),
     (

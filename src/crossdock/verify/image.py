@@ -9,12 +9,14 @@ from crossdock.config import Allowed
 from crossdock.errors import InputError
 from crossdock.image.model import Descriptor, Image, ImageConfig, Index, Manifest
 from crossdock.platforms import Platform
+from crossdock.read.model import Dockerfile
 from crossdock.verify.assertions import Assertions
 from crossdock.verify.base import tell_base_apart
 from crossdock.verify.binaries import check_binaries, instruction
 from crossdock.verify.contents import LayerContents, read_layer
 from crossdock.verify.entrypoint import check_entrypoint
 from crossdock.verify.filesystem import FileSystem
+from crossdock.verify.instructions import tell_instructions, with_true_makers
 from crossdock.verify.machines import Machine, check_machine
 from crossdock.verify.model import CheckResult, Status, VerifyResult
 from crossdock.verify.parity import Inventory, check_parity, take_inventory
@@ -29,10 +31,12 @@ def verify_image(
     wanted: Assertions | None = None,
     allow: tuple[Allowed, ...] = (),
     base: Image | None = None,
+    dockerfile: Dockerfile | None = None,
 ) -> VerifyResult:
     """Check every platform in ``require``, or all that the image has when it is empty; whether its arm64 programs start
     on ``machine`` too; and what ``wanted`` says of files and config. What ``allow`` names may be of another
-    architecture. Of a file from a layer of ``base``, the image's base image, that is told.
+    architecture. Of a file from a layer of ``base``, the image's base image, that is told, and of one from a layer that
+    an instruction of ``dockerfile`` made, its line.
 
     Layers are streamed once each, also those that platforms share. An image that is wrong is a failed result; raises
     InputError only when the index itself cannot be read, and RegistryError when the registry cannot be reached.
@@ -47,9 +51,12 @@ def verify_image(
         results.append(found.result)
         if found.manifest is None or found.config is None:
             continue
-        config = found.config
+        config = with_true_makers(found.config)
         if base:
             config, told = tell_base_apart(base, found.manifest, config, platform)
+            results.append(told)
+        if dockerfile:
+            config, told = tell_instructions(dockerfile, found.manifest, config, platform)
             results.append(told)
         checked, system = _contents(layers, found.manifest, config, platform, machine, allow)
         results += checked

@@ -99,6 +99,7 @@ def check_machine(
         yield CheckResult(CHECK, status, text, platform, f"/{path}", instruction(created_by, layer), hint)
     if not found:
         text = f"all programs can be loaded with pages of up to {largest >> 10} KiB, and say to need no later processor"
+        text += _protection(system, platform)
         yield CheckResult(CHECK, Status.PASSED, text, platform)
 
 
@@ -108,16 +109,29 @@ _PAGES_HINT = (
 )
 
 
-def _with(system: FileSystem, platform: Platform, fault: Callable[[File], str]) -> Iterator[tuple[str, int, str]]:
-    """Programs and libraries of the platform that have this fault."""
+def _protection(system: FileSystem, platform: Platform) -> str:
+    """How many programs and libraries are made for BTI and PAC. It is told, and nothing is wrong without it."""
+    loaded = [file.dynamic for _, file, _ in _of_platform(system, platform) if file.dynamic]
+    counts = {mark: sum(mark in one.marks for one in loaded) for mark in ("BTI", "PAC")}
+    if not any(counts.values()):
+        return ""
+    return f"; of {len(loaded):,} files " + " and ".join(f"{count:,} are made for {m}" for m, count in counts.items())
+
+
+def _of_platform(system: FileSystem, platform: Platform) -> Iterator[tuple[str, File, int]]:
+    """What is loaded of the platform's programs and libraries, with the layer."""
     for path, placed in system.files():
         binary = placed.file.binary
-        if binary is None or binary.format is not Format.ELF or not binary.runs_on(platform.architecture):
-            continue
-        if not binary.is_loaded:
-            continue
-        if (needs := fault(placed.file)) and not expected_elsewhere(path, binary, platform):
-            yield path, placed.layer, needs
+        if binary and binary.format is Format.ELF and binary.is_loaded and binary.runs_on(platform.architecture):
+            yield path, placed.file, placed.layer
+
+
+def _with(system: FileSystem, platform: Platform, fault: Callable[[File], str]) -> Iterator[tuple[str, int, str]]:
+    """Programs and libraries of the platform that have this fault."""
+    for path, file, layer in _of_platform(system, platform):
+        assert file.binary is not None
+        if (needs := fault(file)) and not expected_elsewhere(path, file.binary, platform):
+            yield path, layer, needs
 
 
 def _level(text: str) -> tuple[int | str, ...]:

@@ -20,9 +20,10 @@ class Status(StrEnum):
 class CheckResult:
     """One check on one platform.
 
-    ``check`` is its name: ``platforms``, ``config``, ``base``, ``layers``, ``binaries``, ``entrypoint``, ``machine``,
-    ``structure``, ``parity``, ``smoke``, ``commands``, ``attestation``. For a failure or a warning, ``path`` is the
-    file in the image and ``created_by`` the instruction whose layer brought it (the config's history).
+    ``check`` is its name: ``platforms``, ``config``, ``base``, ``dockerfile``, ``layers``, ``binaries``,
+    ``entrypoint``, ``machine``, ``structure``, ``parity``, ``limits``, ``smoke``, ``healthcheck``, ``commands``,
+    ``attestation``. For a failure or a warning, ``path`` is the file in the image and ``created_by`` the instruction
+    whose layer brought it (the config's history).
     """
 
     check: str

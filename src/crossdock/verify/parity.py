@@ -23,6 +23,8 @@ SIZE_RATIO = 1.5
 """How much larger one platform may be than another before it is told."""
 _PROGRAMS = re.compile(r"(?:usr/)?s?bin/|usr/local/|opt/|srv/|app/|home/|root/")
 """Where a project puts its own files, and where programs are. A distribution's libraries and data differ by nature."""
+_BY_PROCESSOR = frozenset({"libquadmath0", "libhwasan0"})
+"""gcc depends on them where the processor has what they are for (debian/rules.conf of gcc-12), so they tell nothing."""
 _NOT_COMPARED = re.compile(r"(?:.*/)?(?:__pycache__/|\.cache/|\.npm/)|root/\.")
 
 
@@ -44,11 +46,14 @@ def take_inventory(system: FileSystem, platform: Platform, config: ImageConfig, 
     for path, placed in system.files():
         file = placed.file
         if file.packages:
-            packages.update(file.packages)
+            packages.update((words.sub("{arch}", name), version) for name, version in file.packages)
         if file.kind not in (Kind.FILE, Kind.SYMLINK, Kind.HARDLINK) or _NOT_COMPARED.match(path):
+            continue
+        if file.link.rpartition("/")[2] == "setarch":  # util-linux links the names of each processor's modes to it
             continue
         if _PROGRAMS.match(path) or (working and path.startswith(f"{working}/")):
             programs.add(words.sub("{arch}", path))
+    packages = {name: version for name, version in packages.items() if name not in _BY_PROCESSOR}
     return Inventory(platform, frozenset(programs), size, packages)
 
 
@@ -115,5 +120,6 @@ def _listed(names: Iterable[str]) -> str:
 def _words(platform: Platform) -> re.Pattern[str]:
     """What names the platform's architecture in a path."""
     triple = MULTIARCH.get(platform.architecture, "")
-    words = sorted({triple, *architecture_words(platform.architecture)} - {""}, key=len, reverse=True)
+    triples = {triple, triple.replace("_", "-")}  # Debian's package names have no underscore
+    words = sorted({*triples, *architecture_words(platform.architecture)} - {""}, key=len, reverse=True)
     return re.compile(rf"(?<![a-z0-9])(?:{'|'.join(map(re.escape, words))})(?![a-z0-9])", re.IGNORECASE)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import signal
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 from crossdock.doctor.qemu import Trouble, troubles, troubles_of
 from crossdock.engines.containers import Outcome
@@ -66,10 +66,14 @@ class Emulator:
 
 @dataclass(frozen=True)
 class Explained:
-    """The exit code to end with, and what is to be told; nothing where the program's own words are enough."""
+    """The exit code to end with, and what is to be told; nothing where the program's own words are enough. ``verdict``
+    is how it went in a word."""
 
     exit_code: int
     error: EngineError | None = None
+    verdict: SmokeVerdict = field(default=SmokeVerdict.RAN, compare=False)
+    stopped: bool = False
+    """It ran for as long as was wanted, and was stopped then."""
 
 
 def explain(
@@ -81,9 +85,24 @@ def explain(
 ) -> Explained:
     """``emulator`` and ``contents`` are asked only when they are needed: what emulates this platform, or None where it
     runs natively, and what is in the container. ``contents`` may raise EngineError."""
-    where = f"{image} ({platform})"
-    said = "\n".join(ending.held)
     code = _exit_code(ending)
+    verdict = judge(code, (*ending.held, ending.outcome.trouble, *ending.lines))
+    if not ending.outcome.started and verdict is SmokeVerdict.RAN:
+        verdict = SmokeVerdict.FAILED
+    found = _explain(ending, code, verdict, f"{image} ({platform})", platform, emulator, contents)
+    return replace(found, verdict=verdict)
+
+
+def _explain(
+    ending: Ending,
+    code: int,
+    verdict: SmokeVerdict,
+    where: str,
+    platform: Platform,
+    emulator: Callable[[], Emulator | None],
+    contents: Callable[[], Contents],
+) -> Explained:
+    said = "\n".join(ending.held)
     if not ending.outcome.started or (ending.held and code in (CANNOT_EXECUTE, NOT_FOUND)):
         if code == ExitCode.CANNOT:
             held = ending.held or (ending.outcome.trouble,)
@@ -94,7 +113,6 @@ def explain(
         what = "the container used more memory than it may have, and was killed"
         hint = "Give the container or the engine's machine more; under emulation programs need more than natively."
         return Explained(code, EngineError(what, where=where, hint=hint))
-    verdict = judge(code, ending.lines)
     if verdict in (SmokeVerdict.EXEC_FORMAT_ERROR, SmokeVerdict.MISSING_LOADER) or (
         code and any(map(_LIBRARY.search, ending.lines))
     ):
@@ -188,6 +206,7 @@ def crashed_and_hangs(number: signal.Signals, where: str, emulator: Emulator) ->
             where=where,
             hint=error.hint,
         ),
+        SmokeVerdict.ILLEGAL_INSTRUCTION if number == signal.SIGILL else SmokeVerdict.FAILED,
     )
 
 
@@ -214,7 +233,7 @@ def timed_out(
     if known:
         hint += f"\n{_advice(known)}"
     what = f"still running after {seconds:g} s (--timeout), and stopped"
-    return Explained(TIMED_OUT, EngineError(what, where=where, hint=hint, log=lines[-LAST_LINES:]))
+    return Explained(TIMED_OUT, EngineError(what, where=where, hint=hint, log=lines[-LAST_LINES:]), SmokeVerdict.HUNG)
 
 
 def _doing(process: Process, rate: float) -> str:

@@ -47,10 +47,15 @@ def run_to_the_end(
     timeout: float | None,
     write: Callable[[bytes], None],
     tell: Callable[[str], None],
+    output: Callable[[bytes], None] | None = None,
+    meanwhile: Callable[[], bool] | None = None,
 ) -> Explained:
     """Run it, with this process's standard input and output. ``write`` passes its standard error on, ``tell`` notes of
-    ours. Raises KeyboardInterrupt when it is interrupted and does not end by itself, EngineError."""
-    return _Run(container, request, engine, runner, write, tell).run(timeout)
+    ours; its standard output goes to ``output`` where that is given, and an interruption then ends all and not the
+    program alone. ``meanwhile`` is called every second while it
+    runs, and says whether that is enough: it is stopped then, and counts as having run. Raises KeyboardInterrupt when
+    it is interrupted and does not end by itself, EngineError."""
+    return _Run(container, request, engine, runner, write, tell, output, meanwhile).run(timeout)
 
 
 class _Run:
@@ -62,8 +67,12 @@ class _Run:
         runner: Runner,
         write: Callable[[bytes], None],
         tell: Callable[[str], None],
+        output: Callable[[bytes], None] | None,
+        meanwhile: Callable[[], bool] | None,
     ) -> None:
         self._container = container
+        self._output = output
+        self._meanwhile = meanwhile
         self._request = request
         self._engine = engine
         self._runner = runner
@@ -94,7 +103,12 @@ class _Run:
         command = self._container.command
         interactive, tty = self._request.interactive, self._request.tty
         with self._runner.attached(
-            command, stdin=interactive, terminal=tty, on_stderr=stderr.feed, on_signal=self._pass_signal
+            command,
+            stdin=interactive,
+            terminal=tty,
+            on_stdout=self._output,
+            on_stderr=stderr.feed,
+            on_signal=self._pass_signal,
         ) as program:
             self._attached_to = program.pid
             try:
@@ -116,6 +130,8 @@ class _Run:
         while True:
             left = None if deadline is None else max(0.0, deadline - time.monotonic())
             code = program.wait(_WATCH_SECONDS if left is None else min(left, _WATCH_SECONDS))
+            if program.asked and self._output:
+                raise KeyboardInterrupt
             if code is not None:
                 return code
             if program.asked and not told:
@@ -123,6 +139,8 @@ class _Run:
                 self._tell("crossdock: the program was told to end; once more kills it")
             if self._emulated and (crashed := self._crashed()):
                 return crashed
+            if self._meanwhile and self._meanwhile():
+                return Explained(0, stopped=True)
             if deadline is not None and time.monotonic() >= deadline:
                 return self._stopped(timeout or 0.0)
 

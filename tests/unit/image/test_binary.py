@@ -16,6 +16,8 @@ MACHINES = [
     (62, 2, 1, "amd64"),
     (183, 2, 1, "arm64"),
     (183, 2, 2, "arm64be"),
+    (183, 1, 1, "arm64-ilp32"),
+    (62, 1, 1, "x32"),
     (3, 1, 1, "386"),
     (40, 1, 1, "arm"),
     (20, 1, 2, "ppc"),
@@ -73,7 +75,28 @@ def ar(*members: tuple[str, bytes]) -> bytes:
 @pytest.mark.parametrize(("machine", "elf_class", "data", "name"), MACHINES)
 def test_elf_machines(machine: int, elf_class: int, data: int, name: str) -> None:
     found = identify(elf(machine, elf_class, data))
-    assert found == Binary(Format.ELF, (name,), "executable", 32 * elf_class, data == 2)
+    floats = "soft float" if name.startswith("riscv64") else ""
+    assert found == Binary(Format.ELF, (name,), "executable", 32 * elf_class, data == 2, floats=floats)
+
+
+@pytest.mark.parametrize(
+    ("machine", "flags", "floats"),
+    [
+        (40, 0x5000200, "soft float"),
+        (40, 0x5000400, "hard float"),
+        (40, 0x5000002, ""),  # Go's: it calls no C code
+        (243, 0x5, "hard float"),
+        (258, 0x43, "hard float"),
+        (183, 0xFFFF, ""),
+    ],
+)
+def test_how_floating_point_is_passed(machine: int, flags: int, floats: str) -> None:
+    elf_class, at = (1, 36) if machine == 40 else (2, 48)
+    data = bytearray(elf(machine, elf_class))
+    struct.pack_into("<I", data, at, flags)
+    found = identify(bytes(data))
+    assert found is not None
+    assert found.floats == floats
 
 
 def test_elf_kinds_and_description() -> None:

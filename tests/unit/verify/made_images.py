@@ -21,13 +21,14 @@ from crossdock.image.model import (
     OCI_LAYER_GZIP,
     OCI_MANIFEST,
     Descriptor,
+    Healthcheck,
     ImageConfig,
     Index,
     Manifest,
 )
 from crossdock.platforms import AMD64, ARM64, Platform
 
-MACHINES = {"amd64": 62, "arm64": 183, "386": 3, "arm": 40, "bpf": 247, "s390x": 22}
+MACHINES = {"amd64": 62, "arm64": 183, "386": 3, "arm": 40, "bpf": 247, "s390x": 22, "riscv64": 243}
 LOADERS = {"amd64": "/lib64/ld-linux-x86-64.so.2", "arm64": "/lib/ld-linux-aarch64.so.1"}
 
 
@@ -44,9 +45,13 @@ def elf(
     page_size: int = 65536,
     kind: int = 3,
     gap: int = 0,
+    flags: int = 0,
+    apart: bool = False,
+    code: int = 0,
 ) -> bytes:
     """A 64-bit little-endian ELF file with program headers, an interpreter and a dynamic section as a linker writes
-    them; ``gap`` bytes lie between the strings and the dynamic section."""
+    them; ``gap`` bytes lie between the strings and the dynamic section, which with ``apart`` is in a segment of its
+    own. With ``code``, so many bytes of it come first, and names and versions in the second segment, as Go has it."""
     strings = b"\0"
 
     def string(text: str) -> int:
@@ -61,9 +66,9 @@ def elf(
     interp = interpreter.encode() + b"\0" if interpreter else b""
     dynamic = bool(entries or offers)
     needs, defines = _versions_wanted(wants or {}, string), _versions_offered(offers, string)
-    count = 1 + bool(interp) + dynamic
+    count = 1 + apart + bool(code) + bool(interp) + dynamic
     at_interp = 64 + 56 * count
-    at_needs = at_interp + len(interp)
+    at_needs = at_interp + len(interp) + code
     at_defines = at_needs + len(needs)
     at_strings = at_defines + len(defines)
     at_dynamic = at_strings + len(strings) + gap
@@ -74,17 +79,20 @@ def elf(
     table = b"".join(struct.pack("<qQ", *entry) for entry in entries)
     end = at_dynamic + len(table)
 
-    def segment(number: int, offset: int, size: int) -> bytes:
-        return struct.pack("<IIQQQQQQ", number, 4, offset, base + offset, base + offset, size, size, page_size)
+    def segment(number: int, offset: int, size: int, flags: int = 4) -> bytes:
+        return struct.pack("<IIQQQQQQ", number, flags, offset, base + offset, base + offset, size, size, page_size)
 
-    headers = segment(1, 0, end)
+    before = at_dynamic - gap if apart else end
+    headers = segment(1, 0, at_needs, 5) + segment(1, at_needs, before - at_needs) if code else segment(1, 0, before)
+    if apart:
+        headers += segment(1, at_dynamic, len(table), 6)
     if interp:
         headers += segment(3, at_interp, len(interp))
     if dynamic:
         headers += segment(2, at_dynamic, len(table))
     head = b"\x7fELF\2\1\1" + bytes(9) + struct.pack("<HHI", kind, MACHINES[architecture], 1)
-    head += struct.pack("<QQQIHHHHHH", base, 64, 0, 0, 64, 56, count, 0, 0, 0)
-    return head + headers + interp + needs + defines + strings + bytes(gap) + (table if dynamic else b"")
+    head += struct.pack("<QQQIHHHHHH", base, 64, 0, flags, 64, 56, count, 0, 0, 0)
+    return head + headers + interp + bytes(code) + needs + defines + strings + bytes(gap) + (table if dynamic else b"")
 
 
 def go(setting: str) -> bytes:
@@ -161,6 +169,7 @@ class Parts:
     says: Platform | None = None
     """What the config says, if it is not ``platform``."""
     created_by: tuple[str, ...] = ()
+    healthcheck: Healthcheck | None = None
 
 
 def descriptor(media_type: str, data: bytes, platform: Platform | None = None) -> Descriptor:
@@ -216,6 +225,7 @@ class MemoryImage:
             user="",
             created_by=part.created_by or tuple(f"COPY layer{number}" for number in range(len(part.layers))),
             diff_ids=tuple(map(_diff_id, part.layers)),
+            healthcheck=part.healthcheck,
         )
 
     def read(self, descriptor_: Descriptor) -> bytes:

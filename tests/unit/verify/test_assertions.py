@@ -10,7 +10,7 @@ import pytest
 from made_images import ARM64, Link, MemoryImage, Parts, elf, layer
 
 from crossdock.engines.containers import EngineFacts, Outcome, RunRequest
-from crossdock.errors import InputError
+from crossdock.errors import EngineError, InputError
 from crossdock.platforms import AMD64
 from crossdock.process import Command, SystemRunner
 from crossdock.source import Source
@@ -18,6 +18,7 @@ from crossdock.verify.assertions import Assertions, CommandTest, read_assertions
 from crossdock.verify.commands import check_commands
 from crossdock.verify.image import verify_image
 from crossdock.verify.model import CheckResult, Status
+from crossdock.verify.places import Place, Places
 
 EXAMPLE = """\
 schemaVersion: 2.0.0
@@ -184,7 +185,7 @@ class Here:
         self.requests: list[RunRequest] = []
 
     def probe(self) -> EngineFacts:
-        return EngineFacts("here", (1,), AMD64)
+        return EngineFacts("here", (1,), AMD64, shares_kernel=False)
 
     @contextmanager
     def create(self, request: RunRequest, on_pull: object) -> Iterator[_Program]:
@@ -198,6 +199,17 @@ class _Program:
 
     def outcome(self, exit_code: int, noise: tuple[str, ...]) -> Outcome:
         return Outcome(exit_code != 126, exit_code, trouble="permission denied" if exit_code == 126 else "")
+
+
+def _places(engine: Here) -> Places:
+    return Places((), Place(engine, engine.probe()), SystemRunner())  # type: ignore[arg-type]
+
+
+def test_commands_that_can_be_run_nowhere() -> None:
+    image = MemoryImage(Parts((layer({"app": elf()}),)))
+    places = Places((), EngineError("no engine", hint="Install one."), SystemRunner())
+    (found,) = check_commands(image, (CommandTest("t", ("true",)),), ARM64, places, SystemRunner(), 0.5)
+    assert (found.status, found.message) == (Status.SKIPPED, "not run: no engine")
 
 
 @pytest.mark.parametrize(
@@ -216,7 +228,7 @@ class _Program:
 def test_commands(test: CommandTest, message: str) -> None:
     engine = Here()
     image = MemoryImage(Parts((layer({"app": elf()}),)))
-    (found,) = check_commands(image, (test,), ARM64, engine, SystemRunner(), 0.5)  # type: ignore[arg-type]
+    (found,) = check_commands(image, (test,), ARM64, _places(engine), SystemRunner(), 0.5)
     assert found.status is (Status.FAILED if message else Status.PASSED)
     assert found.message.startswith(message)
     assert engine.requests[0].network == "none"

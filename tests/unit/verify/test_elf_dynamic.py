@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from made_images import LOADERS, elf
 
+from crossdock.image.binary import HEAD_BYTES
 from crossdock.image.elf import CorruptElf, Dynamic, read_dynamic
 from crossdock.image.tar import Content
 from crossdock.verify import contents
@@ -86,6 +87,12 @@ def test_the_level_of_x86_64(bits: int, level: tuple[str, ...]) -> None:
     assert dynamic(_with_segment(0x6474E553, _property(bits))).processor == level
 
 
+@pytest.mark.parametrize(("bits", "marks"), [(0, ()), (1, ("BTI",)), (3, ("BTI", "PAC")), (7, ("BTI", "PAC", "GCS"))])
+def test_what_arm64_code_is_protected_by(bits: int, marks: tuple[str, ...]) -> None:
+    note = struct.pack("<III4sIIII", 4, 16, 5, b"GNU\0", 0xC0000000, 4, bits, 0)
+    assert dynamic(_with_segment(0x6474E553, note)).marks == marks
+
+
 @pytest.mark.parametrize(
     ("setting", "expected"),
     [
@@ -156,6 +163,37 @@ class _Pieces:
 
 def forward(data: bytes, head: int = 64) -> _Forward:
     return _Forward(data[:head], Content(_Pieces(data[head:]), max(0, len(data) - head)))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("code", [0, 10_000])
+@pytest.mark.parametrize("gap", [5000, 50_000, 500_000])
+def test_from_a_stream_as_linkers_write_it(gap: int, code: int) -> None:
+    """Behind the names and versions, which are asked for once the dynamic section is read, lies what is not held."""
+    data = elf(
+        needed=("libc.so.6",), wants={"libc.so.6": ("GLIBC_2.34",)}, offers=("X_1",), gap=gap, apart=True, code=code
+    )
+    reader = forward(data)
+    found = read_dynamic(reader.read, reader.hold)
+    assert found == dynamic(data)
+    assert found.wants == (("libc.so.6", ("GLIBC_2.34",)),)
+
+
+def test_a_note_that_lies_before_the_interpreter_and_is_listed_behind_it() -> None:
+    """As in the libc.so.6 of Debian 13."""
+    name = b"/lib/ld.so\0"
+    head = b"\x7fELF\2\1\1" + bytes(9) + struct.pack("<HHIQQQIHHHHHH", 3, 183, 1, 0, 64, 0, 0, 64, 56, 2, 0, 0, 0)
+    head += struct.pack("<IIQQQQQQ", 3, 4, 6000, 6000, 6000, len(name), len(name), 1)
+    head += struct.pack("<IIQQQQQQ", 4, 4, 5000, 5000, 5000, 32, 32, 4)
+    reader = forward(head.ljust(6000, b"\1") + name)
+    assert read_dynamic(reader.read, reader.hold).interpreter == "/lib/ld.so"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs a dynamic program of this Linux")
+def test_programs_of_this_machine_from_a_stream() -> None:
+    for path in {Path("/bin/sh").resolve(), Path("/usr/bin/env").resolve(), Path(sys.executable).resolve()}:
+        data = path.read_bytes()
+        reader = forward(data, HEAD_BYTES)
+        assert read_dynamic(reader.read, reader.hold) == dynamic(data)
 
 
 @pytest.mark.parametrize("gap", [0, 500, 5000, 50_000])

@@ -3,19 +3,26 @@ that are right, each tricky in one way, pass without a failure or a warning."""
 
 from __future__ import annotations
 
+import gzip
 import io
+import lzma
 import re
+import struct
+import tarfile
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+import zstandard
 from made_images import AMD64, ARM64, FOLDER, LOADERS, Content, Link, MemoryImage, Parts, elf, go, layer
 
+from crossdock.config import Limits
 from crossdock.engines.model import SmokeResult, SmokeVerdict
 from crossdock.platforms import Platform
 from crossdock.verify.image import verify_image
+from crossdock.verify.limits import check_limits, weigh
 from crossdock.verify.machines import machine_named
 from crossdock.verify.model import CheckResult, Status
 from crossdock.verify.smoke import smoke_check
@@ -46,6 +53,47 @@ def jar(**members: bytes) -> bytes:
     return out.getvalue()
 
 
+def tar(**members: bytes) -> bytes:
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w") as archive:
+        for name, body in members.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(body)
+            archive.addfile(info, io.BytesIO(body))
+    return out.getvalue()
+
+
+def gem(*members: bytes) -> bytes:
+    """As RubyGems packs it: a tar with the files in a tar of their own."""
+    files = {f"lib/x/{number}.so": body for number, body in enumerate(members)}
+    return tar(**{"metadata.gz": gzip.compress(b"name: x"), "data.tar.gz": gzip.compress(tar(**files))})
+
+
+def alpine_package(program: bytes) -> bytes:
+    """As abuild packs it: one tar in several gzip members, all but the last without its end."""
+    control = tar(**{".PKGINFO": b"pkgname = x"})[:1024]
+    return gzip.compress(control) + gzip.compress(tar(**{"usr/bin/x": program}))
+
+
+def big_endian(machine: int = 183) -> bytes:
+    head = b"\x7fELF\2\2\1" + bytes(9) + struct.pack(">HHI", 2, machine, 1)
+    return head + struct.pack(">QQQIHHHHHH", 0, 0, 0, 0, 64, 0, 0, 0, 0, 0)
+
+
+def ilp32(machine: int = 183) -> bytes:
+    head = b"\x7fELF\1\1\1" + bytes(9) + struct.pack("<HHI", 2, machine, 1)
+    return head + struct.pack("<IIIIHHHHHH", 0, 0, 0, 0, 52, 0, 0, 0, 0, 0)
+
+
+RISCV64 = Platform("linux", "riscv64")
+RISCV_LOADER = "/lib/ld-linux-riscv64-lp64d.so.1"
+RISCV: dict[str, Content] = {
+    "lib/ld-linux-riscv64-lp64d.so.1": elf("riscv64", soname="ld-linux-riscv64-lp64d.so.1", flags=5),
+    "lib/libc.so.6": elf("riscv64", soname="libc.so.6", flags=5),
+    "app": elf("riscv64", interpreter=RISCV_LOADER, needed=("libc.so.6",), flags=5),
+}
+
+
 def static_library(member: bytes) -> bytes:
     header = b"x.o/".ljust(16) + b"0".ljust(32) + str(len(member)).encode().ljust(10) + b"`\n"
     return b"!<arch>\n" + header + member
@@ -69,6 +117,7 @@ class Made:
     working_directory: str = ""
     beside: Mapping[str, Content] | None = None
     """The same for amd64, where there is one."""
+    platform: Platform = ARM64
 
     def results(self) -> tuple[CheckResult, ...]:
         app: dict[str, Content] = {} if self.bare or "app" in self.files else {"app": program()}
@@ -76,7 +125,7 @@ class Made:
         packed = layer(top, self.modes)
         packed = packed[:-20] if self.cut_off else packed
         layers = (packed,) if self.bare else (layer(SYSTEM), packed)
-        part = Parts(layers, self.entrypoint, self.command, self.env, self.working_directory, ARM64, self.says)
+        part = Parts(layers, self.entrypoint, self.command, self.env, self.working_directory, self.platform, self.says)
         parts = [part]
         if self.beside is not None:
             parts.insert(0, Parts((layer(self.beside),), self.entrypoint, platform=AMD64))
@@ -94,7 +143,43 @@ WRONG: dict[str, tuple[str, Made]] = {
     ),
     "a program for amd64": ("… is ELF …", Made({"usr/local/bin/tool": elf("amd64")})),
     "a kernel module for amd64": ("… is ELF …", Made({"usr/lib/modules/6.1/x.ko": elf("amd64", kind=1)})),
-    "only amd64 in a jar": ("….jar!/… is ELF …", Made({"opt/a.jar": jar(**{"linux-x64/a.so": elf("amd64")})})),
+    "a packed kernel module (xz)": (
+        "… is ELF …", Made({"usr/lib/modules/6.1/x.ko.xz": lzma.compress(elf("amd64", kind=1))})
+    ),
+    "a packed kernel module (zstd)": (
+        "… is ELF …", Made({"usr/lib/modules/6.1/x.ko.zst": zstandard.compress(elf("amd64", kind=1))})
+    ),
+    "the other byte order": ("… is ELF …", Made({"usr/local/bin/tool": big_endian()})),
+    "32-bit addresses": ("… is ELF …", Made({"usr/local/bin/tool": ilp32()})),
+    "only amd64 in a jar in a war": (
+        "…!/… is ELF …", Made({"srv/a.war": jar(**{"WEB-INF/lib/a.jar": jar(**{"x64/a.so": elf("amd64")})})})
+    ),
+    "only amd64 in an egg": (
+        "…!/… is ELF …", Made({"opt/x-1.0-py3.11.egg": jar(**{"x/_x.cpython-311.so": elf("amd64")})})
+    ),
+    "only amd64 in a zip": ("…!/… is ELF …", Made({"opt/tool.zip": jar(**{"bin/tool": elf("amd64")})})),
+    "only amd64 in an Alpine package": (
+        "…!/… is ELF …",
+        Made({"opt/x-1.0-r0.apk": alpine_package(elf("amd64"))}),
+    ),
+    "only amd64 in an Android package": (
+        "…!/… is ELF …", Made({"opt/x.apk": jar(**{"lib/x86_64/libx.so": elf("amd64")})})
+    ),
+    "a gem for amd64": ("…!/… is ELF …", Made({"opt/cache/x-1.0-x86_64-linux.gem": gem(elf("amd64"))})),
+    "prebuilt for amd64 alone in node_modules": (
+        "… is ELF …",
+        Made({
+            "app/node_modules/@esbuild/linux-x64/bin/esbuild": elf("amd64"),
+            "app/node_modules/bcrypt/prebuilds/linux-x64/bcrypt.node": elf("amd64"),
+            "app/node_modules/bcrypt/prebuilds/darwin-arm64/bcrypt.node": b"\xcf\xfa\xed\xfe\x0c\0\0\1" + bytes(24),
+            "app.js": "x",
+        }, entrypoint=("sh",)),
+    ),
+    "floating point passed in another way": (
+        "… is for …, and the loader in the image for …: it cannot be loaded",
+        Made({**RISCV, "lib/libm.so.6": elf("riscv64", soname="libm.so.6", flags=1)}, bare=True, platform=RISCV64),
+    ),
+    "only amd64 in a jar": ("…!/… is ELF …", Made({"opt/a.jar": jar(**{"linux-x64/a.so": elf("amd64")})})),
     "a static library": (
         "… is … static library, …", Made({"usr/local/lib/libx.a": static_library(elf("amd64", kind=1))})
     ),
@@ -174,8 +259,19 @@ SMOKE = {
     "ended with exit code …": SmokeResult(ARM64, SmokeVerdict.FAILED, 1, 0.1, ("no config",)),
     "exec format error…": SmokeResult(ARM64, SmokeVerdict.EXEC_FORMAT_ERROR, 1, 0.1, ("exec format error",)),
     "a program's loader or library is missing…": SmokeResult(ARM64, SmokeVerdict.MISSING_LOADER, 255, 0.1, ("x",)),
-    "did not start within …": SmokeResult(ARM64, SmokeVerdict.HUNG, None, 10, ()),
+    "illegal instruction, after …": SmokeResult(ARM64, SmokeVerdict.ILLEGAL_INSTRUCTION, 132, 0.1, ()),
+    "hung: still running after …": SmokeResult(ARM64, SmokeVerdict.HUNG, None, 10, ("waiting for the database",)),
 }
+LIMITS = {
+    "… packed, and at most … are allowed": Limits(size=10),
+    "… layers, and at most … are allowed": Limits(layers=1),
+    "… larger than … (… against …), and at most … are allowed": Limits(difference=20),
+}
+HEALTH = {
+    "HEALTHCHECK … cannot be run…": "HEALTHCHECK `curl x` cannot be run: sh: curl: not found",
+    "HEALTHCHECK … not passed within …": "HEALTHCHECK `curl x` not passed within 10 s, in 9 tries: refused",
+}
+"""test_smoke_runs wants these of the check itself."""
 EMPTY = "there is no platform in the image"
 
 
@@ -203,17 +299,58 @@ def test_what_does_not_start_is_explained(explained: str) -> None:
     assert fits(smoke_check(SMOKE[explained]).message, explained)
 
 
+@pytest.mark.parametrize("explained", LIMITS)
+def test_what_is_too_large_is_stopped_and_explained(explained: str) -> None:
+    parts = (Parts((layer({}), layer({"app": elf("amd64")})), platform=AMD64), Parts((layer({"app": elf()}),)))
+    image = MemoryImage(*parts)
+    (told,) = [
+        entry
+        for entry in check_limits(weigh(image, (AMD64, ARM64)), LIMITS[explained])
+        if (entry.status, entry.platform) == (Status.FAILED, AMD64)
+    ]
+    assert fits(told.message, explained), told.message
+    assert told.hint
+    assert list(check_limits(weigh(image, (AMD64, ARM64)), Limits())) == []
+    within = check_limits(weigh(image, (AMD64, ARM64)), Limits(10**6, 200, 5))
+    assert [entry.status for entry in within] == [Status.PASSED, Status.PASSED]
+
+
 def test_an_empty_index_is_stopped() -> None:
     assert EMPTY in [entry.message for entry in verify_image(MemoryImage()).results if entry.status is Status.FAILED]
 
 
 @pytest.mark.parametrize("page", ["verify.md", "verify.zh-CN.md"])
 def test_the_pages_explain_just_what_is_said(page: str) -> None:
-    assert sorted(documented(page)) == sorted({*(explained for explained, _ in WRONG.values()), *SMOKE, EMPTY})
+    assert sorted(documented(page)) == sorted(
+        {*(explained for explained, _ in WRONG.values()), *SMOKE, *LIMITS, *HEALTH, EMPTY}
+    )
 
 
 RIGHT: dict[str, Made] = {
     "a jar for all machines": Made({"a.jar": jar(**{"linux-x64/a.so": elf("amd64"), "linux-arm64/a.so": elf()})}),
+    "a packed kernel module": Made({"usr/lib/modules/6.1/x.ko.xz": lzma.compress(elf(kind=1))}),
+    "a packed kernel module that is cut off": Made({"usr/lib/modules/6.1/x.ko.zst": zstandard.compress(elf())[:20]}),
+    "a jar for all machines in a war": Made(
+        {"a.war": jar(**{"WEB-INF/lib/a.jar": jar(**{"linux-x64/a.so": elf("amd64"), "linux-arm64/a.so": elf()})})}
+    ),
+    "an Android package for all phones": Made(
+        {"opt/x.apk": jar(**{"lib/x86_64/x.so": elf("amd64"), "lib/arm64-v8a/x.so": elf(), "lib/x86/x.so": elf("386")})}
+    ),
+    "a gem for several machines": Made({"opt/x-1.0.gem": gem(elf("amd64"), elf())}),
+    "gems for each machine": Made(
+        {"cache/x-1.0-x86_64-linux.gem": gem(elf("amd64")), "cache/x-1.0-aarch64-linux.gem": gem(elf())}
+    ),
+    "prebuilds for all machines in node_modules": Made(
+        {
+            "srv/node_modules/x/prebuilds/linux-x64/x.node": elf("amd64"),
+            "srv/node_modules/x/prebuilds/linux-x64/x.musl.node": elf("amd64"),
+            "srv/node_modules/x/prebuilds/linux-arm/x.armv7.node": elf("arm"),
+            "srv/node_modules/x/prebuilds/linux-arm64/x.armv8.node": elf(),
+        }
+    ),
+    "a static program that passes floating point as it likes": Made(
+        {**RISCV, "usr/bin/static": elf("riscv64", flags=0)}, bare=True, platform=RISCV64
+    ),
     "runtimes beside each other": Made(
         {"opt/runtimes/linux-x64/native/a.so": elf("amd64"), "opt/runtimes/linux-arm64/native/b.so": elf()}
     ),
