@@ -26,7 +26,7 @@ while (<$lines>) {
     elsif ($command eq 'as')       { push @as, [@words] }
     elsif ($command eq 'check')    { push @checks, [glob_of(shift @words), @words] }
     elsif ($command eq 'compiler') { push @compilers, map { glob_of($_) } @words }
-    else                           { $one{$command} = $words[0] }    # triplet, loader, target
+    else                           { $one{$command} = $words[0] }    # triplet, loader, target, machine
 }
 
 my $triplet = $one{triplet};                        # of this machine: x86_64-linux-gnu
@@ -54,16 +54,16 @@ for my $path (map { real_file($_) } map { sort(glob $_) } @paths) {
 }
 @trees = map { real_file($_) } map { sort(glob $_) } @trees;
 copy_tree($_) for @trees;
-for (@gives) {
-    my ($folder) = $recipe =~ m{^(.*)/};
-    copy_as("$folder/$_", "/$_", '');
-}
+my ($given) = $recipe =~ m{^(.*)/};
+copy_as("$given/$_", "/$_", '') for @gives;
 for my $pattern (@keep) {
     for my $path (sort(glob $pattern)) {
         keep_tree($path);
     }
 }
 copy_as(real($one{loader}), '/ld.so', 'loader');
+copy_as("$given/$one{machine}", '/machine.so', '');
+write_file('/loaded', "/.crossdock/machine.so\n");
 symlink "$cpu-native", "$result/${cpu}lib" or die "${cpu}lib: $!";
 for (@link) {
     my ($name, $pattern) = @$_;
@@ -213,10 +213,15 @@ sub copy_as {
     make_folders($to);
     my $data = content($from);
     exchange(\$data, $package, $from) if $data =~ /^\x7fELF/;
+    write_file($to, $data);
+    chmod 0755, "$result$to";
+}
+
+sub write_file {
+    my ($to, $data) = @_;
     open my $file, '>:raw', "$result$to" or die "$to: $!";
     print $file $data;
     close $file or die "$to: $!";
-    chmod 0755, "$result$to";
 }
 
 # The folders above a place in the pack.
@@ -269,7 +274,11 @@ sub exchange {
     }
     my $interpreter = $loader . "\0" x (length($one{loader}) - length $loader);
     $$data =~ s/\Q$one{loader}\E\0/$interpreter\0/g;
-    $$data =~ s{/etc/ld\.so\.cache\0}{/.crossdock/none\0}g if $package eq 'loader';
+    if ($package eq 'loader') {
+        $$data =~ s{/etc/ld\.so\.cache\0}{/.crossdock/none\0}g;
+        # The image's own list names libraries of the foreign architecture; ours names what tells the target's machine.
+        $$data =~ s{/etc/ld\.so\.preload\0}{/.crossdock/loaded\0}g;
+    }
     if (grep { $package =~ $_ } @compilers) {
         my $target = quotemeta $one{target};
         each_string($data, '/usr/lib/gcc-cross/', sub {
