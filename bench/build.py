@@ -56,7 +56,7 @@ from crossdock.source import Source  # noqa: E402
 
 @dataclass(frozen=True)
 class Case:
-    """A Dockerfile whose last RUN is measured; ``sources`` are source packages of Debian, each a file of its name in the
+    """A Dockerfile whose last RUN is measured; ``sources`` are source packages of Debian, each a file so named in the
     context. ``kind``: compile or install, which have goals of their own."""
 
     what: str

@@ -63,13 +63,14 @@ for my $pattern (@keep) {
 }
 copy_as(real($one{loader}), '/ld.so', 'loader');
 copy_as("$given/$one{machine}", '/machine.so', '');
-write_file('/loaded', "/.crossdock/machine.so\n");
+write_file("$result/loaded", "/.crossdock/machine.so\n");
 symlink "$cpu-native", "$result/${cpu}lib" or die "${cpu}lib: $!";
 for (@link) {
     my ($name, $pattern) = @$_;
     my ($target) = sort(glob $pattern) or next;
     copy_as($target, $name, '');
 }
+list_libraries();
 for (@checks) {
     # What does not say what it has to say is left out, and so runs emulated.
     my ($glob, $wanted, $program, @arguments) = @$_;
@@ -180,6 +181,16 @@ sub has_loader {
     return $head =~ /^\x7fELF\x02/ && index($head, "$one{loader}\0") > 0;
 }
 
+# Where libraries are, as ldconfig(8) writes it; without it the loader would try some 40 places for each program.
+sub list_libraries {
+    my $root = '/tmp/crossdock-libraries';
+    mkdir $_ for $root, "$root/etc", "$root$result";
+    write_file("$root/etc/ld.so.conf", "$result/$cpu-native\n");
+    system("cp -al $result/$cpu-native $root$result/ && ldconfig -r $root -X -C /etc/libs 2>/dev/null") == 0
+        and copy_as("$root/etc/libs", '/libs', '');
+    system('rm', '-r', $root);
+}
+
 # Copy a program or library to where the pack has it, and the libraries that it needs.
 sub copy {
     my ($from, $to, $package) = @_;
@@ -213,13 +224,13 @@ sub copy_as {
     make_folders($to);
     my $data = content($from);
     exchange(\$data, $package, $from) if $data =~ /^\x7fELF/;
-    write_file($to, $data);
+    write_file("$result$to", $data);
     chmod 0755, "$result$to";
 }
 
 sub write_file {
     my ($to, $data) = @_;
-    open my $file, '>:raw', "$result$to" or die "$to: $!";
+    open my $file, '>:raw', $to or die "$to: $!";
     print $file $data;
     close $file or die "$to: $!";
 }
@@ -275,7 +286,7 @@ sub exchange {
     my $interpreter = $loader . "\0" x (length($one{loader}) - length $loader);
     $$data =~ s/\Q$one{loader}\E\0/$interpreter\0/g;
     if ($package eq 'loader') {
-        $$data =~ s{/etc/ld\.so\.cache\0}{/.crossdock/none\0}g;
+        $$data =~ s{/etc/ld\.so\.cache\0}{/.crossdock/libs\0}g;
         # The image's own list names libraries of the foreign architecture; ours names what tells the target's machine.
         $$data =~ s{/etc/ld\.so\.preload\0}{/.crossdock/loaded\0}g;
     }
