@@ -56,13 +56,11 @@ from crossdock.source import Source  # noqa: E402
 
 @dataclass(frozen=True)
 class Case:
-    """A Dockerfile whose last RUN is measured; ``sources`` are source packages of Debian, each a file so named in the
-    context. ``kind``: compile or install, which have goals of their own."""
+    """A Dockerfile whose last RUN is measured; ``sources`` are source packages of Debian, files so named in the context."""
 
     what: str
     text: str
     sources: tuple[str, ...] = ()
-    kind: str = "compile"
 
 
 def compiled(packages: str, name: str, commands: str) -> str:
@@ -127,7 +125,6 @@ CASES = {
 ARG NONCE
 RUN apt-get update && apt-get install -y --no-install-recommends gcc g++ libc6-dev make python3 && times
 """,
-        kind="install",
     ),
     "apt-large": Case(
         "apt-get install: build-essential, cmake, git, with recommended packages",
@@ -135,11 +132,8 @@ RUN apt-get update && apt-get install -y --no-install-recommends gcc g++ libc6-d
 ARG NONCE
 RUN apt-get update && apt-get install -y build-essential cmake git && times
 """,
-        kind="install",
     ),
 }
-GOALS = {"compile": 10, "install": 4}
-"""How many times faster than emulated a kind of case is to be."""
 LEFT_OUT = {".comment", ".note.gnu.build-id", ".gnu_debuglink"}
 """Sections that say who built, with the very version of the compiler's package, and no more."""
 VOLATILE = re.compile(r"var/(log|cache|lib/apt/lists)/|etc/hosts$|run/|.*\.log$|.*/config\.(log|status)$")
