@@ -337,12 +337,17 @@ class SystemRunner:
         deadline = None if timeout is None else time.monotonic() + timeout
         with self._start(command) as process:
             assert process.stdout is not None
+            if command.stop:
+                threading.Thread(target=_ended_when, args=(command.stop, process, command), daemon=True).start()
             for line in _lines(process, process.stdout, deadline, command):
                 on_line(redact(line, command.secrets))
             try:
-                return process.wait(None if deadline is None else max(0.1, deadline - time.monotonic()))
+                exit_code = process.wait(None if deadline is None else max(0.1, deadline - time.monotonic()))
             except subprocess.TimeoutExpired as error:
                 raise _timed_out(command, timeout) from error
+        if command.stop and command.stop.is_set():
+            raise EngineError(f"`{command.argv[0]}` was stopped")
+        return exit_code
 
     @contextlib.contextmanager
     def running(self, command: Command, on_line: LineHandler | None = None) -> Iterator[Running]:

@@ -84,6 +84,13 @@ def test_each_platform_is_built_on_its_own_node(nodes: Nodes, project: Path, tmp
     assert [node["status"] for node in made["nodes"]] == ["running", "running"]
     assert made["nodes"][1]["emulated"][:1] == ["linux/arm64"]
     assert all(node["latency_ms"] < 1000 for node in made["nodes"])
+    planned = json.loads(crossdock("plan", "--builder", "both", "--format", "json", str(project)))
+    # Both daemons run on this machine, so that arm64 is emulated on its node, which the plan has to know.
+    assert [(stage["strategy"], stage["node"]) for stage in planned["stages"]] == [
+        ("native", "both0"),
+        ("emulate", "both1"),
+    ]
+    assert planned["stages"][1]["reason"].endswith("programs on the node both1, which is amd64")
     build = ["build", "--builder", "both", "--no-smoke", "-o", f"type=oci,dest={tmp_path / 'app.tar'}", str(project)]
     assert nodes.ran(mark) == (0, 0)
     crossdock(*build, "--platform", "linux/amd64")

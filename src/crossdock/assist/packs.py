@@ -77,6 +77,8 @@ class Module:
     name: str
     what: str
     source: str
+    work: tuple[str, ...] = ()
+    natively: str = ""
     when: tuple[str, ...] = ()
     fetch: tuple[str, ...] = ()
     programs: tuple[str, ...] = ()
@@ -140,9 +142,18 @@ class Pack:
 
 def compose(target: Platform, host: Platform, scripts: Iterable[str]) -> Pack:
     """The pack for a stage whose RUN instructions say ``scripts``."""
+    return Pack(target.architecture, host.architecture, _chosen(scripts))
+
+
+def natively(scripts: Iterable[str]) -> dict[str, str]:
+    """The kinds of work (names of catalogue/work.toml) that native programs do in a stage whose RUN instructions say
+    ``scripts``, and these programs, in words."""
+    return {work: module.natively for module in _chosen(scripts) for work in module.work}
+
+
+def _chosen(scripts: Iterable[str]) -> tuple[Module, ...]:
     words = {word for script in scripts for word in _words(script)}
-    chosen = tuple(module for module in modules() if not module.when or words.intersection(module.when))
-    return Pack(target.architecture, host.architecture, chosen)
+    return tuple(module for module in modules() if not module.when or words.intersection(module.when))
 
 
 def _words(script: str) -> Iterator[str]:

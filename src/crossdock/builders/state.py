@@ -74,13 +74,14 @@ class BuilderState:
         return tuple(found)
 
 
-def look(name: str | None, runner: Runner) -> tuple[BuilderState, ...]:
-    """One builder, or all of them. Raises EngineError when there is none of that name, or buildx cannot be asked."""
+def look(name: str | None, runner: Runner, *, timed: bool = True) -> tuple[BuilderState, ...]:
+    """One builder, or all of them; the latency of their nodes only if ``timed``. Raises EngineError when there is none
+    of that name, or buildx cannot be asked."""
     if name is not None:
         require(name, runner)
     names = _names(runner)
     wanted = [name] if name is not None else list(names)
-    return tuple(_look(each, runner, current=names.get(each, False)) for each in wanted)
+    return tuple(_look(each, runner, current=names.get(each, False), timed=timed) for each in wanted)
 
 
 def _names(runner: Runner) -> dict[str, bool]:
@@ -103,13 +104,13 @@ def parse_names(text: str) -> dict[str, bool]:
     return found
 
 
-def _look(name: str, runner: Runner, *, current: bool) -> BuilderState:
+def _look(name: str, runner: Runner, *, current: bool, timed: bool) -> BuilderState:
     done = runner.run(Command(("docker", "buildx", "inspect", name)), timeout=_SECONDS, check=False)
     if done.exit_code:
         said = done.stderr.decode("utf-8", "replace").strip().splitlines() or ["buildx cannot inspect it"]
         return BuilderState(name, "", (), current, said[-1].removeprefix("ERROR: "))
     state = parse_builder_state(done.text, current=current)
-    return replace(state, nodes=tuple(_asked(node, state.driver, runner) for node in state.nodes))
+    return replace(state, nodes=tuple(_asked(node, state.driver, runner, timed=timed) for node in state.nodes))
 
 
 def parse_builder_state(text: str, *, current: bool = False) -> BuilderState:
@@ -137,7 +138,7 @@ def parse_builder_state(text: str, *, current: bool = False) -> BuilderState:
     )
 
 
-def _asked(node: NodeState, driver: str, runner: Runner) -> NodeState:
+def _asked(node: NodeState, driver: str, runner: Runner, *, timed: bool) -> NodeState:
     """With what the node itself says. A node that does not answer keeps its trouble, or gets that as its trouble."""
     if driver not in {*Driver, "docker"} or node.endpoint.startswith("kubernetes"):
         return node
@@ -152,7 +153,7 @@ def _asked(node: NodeState, driver: str, runner: Runner) -> NodeState:
         node,
         own=answer.own,
         platforms=node.platforms or node.pinned or answer.platforms,
-        latency=latency(_host(node.endpoint, runner), runner),
+        latency=latency(_host(node.endpoint, runner), runner) if timed else None,
     )
 
 

@@ -33,15 +33,15 @@ from crossdock.cli.outputs import Destination, Output, parse_outputs
 from crossdock.cli.publishing import check_outputs, load_warning, publish
 from crossdock.errors import ExitCode
 from crossdock.platforms import DEFAULT_TARGETS, Platform, host_platform
-from crossdock.process import Runner, SystemRunner, uninterrupted
+from crossdock.process import SystemRunner, uninterrupted
 from crossdock.source import write_atomically
 
 if TYPE_CHECKING:
-    from crossdock.cli.talk import Talk
     from crossdock.config import Allowed
     from crossdock.engines.model import BuildRequest, Engine
     from crossdock.fixes.port import PortResult
     from crossdock.plan.model import BuildPlan
+    from crossdock.read.context import Context
     from crossdock.verify.model import VerifyResult
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -54,6 +54,7 @@ class Prepared:
     ported: PortResult
     plan: BuildPlan
     request: BuildRequest
+    context: Context
     allow: tuple[Allowed, ...]
 
 
@@ -63,7 +64,7 @@ def _repeated(name: str, parameter: str, metavar: str, help: str) -> Callable[[F
 
 
 @click.command("build")
-@click.argument("path", default=".", metavar="[PATH]", type=click.Path(path_type=Path))
+@click.argument("paths", nargs=-1, metavar="[PATH]...", type=click.Path(path_type=Path))
 @click.option("--port", "ports", is_flag=True, help="Mend the Dockerfile and its scripts first, in memory only.")
 @click.option("--unsafe", is_flag=True, help="With --port: also apply fixes that may change the amd64 image.")
 @click.option("--dry-run", is_flag=True, help="Stop after the plan; print the engine's exact commands.")
@@ -103,9 +104,12 @@ def _repeated(name: str, parameter: str, metavar: str, help: str) -> Callable[[F
 @offline_option
 @plain_http_option
 @format_option
+@click.pass_context
 def command(
+    context: click.Context,
+    /,
     *,
-    path: Path,
+    paths: tuple[Path, ...],
     ports: bool,
     unsafe: bool,
     dry_run: bool,
@@ -132,6 +136,9 @@ def command(
     The flags of docker buildx build mean here what they mean there. Without --push, --load or -o the image is loaded
     into the engine if it has a name (-t), and otherwise only verified.
 
+    Several projects are built at once, each verified and published by its own result; {name} in -t, -o, -f,
+    --metadata-file, --cache-from and --cache-to stands for the name of a project's folder. The exit code is the worst.
+
     Exit code: 0 built, verified and published, 1 verification failed (nothing is published), 2 wrong usage, 3 the build
     or the publishing failed.
 
@@ -140,14 +147,20 @@ def command(
       crossdock build --port .
       crossdock build --port --dry-run .
       crossdock build --port --push -t registry.example.com/team/app:1.0 .
+      crossdock build --push -t 'registry.example.com/team/{name}:1.0' services/*
       crossdock build --engine buildah -o type=oci,dest=app.tar -t app:1.0 .
     """
     from crossdock.assist.build import as_planned, build_assisted
+    from crossdock.cli.build_many import build_many, wants_many
+    from crossdock.cli.planning import plan_for_engine
     from crossdock.cli.talk import Talk
     from crossdock.engines.choose import choose
     from crossdock.host.binfmt import prepare_emulation
     from crossdock.report.built import Built
 
+    if wants_many(context):
+        return build_many(context)
+    path = paths[0] if paths else Path()
     talk = Talk(progress, as_json=format_ == "json")
     began = time.monotonic()
     destinations = parse_outputs(outputs, push=push, load=load) or _default_outputs(flags["tags"])
@@ -157,13 +170,14 @@ def command(
             path, file, ports=ports, unsafe=unsafe, offline=offline, plain_http=plain_http,
             platforms=platform, flags=flags, work=work,
         )  # fmt: skip
-        ported, plan, request = prepared.ported, prepared.plan, prepared.request
+        ported, request = prepared.ported, prepared.request
         talk.ported(ported, wanted=ports)
         runner = SystemRunner()
         builder = choose(engine, runner, builder=builder_name)
         info = builder.probe()
-        if info.shares_kernel and info.builds_here and not no_assist:
-            plan = _with_assistance(plan, request, talk, runner)
+        plan = plan_for_engine(
+            prepared.plan, request, prepared.context, info, runner, talk.say, assist=not no_assist
+        )  # fmt: skip
         built = Built(info, ported if ports else None, plan)
         if dry_run:
             wanted = as_planned(request, plan, work / "assist", host_platform())
@@ -235,34 +249,19 @@ def _prepare(
             unsafe=unsafe,
             wanted=lambda _: ports,
         )
+    context = ported.context or context
     plan = make_plan(
-        parse(ported.dockerfile), platforms, target=flags["target"], build_args=build_args, host=host_platform()
-    )
+        parse(ported.dockerfile), platforms, target=flags["target"], build_args=build_args, host=host_platform(),
+        context=context,
+    )  # fmt: skip
     request = BuildRequest(
-        context=shadow_context(ported.context or context, work),
+        context=shadow_context(context, work),
         dockerfile=ported.dockerfile.data,
         ignore=context.ignore,
         platforms=platforms,
         **flags,
     )
-    return Prepared(ported, plan, request, config.allow)
-
-
-def _with_assistance(plan: BuildPlan, request: BuildRequest, talk: Talk, runner: Runner) -> BuildPlan:
-    """The plan with native programs in emulated stages, where this machine can have them."""
-    from crossdock.assist.registration import available
-    from crossdock.plan.planner import make_plan
-    from crossdock.read.dockerfile import parse
-    from crossdock.source import Source
-
-    host = host_platform()
-    able = available(plan.emulated(), host, runner)
-    if able.missing:
-        talk.say(f"No native programs for emulated stages: {able.missing}.")
-    return make_plan(
-        parse(Source("Dockerfile", request.dockerfile)), plan.targets, host=host, target=request.target,
-        build_args=build_arguments(request.build_args), assisted=able.platforms,
-    )  # fmt: skip
+    return Prepared(ported, plan, request, context, config.allow)
 
 
 def _default_outputs(tags: tuple[str, ...]) -> tuple[Output, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import click
@@ -26,8 +27,11 @@ from crossdock.cli.output import style_of, waiting_for, write, write_exact
 from crossdock.errors import ExitCode
 from crossdock.findings import Finding, Severity
 from crossdock.fixes.port import PortResult, port, write_changes
-from crossdock.read.context import load_context
+from crossdock.read.context import Context, load_context
+from crossdock.read.dockerfile import parse
 from crossdock.read.files import is_dockerfile_name
+from crossdock.read.trace import trace
+from crossdock.source import Source
 
 
 @click.command("port")
@@ -36,6 +40,7 @@ from crossdock.read.files import is_dockerfile_name
     "--write", "write_files", is_flag=True, help="Apply the diff: every file, or none if one cannot be written."
 )
 @click.option("--unsafe", is_flag=True, help="Also apply fixes that may change what the amd64 image does.")
+@click.option("--cross", is_flag=True, help="Also let stages run on the build platform that need not be emulated.")
 @click.option("--rule", "rules", multiple=True, metavar="ID", help="Fix only what this rule finds. Repeatable.")
 @file_option
 @build_arg_option
@@ -46,6 +51,7 @@ def command(
     path: Path,
     write_files: bool,
     unsafe: bool,
+    cross: bool,
     rules: tuple[str, ...],
     file: Path | None,
     build_args: tuple[str, ...],
@@ -59,6 +65,10 @@ def command(
     The diff goes to standard output, and what was fixed or not, and why, to standard error; no file is changed without
     --write. Safe fixes leave the amd64 image as it was, and the arm64 file they rely on was seen to exist.
 
+    --cross writes FROM --platform=$BUILDPLATFORM where a stage's output does not depend on the machine that makes it:
+    safe for Go without cgo (with GOARCH=$TARGETARCH), if all that other stages take is what `go build` wrote; with
+    --unsafe also for class files and bundles for browsers. `crossdock plan` tells what it would bring.
+
     Exit code: 0 nothing is left to fix, 1 errors or warnings are left, 3 it could not be done.
 
     \b
@@ -66,6 +76,7 @@ def command(
       crossdock port .
       crossdock port . | git apply
       crossdock port --write .
+      crossdock port --cross .
       crossdock port --unsafe .github/workflows/image.yaml
       crossdock port --rule amd64-download --rule pinned-platform .
       crossdock port --unsafe -f docker/Dockerfile .
@@ -88,16 +99,18 @@ def command(
             )
         else:
             dockerfile, folder = locate_dockerfile(path, file)
+            arguments = build_arguments(build_args)
             result = port(
                 read_source(dockerfile),
                 context=load_context(folder, dockerfile),
-                build_args=build_arguments(build_args),
+                build_args=arguments,
                 prober=world.prober,
                 ask=ask,
                 look_up=world.look_up,
                 reason_to_ignore=configs().reason_to_ignore,
                 unsafe=unsafe,
                 wanted=wanted,
+                further=(lambda source, context: _crossing(source, context, arguments)) if cross else None,
             )
     if write_files:
         write_changes(result.changes)
@@ -108,6 +121,12 @@ def command(
 
 def _everything(_: Finding) -> bool:
     return True
+
+
+def _crossing(source: Source, context: Context | None, build_args: Mapping[str, str]) -> tuple[Finding, ...]:
+    from crossdock.plan.cross import cross_findings
+
+    return cross_findings(trace(parse(source), context=context, build_args=build_args), context)
 
 
 def _show(result: PortResult, format_: str, *, written: bool) -> None:

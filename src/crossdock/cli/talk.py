@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 from crossdock.cli.output import Progress, is_live, style_of, transferring, write
 from crossdock.engines.model import EngineInfo, EventHandler
 from crossdock.report.built import Built, built_text
+from crossdock.report.planned import plan_text
 from crossdock.report.progress import BuildProgress
-from crossdock.report.terminal import plan_text, port_text
+from crossdock.report.terminal import port_text
 
 if TYPE_CHECKING:
     from crossdock.fixes.port import PortResult

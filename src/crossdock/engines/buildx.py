@@ -156,6 +156,7 @@ class Buildx:
             facts.containerd_store,
             shares_kernel=facts.kernel == os.uname().release,
             builds_here=facts.nodes == 1 and facts.driver in {"docker", "docker-container"},
+            builder=facts.builder,
         )
 
     def commands(self, request: BuildRequest, work: Path) -> tuple[Command, ...]:

@@ -69,7 +69,7 @@ EventHandler = Callable[[BuildEvent], None]
 class EngineInfo:
     """An engine that answered. ``loads_index`` tells whether --load can take several platforms at once;
     ``shares_kernel`` whether its containers run on this machine's kernel, and not in a VM or on another machine;
-    ``builds_here`` whether builds do, and not on the nodes of a builder."""
+    ``builds_here`` whether builds do, and not on the nodes of a builder; ``builder`` is its name, where it has one."""
 
     name: str
     version: str
@@ -77,6 +77,7 @@ class EngineInfo:
     loads_index: bool
     shares_kernel: bool = True
     builds_here: bool = True
+    builder: str = ""
 
 
 class SmokeVerdict(StrEnum):

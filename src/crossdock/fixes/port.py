@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from crossdock.errors import CrossdockError
@@ -19,6 +19,10 @@ from crossdock.source import Edit, OverlappingEdits, Source, apply_edits, unifie
 
 MOST_ROUNDS = 100
 """A round applies every fix that does not touch the same bytes as another one; the rest waits for the next."""
+
+
+Further = Callable[[Source, Context | None], tuple[Finding, ...]]
+"""Findings in a Dockerfile besides those of the rules."""
 
 
 @dataclass(frozen=True)
@@ -66,20 +70,21 @@ def port(
     unsafe: bool = False,
     wanted: Callable[[Finding], bool] = lambda _: True,
     ask: Ask | None = None,
+    further: Further | None = None,
 ) -> PortResult:
     """Mend what is tied to amd64, in memory. ``prober`` and ``look_up`` ask the outside world, None when offline;
     what ``reason_to_ignore`` has a reason for is no finding.
 
     ``unsafe`` also applies fixes that are not argued safe; ``wanted`` limits which findings are mended; ``ask`` looks
-    packages up. Raises CrossdockError when a fix does not remove its own finding: that is a bug in crossdock, never in
-    the project.
+    packages up; ``further`` finds more than the rules do. Raises CrossdockError when a fix does not remove its own
+    finding: that is a bug in crossdock, never in the project.
     """
     original = {dockerfile.path: dockerfile}
     current = dict(original)
     applied: list[Decision] = []
 
     def check() -> CheckReport:
-        return check_dockerfile(
+        report = check_dockerfile(
             current[dockerfile.path],
             context=context,
             build_args=build_args,
@@ -87,6 +92,8 @@ def port(
             ask=ask,
             reason_to_ignore=reason_to_ignore,
         )
+        more = further(current[dockerfile.path], context) if further else ()
+        return replace(report, findings=(*report.findings, *more))
 
     report = check()
     found = report.findings

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 from rich.console import RenderableType
 
 from crossdock.report.canvas import hanging, render, text
+from crossdock.report.planned import plan_text
 from crossdock.report.style import Style
-from crossdock.report.terminal import plan_text, verify_text
+from crossdock.report.terminal import verify_text
 
 if TYPE_CHECKING:
     from crossdock.engines.model import EngineInfo

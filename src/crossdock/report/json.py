@@ -20,7 +20,7 @@ if TYPE_CHECKING:  # a verb needs the types of its own results only
     from crossdock.image.availability import ImagePlatforms
     from crossdock.image.binary import Binary
     from crossdock.image.inspect import Inspection
-    from crossdock.plan.model import BuildPlan
+    from crossdock.plan.model import BuildPlan, StagePlan
     from crossdock.report.checked import Checked
     from crossdock.report.looked import Looked
     from crossdock.report.sent import Sent
@@ -110,14 +110,41 @@ class PortReport(msgspec.Struct, frozen=True):
     skipped: tuple[SkippedObject, ...]
 
 
+class EvidenceObject(msgspec.Struct, frozen=True):
+    """One command that shows what a stage does. ``work`` is the name of an entry of catalogue/work.toml, or unknown;
+    ``file`` the file of the context that told more; ``certain`` is false in a branch that could not be decided."""
+
+    path: str
+    line: int
+    command: str
+    work: str
+    what: str
+    native: bool
+    certain: bool
+    file: str | None
+
+
+class EstimateObject(msgspec.Struct, frozen=True):
+    """Multiples of the native time, from and to: as planned, and if all were emulated."""
+
+    planned: tuple[float, float]
+    emulated: tuple[float, float]
+
+
 class StageObject(msgspec.Struct, frozen=True):
-    """``runs_on`` is the platform of the programs that the stage runs, where it is not ``platform``."""
+    """``runs_on`` is the platform of the programs that the stage runs, where it is not ``platform``; ``node`` the node
+    of the builder that builds it. ``opportunity`` says what would make it quicker. ``evidence`` are the commands that
+    take time; ``estimate`` is null where none does."""
 
     stage: str
     platform: str
     strategy: Literal["native", "neutral", "cross", "assist", "emulate"]
     reason: str
     runs_on: str | None
+    node: str | None
+    opportunity: str | None
+    estimate: EstimateObject | None
+    evidence: tuple[EvidenceObject, ...]
 
 
 class PlanReport(msgspec.Struct, frozen=True):
@@ -194,6 +221,22 @@ class BuildReport(msgspec.Struct, frozen=True):
     digest: str | None
     verified: VerifyReport | None
     published: tuple[str, ...]
+
+
+class ProjectObject(msgspec.Struct, frozen=True):
+    """One of several projects. ``report`` is null when its build came to no report; ``exit_code`` tells why."""
+
+    name: str
+    path: str
+    exit_code: int
+    report: BuildReport | None
+
+
+class BuildsReport(msgspec.Struct, frozen=True):
+    """What ``crossdock build --format json`` prints for several projects, or with {name} in an option."""
+
+    schema: Literal["crossdock.builds/v1"]
+    projects: tuple[ProjectObject, ...]
 
 
 class PlatformObject(msgspec.Struct, frozen=True):
@@ -377,6 +420,7 @@ REPORTS: dict[str, type[msgspec.Struct]] = {
     "port": PortReport,
     "plan": PlanReport,
     "build": BuildReport,
+    "builds": BuildsReport,
     "verify": VerifyReport,
     "platforms": PlatformsReport,
     "push": SentReport,
@@ -439,17 +483,37 @@ def port_report(result: PortResult, *, written: bool) -> PortReport:
 
 
 def plan_report(plan: BuildPlan) -> PlanReport:
-    stages = tuple(
-        StageObject(
-            _text(e.stage),
-            str(e.platform),
-            e.strategy.value,
-            _text(e.reason),
-            str(e.runs_on) if e.runs_on and e.runs_on != e.platform else None,
+    return PlanReport("crossdock.plan/v1", tuple(map(str, plan.targets)), tuple(map(_stage, plan.stages)))
+
+
+def _stage(entry: StagePlan) -> StageObject:
+    from crossdock.plan.estimate import estimate
+
+    found = estimate(entry)
+    evidence = tuple(
+        EvidenceObject(
+            _text(one.path),
+            one.line,
+            _text(one.text),
+            one.work.name,
+            _text(one.says),
+            entry.is_native(one),
+            one.certain,
+            _text(one.file) or None,
         )
-        for e in plan.stages
+        for one in entry.weighty
     )
-    return PlanReport("crossdock.plan/v1", tuple(map(str, plan.targets)), stages)
+    return StageObject(
+        _text(entry.stage),
+        str(entry.platform),
+        entry.strategy.value,
+        _text(entry.reason),
+        str(entry.runs_on) if entry.runs_on and entry.runs_on != entry.platform else None,
+        _text(entry.node) or None,
+        _text(entry.opportunity) or None,
+        EstimateObject(found.planned, found.emulated) if found else None,
+        evidence,
+    )
 
 
 def verify_report(result: VerifyResult) -> VerifyReport:
@@ -494,6 +558,15 @@ def build_report(
         verified=verify_report(verified) if verified else None,
         published=tuple(map(_text, published)),
     )
+
+
+def builds_report(projects: Iterable[tuple[str, str, int, bytes]]) -> BuildsReport:
+    """Of each project its name, path, exit code, and the report that its own build has printed."""
+    found = tuple(
+        ProjectObject(_text(name), _text(path), code, msgspec.json.decode(data, type=BuildReport) if data else None)
+        for name, path, code, data in projects
+    )
+    return BuildsReport("crossdock.builds/v1", found)
 
 
 def platforms_report(looked: Looked) -> PlatformsReport:

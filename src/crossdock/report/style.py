@@ -18,9 +18,9 @@ class Style:
 NARROWEST = 20
 """Below this nothing sensible fits; the terminal may wrap."""
 
-GLYPHS = "│─…→✓✗•·✔’‘“”–—�"
+GLYPHS = "│─…→✓✗•·✔’‘“”–—×�"
 """What crossdock's own texts use beyond ASCII."""
-_ASCII = str.maketrans(GLYPHS, "|-~>+x**+''\"\"--?")
+_ASCII = str.maketrans(GLYPHS, "|-~>+x**+''\"\"--x?")
 
 
 def fit(text: str, style: Style) -> str:

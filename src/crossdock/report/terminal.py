@@ -13,7 +13,6 @@ from rich.text import Text
 
 from crossdock.findings import Finding, Safety, Severity
 from crossdock.http.evidence import EvidenceStatus
-from crossdock.plan.model import BuildPlan, Strategy
 from crossdock.report.canvas import Cell, hanging, indented, not_looked_at, render, table, text
 from crossdock.report.excerpt import excerpt
 from crossdock.report.style import Style, harmless
@@ -27,13 +26,6 @@ if TYPE_CHECKING:  # a verb needs the types of its own results only
     from crossdock.source import Source
 
 _SEVERITY = {Severity.ERROR: "bold red", Severity.WARNING: "bold yellow", Severity.INFO: "bold cyan"}
-_STRATEGY = {
-    Strategy.NATIVE: "green",
-    Strategy.NEUTRAL: "green",
-    Strategy.CROSS: "green",
-    Strategy.ASSIST: "cyan",
-    Strategy.EMULATE: "yellow",
-}
 _STATUS: dict[Status, Cell] = {
     Status.PASSED: ("✓ passed", "green"),
     Status.WARNING: ("! warning", "yellow"),
@@ -242,18 +234,6 @@ def _port_summary(result: PortResult, left: Sequence[Decision], *, written: bool
             written
         ]
     return text((f"{done}{rest}{tail}", "bold"))
-
-
-# ---------------------------------------------------------------- plan
-
-
-def plan_text(plan: BuildPlan, style: Style) -> str:
-    """Stage × platform → strategy and reason."""
-    rows: list[tuple[Cell, ...]] = [
-        (entry.stage, str(entry.platform), (entry.strategy, _STRATEGY[entry.strategy]), entry.reason)
-        for entry in plan.stages
-    ]
-    return render(style, table(style, ("stage", "platform", "strategy", "reason"), rows))
 
 
 # ---------------------------------------------------------------- verify

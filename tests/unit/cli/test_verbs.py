@@ -273,6 +273,31 @@ def test_plan(project: Path, capsys: Capture) -> None:
     assert main(["plan", "--target", "nowhere"]) == ExitCode.USAGE
 
 
+def test_plan_explains_and_estimates(project: Path, capsys: Capture) -> None:
+    (project / "Dockerfile").write_text("FROM debian:12 AS build\nRUN make\nFROM scratch\nCOPY --from=build /x /x\n")
+    assert main(["plan", "--explain", "build"]) == ExitCode.DONE
+    out = capsys.readouterr().out
+    assert "compiles with make" in out
+    assert "1, linux" not in out
+    assert main(["plan", "--estimate"]) == ExitCode.DONE
+    assert "12–23×" in capsys.readouterr().out
+    assert main(["plan", "--explain", "build", "--format", "json"]) == ExitCode.DONE
+    (amd64, arm64) = valid(capsys.readouterr().out, "plan")["stages"]
+    assert amd64["evidence"][0]["command"] == "make"
+    assert arm64["estimate"]["emulated"] == [12.0, 23.0]
+    assert main(["plan", "--explain", "nowhere"]) == ExitCode.USAGE
+
+
+def test_port_lets_go_compile_on_the_build_platform(project: Path, capsys: Capture) -> None:
+    (project / "Dockerfile").write_text(
+        "FROM golang AS b\nRUN CGO_ENABLED=0 go build -o /a .\nFROM scratch\nCOPY --from=b /a /a\n"
+    )
+    assert main(["port", "--offline"]) == ExitCode.DONE
+    assert capsys.readouterr().out == ""
+    assert main(["port", "--offline", "--cross"]) == ExitCode.DONE
+    assert "+RUN CGO_ENABLED=0 GOARCH=$TARGETARCH go build -o /a ." in capsys.readouterr().out
+
+
 def test_arch_tells_and_goes_on_after_a_failure(project: Path, capsys: Capture) -> None:
     (project / "text").write_text("no binary\n")
     (project / "arm").write_bytes(b"\x7fELF\x02\x01\x01" + bytes(9) + b"\x02\x00\xb7\x00" + bytes(44))

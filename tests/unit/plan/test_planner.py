@@ -1,10 +1,12 @@
 """Which strategy each stage gets, and the reason given."""
 
+from collections.abc import Iterable
+
 import pytest
 
 from crossdock.errors import UsageError
-from crossdock.plan.model import BuildPlan, Strategy
-from crossdock.plan.planner import make_plan
+from crossdock.plan.model import BuilderNode, BuildPlan, Strategy
+from crossdock.plan.planner import make_plan, node_for
 from crossdock.platforms import AMD64, ARM64
 from crossdock.read.dockerfile import parse
 from crossdock.source import Source
@@ -39,7 +41,8 @@ def test_each_stage_and_platform_has_an_entry_in_the_order_of_the_file() -> None
 
 def test_the_reason_names_the_line_and_both_architectures() -> None:
     entry = plan(TWO_STAGES).stages[1]
-    assert entry.reason == "RUN on line 2: arm64 programs on this amd64 machine"
+    assert entry.reason == "compiles with make on line 2: arm64 programs on this amd64 machine"
+    assert plan("FROM a\nRUN true\nRUN true\n").stages[1].reason.startswith("RUN on line 2 and 1 more: arm64 programs")
 
 
 def test_on_an_arm_machine_it_is_the_other_way_round() -> None:
@@ -86,18 +89,37 @@ def test_an_unknown_target_names_the_stages_there_are() -> None:
         plan(TWO_STAGES, target="nope")
 
 
+def natively(scripts: Iterable[str]) -> dict[str, str]:
+    assert list(scripts)
+    return {"shell": "shell tools", "make": "gcc, make", "cc": "gcc, make", "apt": "apt"}
+
+
 def assisted(text: str) -> list[tuple[str, str]]:
     found = make_plan(
-        parse(Source("Dockerfile", text.encode())), (AMD64, ARM64), host=AMD64, assisted=frozenset({ARM64})
-    )
+        parse(Source("Dockerfile", text.encode())), (AMD64, ARM64), host=AMD64, assisted=frozenset({ARM64}),
+        natively=natively,
+    )  # fmt: skip
     assert found.assisted() in ((), (ARM64,))
     return [(one.strategy.value, one.reason) for one in found.stages if one.platform == ARM64]
 
 
-def test_emulated_stages_are_assisted_where_the_machine_can() -> None:
-    strategy, reason = assisted("FROM debian\nRUN make\n")[0]
-    assert strategy == "assist"
-    assert reason == "RUN on line 2: arm64 programs on this amd64 machine, the heavy ones replaced by native ones"
+@pytest.mark.parametrize(
+    ("run", "reason"),
+    [
+        ("make", "compiles with make on line 2; natively run gcc, make"),
+        ("true", "RUN on line 2; shell tools run natively"),
+        ("./server", "runs server on line 2; natively run shell tools alone"),
+        (
+            "apt-get install x && make && ruby x.rb",
+            (
+                "compiles with make on line 2 and installs packages with apt on line 2; natively run gcc, make, apt; "
+                "emulated stays: runs Ruby on line 2"
+            ),
+        ),
+    ],
+)
+def test_emulated_stages_are_assisted_where_the_machine_can(run: str, reason: str) -> None:
+    assert assisted(f"FROM debian\nRUN {run}\n")[0] == ("assist", reason)
 
 
 @pytest.mark.parametrize("command", ["apk add gcc", "dnf install -y gcc", "yum -y install gcc", "microdnf install gcc"])
@@ -116,3 +138,55 @@ def test_what_is_made_from_nothing_or_pinned_stays_emulated() -> None:
 def test_a_script_for_several_distributions_says_nothing() -> None:
     text = "FROM base\nRUN if command -v apk; then apk add gcc; else apt-get install -y gcc; fi\n"
     assert assisted(text)[0][0] == "assist"
+
+
+# ---------------------------------------------------------------- nodes of a builder
+
+X86 = BuilderNode("both0", AMD64, (AMD64,), (AMD64, ARM64))
+ARM = BuilderNode("both1", ARM64, (ARM64,), (ARM64,))
+LOOSE = BuilderNode("loose0", AMD64, (), (AMD64, ARM64))
+
+
+def on_nodes(text: str, *nodes: BuilderNode) -> list[tuple[str, str, str]]:
+    found = make_plan(parse(Source("Dockerfile", text.encode())), (AMD64, ARM64), host=AMD64, nodes=nodes)
+    return [(one.strategy.value, one.node, one.reason) for one in found.stages]
+
+
+def test_a_node_of_the_platform_builds_natively_and_is_named() -> None:
+    assert on_nodes("FROM debian\nRUN make\n", X86, ARM) == [
+        ("native", "both0", "the node both0 is amd64"),
+        ("native", "both1", "the node both1 is arm64"),
+    ]
+
+
+def test_a_node_that_emulates_is_told() -> None:
+    assert on_nodes("FROM debian\nRUN make\n", LOOSE, BuilderNode("loose1", ARM64, (), (ARM64,)))[1] == (
+        "emulate",
+        "loose0",
+        "compiles with make on line 2: arm64 programs on the node loose0, which is amd64",
+    )
+
+
+def test_nodes_that_say_nothing_or_are_not_there() -> None:
+    pod = BuilderNode("pod0", None, (ARM64,), (ARM64,))
+    assert (
+        on_nodes("FROM debian\nRUN make\n", X86, pod)[1][2] == "is built on the node pod0, which did not say what it is"
+    )
+    assert on_nodes("FROM debian\nRUN make\n", BuilderNode("x", AMD64, (), (AMD64,)))[1] == (
+        "emulate", "", "no node of the builder has linux/arm64",
+    )  # fmt: skip
+
+
+def test_the_build_platform_is_each_nodes_own() -> None:
+    text = (
+        "FROM --platform=$BUILDPLATFORM golang AS b\nARG TARGETARCH\nRUN go build\nFROM scratch\nCOPY --from=b /a /a\n"
+    )
+    assert on_nodes(text, X86, ARM)[1] == (
+        "cross", "both1", "runs on $BUILDPLATFORM of the node both1 and is told its target by TARGETARCH",
+    )  # fmt: skip
+
+
+def test_pinned_platforms_come_first() -> None:
+    assert node_for(ARM64, (LOOSE, ARM)) is ARM
+    assert node_for(ARM64, (LOOSE,)) is LOOSE
+    assert node_for(ARM64, ()) is None

@@ -15,6 +15,7 @@ from crossdock.host.steps import Step
 from crossdock.http.evidence import Evidence, EvidenceStatus
 from crossdock.image.availability import Alternative, ImagePlatforms, PlatformImage
 from crossdock.image.registry import Limit
+from crossdock.plan import work as worked
 from crossdock.plan.model import BuildPlan, StagePlan, Strategy
 from crossdock.platforms import AMD64, ARM64, parse_platform
 from crossdock.report.checked import Checked
@@ -107,14 +108,35 @@ PORTED = PortResult(
     context=None,
 )
 
+_WORK = {work.name: work for work in worked.catalogue()}
+_EVIDENCE = (
+    worked.Evidence(_WORK["apt"], "Dockerfile", 2, "apt-get install -y gcc make", "apt-get"),
+    worked.Evidence(_WORK["shell"], "Dockerfile", 3, "cd /src", "cd"),
+    worked.Evidence(
+        _WORK["make"], "tools/build.sh", 7, "make -j4 CFLAGS=-O2 install", "make", certain=False, in_script=True
+    ),
+    worked.Evidence(_WORK["node-addons"], "Dockerfile", 4, "npm ci", "npm", file="package-lock.json"),
+)
 PLAN = BuildPlan(
     (AMD64, ARM64),
     (
-        StagePlan("build", AMD64, Strategy.NATIVE, "this machine is linux/amd64"),
-        StagePlan("build", ARM64, Strategy.EMULATE, "RUN compiles C with gcc; no arm64 machine is known"),
+        StagePlan("build", AMD64, Strategy.NATIVE, "this machine is linux/amd64", evidence=_EVIDENCE),
+        StagePlan(
+            "build",
+            ARM64,
+            Strategy.EMULATE,
+            "RUN compiles C with gcc; no arm64 machine is known",
+            evidence=_EVIDENCE,
+            opportunity="runs a script of package.json, which should give the same for every target",
+        ),
         StagePlan("1", ARM64, Strategy.NEUTRAL, "only copies files"),
+        StagePlan(
+            "2", ARM64, Strategy.ASSIST, "compiles with make on line 7", evidence=_EVIDENCE[:3],
+            natively=frozenset({"make", "apt"}),
+        ),
+        StagePlan("2", ARM64, Strategy.NATIVE, "the node arm is arm64", evidence=_EVIDENCE[:3], node="arm"),
     ),
-)
+)  # fmt: skip
 
 DIGEST = "sha256:" + "5f" * 32
 VERIFIED = VerifyResult(

@@ -17,6 +17,10 @@ from crossdock.rules import RULES
 PUBLISHED = Path(__file__).parents[3] / "docs/schemas"
 
 
+def dry_run() -> reports.BuildReport:
+    return reports.build_report(engine="buildah", port=None, plan=sample.PLAN, commands=("buildah build",))
+
+
 def samples() -> dict[str, msgspec.Struct]:
     return {
         "check": reports.check_report(sample.CHECKED),
@@ -34,8 +38,12 @@ def samples() -> dict[str, msgspec.Struct]:
             verified=sample.VERIFIED,
             published=("registry.example/app:1",),
         ),
-        "build-dry-run": reports.build_report(
-            engine="buildah", port=None, plan=sample.PLAN, commands=("buildah build",)
+        "build-dry-run": dry_run(),
+        "builds": reports.builds_report(
+            [
+                ("app", "services/app", 0, reports.encode(dry_run()).encode()),
+                ("web", "services/web", 3, b""),
+            ]
         ),
         "registry": reports.registry_report(sample.SERVED),
         "push": reports.sent_report(sample.SENT, "push"),

@@ -10,8 +10,9 @@ from rich.cells import cell_len
 from syrupy.assertion import SnapshotAssertion
 
 from crossdock.report.looked_text import looked_text
+from crossdock.report.planned import estimate_text, explain_text, plan_text
 from crossdock.report.style import Style
-from crossdock.report.terminal import check_text, diff_text, plan_text, port_text, verify_text
+from crossdock.report.terminal import check_text, diff_text, port_text, verify_text
 
 STYLES = {
     "80": Style(80),
@@ -27,6 +28,8 @@ TEXTS = {
     "written": lambda style: port_text(sample.PORTED, style, written=True),
     "diff": lambda style: diff_text(sample.PORTED.changes[0].diff(), style),
     "plan": lambda style: plan_text(sample.PLAN, style),
+    "explained": lambda style: explain_text(sample.PLAN, "no emulator for linux/arm64 is registered", style),
+    "estimated": lambda style: estimate_text(sample.PLAN, style),
     "verified": lambda style: verify_text(sample.VERIFIED, style),
     "broken": lambda style: verify_text(sample.BROKEN, style),
     "platforms": lambda style: looked_text(sample.LOOKED, style),
