@@ -56,7 +56,7 @@ from crossdock.source import Source  # noqa: E402
 
 @dataclass(frozen=True)
 class Case:
-    """A Dockerfile whose last RUN is measured; ``sources`` are source packages of Debian, files so named in the context."""
+    """A Dockerfile whose last RUN is measured; ``sources`` are Debian source packages, files so named in the context."""
 
     what: str
     text: str
