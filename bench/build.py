@@ -56,7 +56,7 @@ from crossdock.source import Source  # noqa: E402
 
 @dataclass(frozen=True)
 class Case:
-    """A Dockerfile whose last RUN is measured; ``sources`` are Debian source packages, files so named in the context."""
+    """A Dockerfile whose last RUN is measured; ``sources`` are Debian source packages, files of the context."""
 
     what: str
     text: str
@@ -118,6 +118,32 @@ CASES = {
         "GNU hello: autoreconf before configure",
         compiled(f"{C} autoconf automake gettext autopoint", "hello", "autoreconf -fi && ./configure && make -j2"),
         ("hello",),
+    ),
+    "javac": Case(
+        "Commons Lang: javac, jar",
+        compiled(
+            "openjdk-17-jdk-headless xz-utils",
+            "libcommons-lang3-java",
+            "find src/main/java -name '*.java' >list && javac -encoding UTF-8 -d out @list"
+            " && jar --create --date=2024-01-01T00:00:00Z --file /lang3.jar -C out .",
+        ),
+        ("libcommons-lang3-java",),
+    ),
+    "maven": Case(
+        "Commons Lang: Maven",
+        compiled(
+            "openjdk-17-jdk-headless maven xz-utils libmaven-resources-plugin-java libmaven-compiler-plugin-java"
+            " libmaven-jar-plugin-java libsurefire-java",
+            "libcommons-lang3-java",
+            "rm -r src/test && printf '%s' '<project>'"
+            " '<modelVersion>4.0.0</modelVersion><groupId>g</groupId><artifactId>lang3</artifactId><version>1</version>'"
+            " '<properties><maven.compiler.source>8</maven.compiler.source>'"
+            " '<maven.compiler.target>8</maven.compiler.target>'"
+            " '<project.build.sourceEncoding>UTF-8</project.build.sourceEncoding>'"
+            " '<project.build.outputTimestamp>2024-01-01T00:00:00Z</project.build.outputTimestamp></properties>'"
+            " '</project>' >pom.xml && mvn -o -B -Dmaven.repo.local=/usr/share/maven-repo package",
+        ),
+        ("libcommons-lang3-java",),
     ),
     "apt": Case(
         "apt-get install: compilers, make, Python",

@@ -78,6 +78,9 @@ def test_scripts_with_and_without_an_interpreter(seen: dict[str, Any]) -> None:
 def test_conditions_of_the_map(seen: dict[str, Any]) -> None:
     assert seen["unless-env unset"] == seen["if-arg"] == NATIVE
     assert seen["unless-env"] == EMULATED
+    assert seen["unless-env of another value"] == seen["if-file"] == NATIVE
+    assert seen["unless-env of a value"] == EMULATED
+    assert seen["if-file of another text"] == seen["if-file without the file"] == EMULATED
     assert (seen["unless-arg within"], seen["unless-arg not within"]) == (EMULATED, NATIVE)
     assert seen["unless-arg"] == f"Linux {EMULATED}"
     assert seen["if-arg missing"] == f"Linux {'unknown'}"

@@ -20,6 +20,8 @@ MAKERS = Path(__file__).with_name("packs")
 _CATALOGUE = Path(__file__).parents[1] / "catalogue/assist.toml"
 _LOADERS = {"amd64": "/lib64/ld-linux-x86-64.so.2", "arm64": "/lib/ld-linux-aarch64.so.1"}
 """PT_INTERP of programs, as each architecture's ABI for glibc fixes it."""
+_OS_ARCH = {"amd64": "amd64", "arm64": "aarch64"}
+"""Java's system property os.arch (make/autoconf/platform.m4 of OpenJDK, OPENJDK_TARGET_CPU_OSARCH)."""
 HOSTS = frozenset(_LOADERS)
 """Architectures of machines that there are packs for."""
 TARGETS = frozenset(_LOADERS)
@@ -131,6 +133,10 @@ class Pack:
             "target-debian-4": DEBIAN[self.target][:4],
             "host-debian-4": DEBIAN[self.host][:4],
             "libraries": f"/usr/lib/{host}",
+            "target-java": _OS_ARCH[self.target],
+            "host-java": "LINUX_AARCH_64" if self.host == "arm64" else "SYS_V",
+            # Only make-pack knows where a program is.
+            "home": "%home",
         }
         first = (
             *(("triplet", host), ("target", target), ("loader", _LOADERS[self.host])),

@@ -11,7 +11,7 @@ import pytest
 from crossdock.assist.packs import HOSTS, MAKERS, TARGETS, Module, Pack, compose, modules
 from crossdock.platforms import AMD64, ARM64, host_platform
 
-LAUNCHER_WORDS = re.compile(r"(unless-env|unless-arg|if-arg|first-arg|add-arg|set-env=[A-Z_a-z0-9]+)=\S+")
+LAUNCHER_WORDS = re.compile(r"(unless-env|unless-arg|if-arg|same-line|first-arg|add-arg|set-env=[A-Z_a-z0-9]+)=\S+")
 PAIRS = [(target, host) for target in sorted(TARGETS) for host in sorted(HOSTS) if target != host]
 
 
@@ -26,7 +26,7 @@ def lines(pack: Pack, command: str) -> list[list[str]]:
 
 @pytest.mark.parametrize("module", modules(), ids=lambda module: module.name)
 def test_each_module_says_what_it_does_and_why_that_is_neutral(module: Module) -> None:
-    assert module.programs or module.paths
+    assert module.programs or module.paths or module.fetch
     assert module.what
     assert len(module.source) > 40
     for rule in module.rules:
@@ -37,10 +37,10 @@ def test_each_module_says_what_it_does_and_why_that_is_neutral(module: Module) -
 def test_recipes_are_lines_of_words_that_make_pack_knows(target: str, host: str) -> None:
     pack = Pack(target, host, modules())
     text = pack.recipe()
-    assert "{" not in text
+    assert not re.search(r"\{[\w-]+\}", text)
     assert "  " not in text
-    known = set("triplet target loader machine fetch programs keep compiler rule rename check link".split())
-    assert {line.split(" ")[0] for line in text.splitlines()} == known
+    known = "triplet target loader machine fetch programs paths trees gives emulated keep compiler rule rename as"
+    assert {line.split(" ")[0] for line in text.splitlines()} <= {*known.split(), "check", "link"}
     for _, before, after in lines(pack, "rename"):
         assert len(after) <= len(before)
 
@@ -96,3 +96,25 @@ def test_further_programs_are_fetched_where_they_are_called() -> None:
     assert {"scripts", "compiler"} <= set(names("RUN ./autogen.sh && make"))
     assert "git" in names("RUN apt-get install -y git")
     assert "download" in names("RUN wget -q https://example.org/a")
+
+
+def test_a_jdk_is_fetched_for_those_who_install_that_one() -> None:
+    assert {"java", "jdk-17"} <= set(names("RUN apt-get install -y openjdk-17-jdk-headless"))
+    assert {"java", "jdk-default"} <= set(names("RUN apt-get install -y maven"))
+    of_the_image = names("RUN ./mvnw -B package")
+    assert "java" in of_the_image
+    assert not [name for name in of_the_image if name.startswith("jdk-")]
+
+
+@pytest.mark.parametrize(("target", "host", "said"), [("arm64", "amd64", "aarch64"), ("amd64", "arm64", "amd64")])
+def test_java_says_the_targets_architecture_and_home(target: str, host: str, said: str) -> None:
+    rules = [line for line in lines(Pack(target, host, modules()), "rule") if "/bin/j" in line[0]]
+    assert len(rules) > 3
+    for path, *words in rules:
+        arguments = [word.removeprefix("first-arg=").removeprefix("-J") for word in words]
+        assert f"-Dos.arch={said}" in arguments
+        assert "-Djava.home=%home" in arguments
+        assert any(word.startswith("same-line=release:") for word in words)
+        if path.endswith("/java"):
+            # Any other start of a JVM, be it an application or a test, is the image's own.
+            assert any(word.startswith("if-arg=") for word in words)

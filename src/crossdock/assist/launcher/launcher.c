@@ -13,8 +13,11 @@
      first one whose words allow it counts.
 
    A line of the map:
-     PATH NATIVE [unless-env=NAME | unless-arg=TEXT | if-arg=TEXT | first-arg=TEXT | add-arg=TEXT | set-env=NAME=VALUE]...
-   if-arg: one of them must be among the arguments. A * in what arguments are compared with stands for anything.
+     PATH NATIVE [unless-env=NAME | unless-env=NAME=TEXT | unless-arg=TEXT | if-arg=TEXT | if-file=FILE:TEXT |
+                  first-arg=TEXT | add-arg=TEXT | set-env=NAME=VALUE]...
+   if-arg: one of them must be among the arguments. A * in what arguments and variables are compared with stands for
+   anything.
+   if-file: the text must be somewhere in the first 4096 bytes of the file.
    first-arg, add-arg: put before and after the arguments.
    set-env: added to the environment where there is no variable of that name; what the program starts inherits it.
 
@@ -140,6 +143,9 @@ static int among(char **arguments, const char *pattern)
 
 static int is_set(char **environment, const char *name)
 {
+    for (const char *letter = name; *letter; letter++)
+        if (*letter == '=')
+            return among(environment, name);
     for (; *environment; environment++) {
         const char *rest = after(*environment, name);
         if (rest && rest[0] == '=' && rest[1])
@@ -190,6 +196,31 @@ static int read_map(char *map)
         return 0;
     map[size] = 0;
     return after(map, FIRST_LINE) != NULL;
+}
+
+/* Whether a text is in the first bytes of a file; `place` is FILE:TEXT. */
+static int file_says(const char *place)
+{
+    char path[LONGEST_PATH], said[LONGEST_PATH + 1];
+    long at = 0, size = 0, got;
+    while (place[at] && place[at] != ':' && at < LONGEST_PATH - 1) {
+        path[at] = place[at];
+        at++;
+    }
+    path[at] = 0;
+    if (place[at] != ':')
+        return 0;
+    long file = call(OPENAT, AT_FDCWD, (long)path, O_RDONLY | O_CLOEXEC, 0);
+    if (file < 0)
+        return 0;
+    while (size < LONGEST_PATH && (got = call(READ, file, (long)said + size, LONGEST_PATH - size, 0)) > 0)
+        size += got;
+    call(CLOSE, file, 0, 0, 0);
+    said[size] = 0;
+    for (const char *text = said; *text; text++)
+        if (after(text, place + at + 1))
+            return 1;
+    return 0;
 }
 
 /* What follows the path in the next line that has it, which is ended by a null; null when there is none. `rest` is
@@ -253,6 +284,9 @@ static void execute(const struct start *start, char *native)
         } else if ((text = after(word, "if-arg="))) {
             wanted = 1;
             met |= among(given, text);
+        } else if ((text = after(word, "if-file="))) {
+            if (!file_says(text))
+                return;
         } else if ((text = after(word, "first-arg=")) && first < MOST_ADDED) {
             firsts[first++] = (char *)text;
         } else if ((text = after(word, "add-arg=")) && last < MOST_ADDED) {

@@ -46,13 +46,14 @@ for my $package (installed()) {
         add($path);
     }
 }
+my %once;
+@trees = grep { -d && !$once{$_}++ } map { real_file($_) } map { sort(glob $_) } @trees;
 for my $path (map { real_file($_) } map { sort(glob $_) } @paths) {
     next if $done{$path}++ || grep { $path =~ $_ } @emulated;
     next unless -f $path && -x _ && !(-u _ || -g _) && is_native($path);
     copy($path, "/root$path", '');
     add($path);
 }
-@trees = map { real_file($_) } map { sort(glob $_) } @trees;
 copy_tree($_) for @trees;
 my ($given) = $recipe =~ m{^(.*)/};
 copy_as("$given/$_", "/$_", '') for @gives;
@@ -90,7 +91,8 @@ printf "crossdock-assist: %d programs of this stage run natively\n", scalar keys
 
 # A shell pattern as a regular expression; * goes beyond slashes.
 sub glob_of {
-    my $pattern = join '', map { $_ eq '*' ? '.*' : $_ eq '?' ? '.' : quotemeta } split //, shift;
+    my %special = ('*' => '.*', '?' => '.', '{' => '(?:', ',' => '|', '}' => ')');
+    my $pattern = join '', map { $special{$_} // quotemeta } split //, shift;
     return qr/^$pattern\z/;
 }
 
@@ -158,10 +160,30 @@ sub add {
     $foreign =~ s/\Q$_->[0]\E/$_->[1]/g for @as;
     # A system before the merge of /bin and /usr/bin calls it by its other name.
     my @names = $foreign =~ m{^/usr/((?:s?bin)/.*)} ? ($foreign, "/$1") : ($foreign);
-    my @words = map { " $_->[1]" } grep { $path =~ $_->[0] } @rules;
+    my @words = map { $_->[1] } grep { $path =~ $_->[0] } @rules;
     for my $name (@names) {
-        push @map, "$name /.crossdock/root$path$_" for @words ? @words : '';
+        for my $words (@words ? @words : '') {
+            my $said = words_for($words, $path, $name) // next;
+            push @map, "$name /.crossdock/root$path$said";
+        }
     }
+}
+
+# The words of a rule as the launcher reads them, for a program by its path here and in the image; none when a file does
+# not say what has to be the same.
+sub words_for {
+    my ($words, $path, $name) = @_;
+    my ($own, $home) = map { m{^(.*)/[^/]*/[^/]*\z} ? $1 : '' } $path, $name;
+    my $said = '';
+    for (split / /, $words) {
+        if (my ($file, $start) = /^same-line=([^:]*):(.*)/) {
+            my ($line) = -f "$own/$file" ? content("$own/$file") =~ /^(\Q$start\E\S*)$/m : ();
+            $_ = 'if-file=%home/' . "$file:" . ($line // return undef);
+        }
+        s/%home/$home/g;
+        $said .= " $_";
+    }
+    return $said;
 }
 
 # Whether it is a program or library of this machine.
