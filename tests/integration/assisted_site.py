@@ -9,6 +9,7 @@ from pathlib import Path
 
 from crossdock.assist.build import build_assisted
 from crossdock.assist.registration import available
+from crossdock.assist.watch import UNLIMITED, Limits
 from crossdock.engines.choose import choose
 from crossdock.engines.model import BuildEvent, BuildRequest, StepState
 from crossdock.image.layout import LayoutImage
@@ -29,6 +30,7 @@ class Site:
     output: list[str] = field(default_factory=list)
     said: list[str] = field(default_factory=list)
     steps: list[str] = field(default_factory=list)
+    limits: Limits = UNLIMITED
 
     def build(self, text: str, platforms: tuple[Platform, ...] = (ARM64,), *, assist: bool = True) -> Path:
         host, runner = host_platform(), SystemRunner()
@@ -48,7 +50,8 @@ class Site:
         work = self.work / str(len(list(self.work.iterdir())))
         work.mkdir()
         engine = choose(self.engine, runner)
-        return build_assisted(engine, request, plan, work, runner, see, self.said.append, host=host)
+        say = lambda fallback: self.said.append(str(fallback))  # noqa: E731
+        return build_assisted(engine, request, plan, work, runner, see, say, host=host, limits=self.limits)
 
 
 def history(layout: Path, platform: Platform = ARM64) -> list[str]:

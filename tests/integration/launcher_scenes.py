@@ -17,6 +17,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 from crossdock.assist.emulator import with_launcher
 from crossdock.host.binfmt import BINFMT, MACHINES, find_interpreter, registration_match, tiny_program
@@ -83,11 +84,13 @@ class Scene:
 
 
 def register(folder: Path, flags: str) -> None:
-    """The launcher in front of this machine's QEMU, under a name that Debian's QEMU understands as flag P."""
+    """The launcher in front of this machine's QEMU, under a name that Debian's QEMU understands as flag P; and as if it
+    were an old one, which the launcher has to tell something."""
     qemu = find_interpreter(ARM64)
     assert qemu is not None
     file = folder / qemu.name
-    file.write_bytes(with_launcher(qemu.read_bytes(), keeps_argv0=True))
+    with mock.patch("crossdock.assist.emulator.wants_pauth", return_value=True):
+        file.write_bytes(with_launcher(qemu.read_bytes(), keeps_argv0=True))
     file.chmod(0o755)
     line = f"{registration_match('launcher', MACHINES['arm64'])}:{file}:{flags}"
     (BINFMT / "register").write_bytes(line.encode())
@@ -105,6 +108,9 @@ def scenes(folder: Path, foreign: Path, native: Path) -> Iterator[tuple[str, Any
     yield "open files", run("ls", "/proc/self/fd")
     yield "open files of the emulated", run("ls", "/proc/self/fd", program="/bin/other")
     yield "environment", run("env", NAME="value")
+    yield "environment of the emulated", run("env", program="/bin/other", NAME="value")
+    yield "environment with a processor", run("env", program="/bin/other", QEMU_CPU="cortex-a53")
+    yield "arguments of the emulated", run("echo", "a b", "c", "", "d", program="/bin/other")
     (scene.root / "bin/script").write_text("echo script $0 $1; /bin/busybox uname -m\n")
     (scene.root / "bin/script").chmod(0o755)
     yield "script without #!", run("sh", "-c", "script one")

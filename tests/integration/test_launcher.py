@@ -70,6 +70,12 @@ def test_programs_get_what_they_were_given(seen: dict[str, Any]) -> None:
     assert seen["open files"].split() == ["0", "1", "2", "3"]  # 3 is the folder that ls reads
 
 
+def test_what_an_old_emulator_is_told_its_programs_do_not_see(seen: dict[str, Any]) -> None:
+    assert sorted(seen["environment of the emulated"].splitlines()) == ["NAME=value", "PATH=/bin"]
+    assert sorted(seen["environment with a processor"].splitlines()) == ["PATH=/bin", "QEMU_CPU=cortex-a53"]
+    assert seen["arguments of the emulated"] == "a b c  d"
+
+
 def test_scripts_with_and_without_an_interpreter(seen: dict[str, Any]) -> None:
     assert seen["script without #!"].splitlines() == ["script /bin/script one", NATIVE]
     assert seen["script with #!"].splitlines() == ["/bin/hashbang", NATIVE]

@@ -7,7 +7,7 @@ need no help the mount is an empty folder.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from crossdock.assist.packs import Pack, compose
@@ -23,7 +23,8 @@ CONTEXT = "crossdock-assist"
 """The name of the build context that holds recipes and the scripts that carry them out."""
 PLACE = "/.crossdock"
 """Where packs are mounted (and where the launcher looks for them)."""
-_STAGE = "crossdock-pack"
+STAGE = "crossdock-pack"
+"""What the names of stages that make packs begin with."""
 _MAKERS = "/.crossdock-make"
 _NUMBER = re.compile(r"\d{1,9}")
 
@@ -31,27 +32,43 @@ _NUMBER = re.compile(r"\d{1,9}")
 @dataclass(frozen=True)
 class Assisted:
     """``dockerfile`` are the bytes to build; ``recipes`` are the files of the context ``CONTEXT``, by name; ``added``
-    stages come before the first one that people wrote."""
+    stages, on ``added_lines`` lines, come before the first one that people wrote, which was on ``first_line``."""
 
     dockerfile: bytes = field(repr=False)
     recipes: dict[str, str] = field(repr=False)
     modules: tuple[str, ...]
     added: int
+    added_lines: int = 0
+    first_line: int = 1
+    single: bool = False
+    """Whether people wrote one stage only."""
 
     def target(self, wanted: str | None) -> str | None:
         """What ``--target`` has to say: stages without a name have numbers, which have become other ones."""
         return str(int(wanted) + self.added) if wanted and _NUMBER.fullmatch(wanted) else wanted
 
+    def line(self, number: int) -> int:
+        """The line of the Dockerfile that people wrote for one of this, which has more lines before the first FROM."""
+        return number - self.added_lines if number >= self.first_line + self.added_lines else number
+
     def as_written(self, event: BuildEvent) -> BuildEvent:
         """What an engine says of a step, in the words of the Dockerfile that people wrote."""
-        # BuildKit calls a stage without a name stage-1, buildah 1.
+        # BuildKit calls a stage without a name stage-1, buildah 1; the only one of a Dockerfile BuildKit does not name.
         number = re.fullmatch(r"(stage-)?(\d+)", event.stage)
         stage = f"{number[1] or ''}{int(number[2]) - self.added}" if number else event.stage
+        stage = "" if self.single and stage == "stage-0" else stage
         return replace(event, name=without_mounts(event.name), stage=stage)
 
 
-def assisted(dockerfile: Dockerfile, plan: BuildPlan, host: Platform, build_args: Mapping[str, str]) -> Assisted:
-    """The Dockerfile with packs for every stage and platform that the plan wants assisted."""
+def assisted(
+    dockerfile: Dockerfile,
+    plan: BuildPlan,
+    host: Platform,
+    build_args: Mapping[str, str],
+    spared: Collection[Instruction] = (),
+) -> Assisted:
+    """The Dockerfile with packs for every stage and platform that the plan wants assisted; RUN instructions that are
+    ``spared`` get none."""
     traces = {platform: trace(dockerfile, target=platform, build_args=build_args) for platform in plan.assisted()}
     wanted: dict[str, list[Platform]] = {}
     for entry in plan.stages:
@@ -73,17 +90,21 @@ def assisted(dockerfile: Dockerfile, plan: BuildPlan, host: Platform, build_args
         made += _stages(number, base, packs, sorted(others), host)
         recipes |= {f"{number}-{architecture}": pack.recipe() for architecture, pack in packs.items()}
         names += [module.name for pack in packs.values() for module in pack.modules]
-        edits += [_mount(dockerfile, run, number) for stage in stages for run in _runs(stage)]
+        edits += [_mount(dockerfile, run, number) for stage in stages for run in _runs(stage) if run not in spared]
     added = sum(line.startswith("FROM ") for line in made)
     edits += _renumbered(dockerfile, added)
     at = dockerfile.stages[0].from_.span.start
     edits.append(Edit(dockerfile.source.path, Span(at, at), "".join(f"{line}\n" for line in made).encode()))
-    return Assisted(apply_edits(dockerfile.source, edits).data, recipes, tuple(dict.fromkeys(names)), added)
+    data = apply_edits(dockerfile.source, edits).data
+    first_line = dockerfile.source.position(at).line
+    return Assisted(
+        data, recipes, tuple(dict.fromkeys(names)), added, len(made), first_line, len(dockerfile.stages) == 1
+    )
 
 
 def without_mounts(text: str) -> str:
     """A text that an engine says of a RUN instruction, without the pack."""
-    return re.sub(rf"--mount=type=bind,from={_STAGE}-\d+,\S+ ", "", text)
+    return re.sub(rf"--mount=type=bind,from={STAGE}-\d+,\S+ ", "", text)
 
 
 def _base(found: Trace, index: int) -> str:
@@ -105,15 +126,15 @@ def _scripts(dockerfile: Dockerfile, stage: Stage) -> Iterable[str]:
 def _stages(number: int, base: str, packs: dict[str, Pack], others: list[str], host: Platform) -> Iterable[str]:
     """A stage for each architecture, and one that is the right one of them for the platform being built."""
     for architecture in packs:
-        yield f"FROM --platform=$BUILDPLATFORM {base} AS {_STAGE}-{number}-{architecture}"
+        yield f"FROM --platform=$BUILDPLATFORM {base} AS {STAGE}-{number}-{architecture}"
         yield "USER 0"
         command = [f"{_MAKERS}/make-pack", f"{_MAKERS}/{number}-{architecture}", PLACE, host.architecture]
         words = ", ".join(f'"{word}"' for word in ["/bin/sh", *command])
         yield f"RUN --mount=type=bind,from={CONTEXT},target={_MAKERS} [{words}]"
     for architecture in others:
-        yield f"FROM scratch AS {_STAGE}-{number}-{architecture}"
+        yield f"FROM scratch AS {STAGE}-{number}-{architecture}"
         yield f"WORKDIR {PLACE}"
-    yield f"FROM {_STAGE}-{number}-${{TARGETARCH}} AS {_STAGE}-{number}"
+    yield f"FROM {STAGE}-{number}-${{TARGETARCH}} AS {STAGE}-{number}"
 
 
 def _renumbered(dockerfile: Dockerfile, added: int) -> Iterable[Edit]:
@@ -130,5 +151,5 @@ def _renumbered(dockerfile: Dockerfile, added: int) -> Iterable[Edit]:
 
 def _mount(dockerfile: Dockerfile, run: Instruction, number: int) -> Edit:
     at = run.keyword_span.end
-    mount = f" --mount=type=bind,from={_STAGE}-{number},source={PLACE},target={PLACE}"
+    mount = f" --mount=type=bind,from={STAGE}-{number},source={PLACE},target={PLACE}"
     return Edit(dockerfile.source.path, Span(at, at), mount.encode())

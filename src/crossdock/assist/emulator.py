@@ -73,7 +73,7 @@ def with_launcher(qemu: bytes, *, keeps_argv0: bool, block: bytes | None = None)
         raise CrossdockError("the emulator's file is damaged")
     address = _up(max(segment.address + segment.memory_size for segment in loads), page)
     offset = _up(len(qemu), page)
-    block = _filled(block or launcher(_ARCHITECTURES[machine]), entry - address, keeps_argv0)
+    block = _filled(block or launcher(_ARCHITECTURES[machine]), entry - address, keeps_argv0, wants_pauth(qemu))
     new = _Segment(_PT_LOAD, _READ_AND_EXECUTE, offset, address, address, len(block), len(block), page)
     del segments[notes[-1]]
     # Loadable segments have to come in the order of their addresses.
@@ -88,10 +88,21 @@ def with_launcher(qemu: bytes, *, keeps_argv0: bool, block: bytes | None = None)
     return bytes(data)
 
 
-def _filled(block: bytes, distance: int, keeps_argv0: bool) -> bytes:
-    """The launcher, told how far QEMU's entry point is from its own."""
+def wants_pauth(qemu: bytes) -> bool:
+    """Whether this QEMU has to be told to sign pointers by a cheap function of its own (``pauth-impdef=on``).
+
+    Otherwise it uses QARMA5, which takes most of the time of programs that sign them, as all of Debian 13 do. From 10.0
+    on QEMU does so by itself ("target/arm: change default pauth algorithm to impdef"); that is also the first to have a
+    name for QARMA5. Programs see the same features (HWCAP, /proc/cpuinfo), and no signature outlives its process.
+    """
+    return b"pauth-impdef" in qemu and b"pauth-qarma5" not in qemu
+
+
+def _filled(block: bytes, distance: int, *flags: bool) -> bytes:
+    """The launcher, told how far QEMU's entry point is from its own, and the flags that launcher.c has behind that."""
     at = block.index(MARKER) + len(MARKER)
-    return block[:at] + struct.pack("<qq", distance, keeps_argv0) + block[at + 16 :]
+    numbers = struct.pack(f"<q{len(flags)}q", distance, *flags)
+    return block[:at] + numbers + block[at + len(numbers) :]
 
 
 def _up(number: int, to: int) -> int:

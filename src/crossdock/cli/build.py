@@ -31,12 +31,13 @@ from crossdock.cli.options import (
 )
 from crossdock.cli.outputs import Destination, Output, parse_outputs
 from crossdock.cli.publishing import check_outputs, load_warning, publish
-from crossdock.errors import ExitCode
+from crossdock.errors import ExitCode, UsageError
 from crossdock.platforms import DEFAULT_TARGETS, Platform, host_platform
 from crossdock.process import SystemRunner, uninterrupted
 from crossdock.source import write_atomically
 
 if TYPE_CHECKING:
+    from crossdock.assist.build import Fallback
     from crossdock.config import Allowed
     from crossdock.engines.model import BuildRequest, Engine
     from crossdock.fixes.port import PortResult
@@ -63,6 +64,11 @@ def _repeated(name: str, parameter: str, metavar: str, help: str) -> Callable[[F
     return click.option(*names, parameter, multiple=True, metavar=metavar, help=help)
 
 
+def _seconds(name: str, default: float, help: str) -> Callable[[F], F]:
+    kind = click.FloatRange(min=0)
+    return click.option(name, type=kind, default=default, show_default=True, metavar="SECONDS", help=help)
+
+
 @click.command("build")
 @click.argument("paths", nargs=-1, metavar="[PATH]...", type=click.Path(path_type=Path))
 @click.option("--port", "ports", is_flag=True, help="Mend the Dockerfile and its scripts first, in memory only.")
@@ -73,6 +79,9 @@ def _repeated(name: str, parameter: str, metavar: str, help: str) -> Callable[[F
 @click.option("--builder", "builder_name", default="", metavar="NAME", help="A builder of buildx (crossdock builder).")
 @click.option("--fix-binfmt", is_flag=True, help="Make the kernel run other platforms' programs first (root).")
 @click.option("--no-assist", is_flag=True, help="Run every program of other platforms emulated, none natively.")
+@click.option("--prove", "proves", is_flag=True, help="Build emulated as well, and compare both results file by file.")
+@_seconds("--idle-timeout", 600.0, "A RUN that prints nothing and computes nothing for so long is stopped; 0: never.")
+@_seconds("--step-timeout", 0.0, "A RUN that takes longer than this is stopped; 0: never.")
 @click.option("--no-smoke", is_flag=True, help="Verify without starting the images.")
 @smoke_timeout_option
 @_repeated("-t/--tag", "tags", "NAME[:TAG]", "Name of the image. Repeatable.")
@@ -118,6 +127,9 @@ def command(
     builder_name: str,
     fix_binfmt: bool,
     no_assist: bool,
+    proves: bool,
+    idle_timeout: float,
+    step_timeout: float,
     no_smoke: bool,
     smoke_timeout: float,
     file: Path | None,
@@ -139,8 +151,12 @@ def command(
     Several projects are built at once, each verified and published by its own result; {name} in -t, -o, -f,
     --metadata-file, --cache-from and --cache-to stands for the name of a project's folder. The exit code is the worst.
 
-    Exit code: 0 built, verified and published, 1 verification failed (nothing is published), 2 wrong usage, 3 the build
-    or the publishing failed.
+    A RUN instruction that fails or hangs with native programs is run again emulated before the build is called failed.
+    --prove builds such platforms emulated as well and compares both results: config, files and their attributes, ELF
+    files by section, archives by member. Build ids, times, and caches that no two runs make alike may differ.
+
+    Exit code: 0 built, verified and published, 1 verification failed, or --prove found that code or data differ
+    (nothing is published), 2 wrong usage, 3 the build or the publishing failed.
 
     \b
     Examples:
@@ -151,16 +167,22 @@ def command(
       crossdock build --engine buildah -o type=oci,dest=app.tar -t app:1.0 .
     """
     from crossdock.assist.build import as_planned, build_assisted
+    from crossdock.assist.timing import StepTimes
+    from crossdock.assist.watch import Limits
     from crossdock.cli.build_many import build_many, wants_many
     from crossdock.cli.planning import plan_for_engine
+    from crossdock.cli.proving import prove
     from crossdock.cli.talk import Talk
     from crossdock.engines.choose import choose
+    from crossdock.engines.model import both
     from crossdock.host.binfmt import prepare_emulation
     from crossdock.report.built import Built
 
     if wants_many(context):
         return build_many(context)
     path = paths[0] if paths else Path()
+    if proves and no_assist:
+        raise UsageError("--prove compares what --no-assist does not make", hint="Leave out one of them.")
     talk = Talk(progress, as_json=format_ == "json")
     began = time.monotonic()
     destinations = parse_outputs(outputs, push=push, load=load) or _default_outputs(flags["tags"])
@@ -190,13 +212,35 @@ def command(
             # Smoke runs start the images here, so they need what the build may not.
             building = plan.emulated() if info.builds_here else ()
             prepare_emulation(building if no_smoke else request.platforms, runner, fix=fix_binfmt)
+        seen = info.shares_kernel and info.builds_here and plan.emulated()
+        limits = Limits(idle_timeout if seen else 0, step_timeout)
+        times = StepTimes()
+        fallbacks: list[Fallback] = []
+
+        def fall_back(fallback: Fallback) -> None:
+            fallbacks.append(fallback)
+            talk.say(str(fallback))
+
         with talk.building(request.platforms) as on_event:
-            layout = build_assisted(builder, request, plan, work, runner, on_event, talk.say, host=host_platform())
+            layout = build_assisted(
+                builder, request, plan, work, runner, both(times, on_event), fall_back,
+                host=host_platform(), limits=limits,
+            )  # fmt: skip
+        ran = tuple(times.ran(platform) for platform in plan.assisted())
+        built = replace(built, ran=ran, fallbacks=tuple(fallbacks))
+        if proves and not plan.assisted():
+            talk.say("Nothing to prove: no stage is built with native programs.")
+        elif proves:
+            talk.say(f"Building {', '.join(map(str, plan.assisted()))} emulated, to compare")
+            with talk.building(plan.assisted()) as on_event:
+                proofs = prove(builder, request, plan, layout, times, work, runner, on_event, limits)
+            built = replace(built, proofs=proofs)
         talk.say("Verifying")
         smoke_seconds = None if no_smoke else smoke_timeout
         verified = _verify(builder, layout, request, allow=prepared.allow, smoke_seconds=smoke_seconds)
+        built = replace(built, verified=verified)
         published: tuple[str, ...] = ()
-        if verified.passed:
+        if built.passed:
             for output in destinations:
                 published += publish(
                     output, layout, tags=request.tags, platforms=request.platforms, engine=builder,
@@ -204,8 +248,8 @@ def command(
                 )  # fmt: skip
             if metadata_file:
                 _write_metadata(metadata_file, verified, request.tags)
-    talk.finished(replace(built, verified=verified, published=published, seconds=time.monotonic() - began))
-    return ExitCode.DONE if verified.passed else ExitCode.FINDINGS
+    talk.finished(replace(built, published=published, seconds=time.monotonic() - began))
+    return ExitCode.DONE if built.passed else ExitCode.FINDINGS
 
 
 @contextmanager

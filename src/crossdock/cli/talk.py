@@ -75,10 +75,12 @@ class Talk:
                         digest=built.verified.digest if built.verified else None,
                         verified=built.verified,
                         published=built.published,
+                        fallbacks=built.fallbacks,
+                        proofs=built.proofs,
                     )
                 )
             )
-        elif self._quiet and built.verified and built.verified.passed:
+        elif self._quiet and built.verified and built.passed:
             write(f"{built.verified.digest}\n")
         else:
             write(built_text(built, style_of(sys.stdout)))

@@ -85,7 +85,7 @@ def build_commands(
     for platform in request.platforms:
         name = _temporary_name(platform)
         build = _build(facts, request, platform, work, environment)
-        commands.append(Command(build.argv, store.environment, work, build.secrets))
+        commands.append(Command(build.argv, store.environment, work, build.secrets, stop=request.stop))
         push = ("buildah", "push", "--quiet", "--format=oci", name, f"oci:{work / 'layout'}:{inputs.slug(platform)}")
         commands.append(Command(push, store.environment))
     return tuple(commands)

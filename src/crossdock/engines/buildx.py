@@ -130,7 +130,10 @@ def _build(
     # Attestations would be entries of the index that are no platform. The variable, and not --provenance=false,
     # because a plugin older than 0.10 knows neither and only minds the flag.
     return Command(
-        (*argv, *output, str(request.context)), {"BUILDX_NO_DEFAULT_ATTESTATIONS": "1"}, secrets=hidden_values(secrets)
+        (*argv, *output, str(request.context)),
+        {"BUILDX_NO_DEFAULT_ATTESTATIONS": "1"},
+        secrets=hidden_values(secrets),
+        stop=request.stop,
     )
 
 

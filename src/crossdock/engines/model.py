@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -38,6 +39,8 @@ class BuildRequest:
     cache_from: tuple[str, ...] = ()
     cache_to: tuple[str, ...] = ()
     build_contexts: tuple[str, ...] = ()
+    stop: threading.Event | None = field(default=None, repr=False, compare=False)
+    """No flag: the build is ended, and fails, when it is set."""
 
 
 class StepState(StrEnum):
@@ -63,6 +66,14 @@ class BuildEvent:
 
 
 EventHandler = Callable[[BuildEvent], None]
+
+
+def both(one: EventHandler, other: EventHandler) -> EventHandler:
+    def see(event: BuildEvent) -> None:
+        one(event)
+        other(event)
+
+    return see
 
 
 @dataclass(frozen=True)

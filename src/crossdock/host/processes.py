@@ -10,7 +10,7 @@ import contextlib
 import os
 import re
 import signal
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,6 +36,8 @@ class Process:
     age: float
     wait: str = ""
     emulator: str = ""
+    cpu_of_ended: float = 0.0
+    """Seconds of processor time of the processes below it that have ended."""
     crashed: signal.Signals | None = None
     """The signal that an emulated program has died of, while its emulator has not."""
 
@@ -46,14 +48,21 @@ class Process:
 
 def read_tree(pid: int, handlers: Iterable[Handler] = (), proc: Path = PROC) -> tuple[Process, ...]:
     """A process and all below it, parents first; nothing where it has ended or there is no /proc."""
+    return below(read_all(handlers, proc), pid)
+
+
+def read_all(handlers: Iterable[Handler] = (), proc: Path = PROC) -> tuple[Process, ...]:
+    """Every process that can be seen, by its number."""
     telling = {handler.interpreter: "P" in handler.flags for handler in handlers}
-    found: dict[int, Process] = {}
-    for folder in sorted(proc.glob("[0-9]*"), key=lambda path: int(path.name)):
-        if process := _read(folder, telling, proc):
-            found[process.pid] = process
-    tree = [found[pid]] if pid in found else []
+    folders = sorted(proc.glob("[0-9]*"), key=lambda path: int(path.name))
+    return tuple(process for folder in folders if (process := _read(folder, telling, proc)))
+
+
+def below(processes: Sequence[Process], pid: int) -> tuple[Process, ...]:
+    """One of these processes and all below it, parents first."""
+    tree = [process for process in processes if process.pid == pid]
     for process in tree:
-        tree += [one for one in found.values() if one.parent == process.pid]
+        tree += [one for one in processes if one.parent == process.pid]
     return tuple(tree)
 
 
@@ -94,6 +103,7 @@ def _read(folder: Path, telling: dict[str, bool], proc: Path) -> Process | None:
         age=max(0.0, uptime - int(fields[19]) / tick),
         wait=wait if wait != "0" else "",
         emulator=emulator,
+        cpu_of_ended=(int(fields[13]) + int(fields[14])) / tick,
         crashed=_crashed(folder) if emulator else None,
     )
 

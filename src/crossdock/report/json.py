@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Literal
 import msgspec
 
 if TYPE_CHECKING:  # a verb needs the types of its own results only
+    from crossdock.assist.build import Fallback
     from crossdock.builders.state import BuilderState, NodeState
     from crossdock.doctor.diagnosis import Diagnosis
     from crossdock.findings import Fix, Skipped
@@ -23,6 +24,7 @@ if TYPE_CHECKING:  # a verb needs the types of its own results only
     from crossdock.plan.model import BuildPlan, StagePlan
     from crossdock.report.checked import Checked
     from crossdock.report.looked import Looked
+    from crossdock.report.proved import Proof
     from crossdock.report.sent import Sent
     from crossdock.rules.base import Rule
     from crossdock.verify.model import VerifyResult
@@ -209,9 +211,46 @@ class ArchReport(msgspec.Struct, frozen=True):
     files: tuple[FileObject, ...]
 
 
+class FallbackObject(msgspec.Struct, frozen=True):
+    """A build that was begun again because it failed (or hung) with native programs; ``reason`` is what it said.
+    ``step`` is the instruction that ran emulated from then on, ``where`` its line; both are null when all did."""
+
+    reason: str
+    hung: bool
+    step: str | None
+    where: str | None
+    stage: str | None
+    platform: str | None
+
+
+class DifferenceObject(msgspec.Struct, frozen=True):
+    """``nature`` is what differs; ``counts`` tells whether it makes both images different, which build ids, times and
+    caches do not. ``path`` is a file, or a field of the config; ``created_by`` the instruction of the file's layer."""
+
+    nature: Literal["code", "data", "attributes", "config", "build name", "time", "record"]
+    counts: bool
+    path: str
+    what: str
+    created_by: str | None
+
+
+class ProofObject(msgspec.Struct, frozen=True):
+    """A platform built with native programs, compared with the same built emulated. ``seconds`` are those of the RUN
+    instructions that ran both times: with native programs, emulated; and those of making the packs, if not cached."""
+
+    platform: str
+    same: bool
+    files: int
+    layers: int
+    equal_layers: int
+    differences: tuple[DifferenceObject, ...]
+    seconds: dict[Literal["assisted", "emulated", "packs"], float]
+
+
 class BuildReport(msgspec.Struct, frozen=True):
     """What ``crossdock build --format json`` prints. ``verified`` is null when nothing was built (--dry-run); then
-    ``commands`` are what would have run. ``published`` names where the verified image went."""
+    ``commands`` are what would have run. ``published`` names where the verified image went; ``fallback`` what was built
+    again emulated; ``proof`` is filled by --prove."""
 
     schema: Literal["crossdock.build/v1"]
     engine: str
@@ -221,6 +260,8 @@ class BuildReport(msgspec.Struct, frozen=True):
     digest: str | None
     verified: VerifyReport | None
     published: tuple[str, ...]
+    fallback: tuple[FallbackObject, ...]
+    proof: tuple[ProofObject, ...]
 
 
 class ProjectObject(msgspec.Struct, frozen=True):
@@ -547,6 +588,8 @@ def build_report(
     digest: str | None = None,
     verified: VerifyResult | None = None,
     published: Sequence[str] = (),
+    fallbacks: Sequence[Fallback] = (),
+    proofs: Sequence[Proof] = (),
 ) -> BuildReport:
     return BuildReport(
         "crossdock.build/v1",
@@ -557,6 +600,37 @@ def build_report(
         digest=digest,
         verified=verify_report(verified) if verified else None,
         published=tuple(map(_text, published)),
+        fallback=tuple(map(_fallback, fallbacks)),
+        proof=tuple(map(_proof, proofs)),
+    )
+
+
+def _fallback(one: Fallback) -> FallbackObject:
+    return FallbackObject(
+        reason=_text(one.reason),
+        hung=one.hung,
+        step=_text(one.step) or None,
+        where=one.where or None,
+        stage=_text(one.stage) or None,
+        platform=str(one.platform) if one.platform else None,
+    )
+
+
+def _proof(proof: Proof) -> ProofObject:
+    found, gain = proof.comparison, proof.gain
+    return ProofObject(
+        platform=str(found.platform),
+        same=found.same,
+        files=found.files,
+        layers=found.layers,
+        equal_layers=found.equal_layers,
+        differences=tuple(
+            DifferenceObject(
+                one.nature.value, one.nature.counts, _text(one.path), _text(one.what), _text(one.created_by) or None
+            )
+            for one in found.differences
+        ),
+        seconds={"assisted": gain.assisted, "emulated": gain.emulated, "packs": gain.packs},
     )
 
 

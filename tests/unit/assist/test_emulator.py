@@ -61,7 +61,17 @@ def test_the_launcher_knows_the_way_to_the_emulator(keeps: bool) -> None:
     after = with_launcher(emulator(1, 4), keeps_argv0=keeps)
     address = segments(after)[1][3]
     at = after.index(b"crossdock-launch") + 16
-    assert struct.unpack_from("<qq", after, at) == (ENTRY - address, keeps)
+    assert struct.unpack_from("<qqq", after, at) == (ENTRY - address, keeps, False)
+
+
+@pytest.mark.parametrize(
+    ("options", "wanted"),
+    [(b"pauth\0pauth-impdef\0", True), (b"pauth-impdef\0pauth-qarma5\0", False), (b"", False)],
+    ids=["7.2", "10.0", "no-arm"],
+)
+def test_an_old_emulator_is_told_to_sign_pointers_cheaply(options: bytes, wanted: bool) -> None:
+    after = with_launcher(emulator(1, 4, content=CODE + options), keeps_argv0=True)
+    assert struct.unpack_from("<qqq", after, after.index(b"crossdock-launch") + 16)[2] == wanted
 
 
 def test_each_machine_gets_its_own_launcher() -> None:

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from crossdock.assist.build import Fallback
+from crossdock.assist.timing import Gain
 from crossdock.builders.state import BuilderState, NodeState
 from crossdock.doctor.diagnosis import Check, Diagnosis, State, Topic
 from crossdock.doctor.distribution import Base, Distribution
@@ -20,8 +22,11 @@ from crossdock.plan.model import BuildPlan, StagePlan, Strategy
 from crossdock.platforms import AMD64, ARM64, parse_platform
 from crossdock.report.checked import Checked
 from crossdock.report.looked import Looked
+from crossdock.report.proved import Proof
 from crossdock.report.sent import Sent
 from crossdock.source import Edit, Source, Span, apply_edits
+from crossdock.verify.compare import Comparison, Difference
+from crossdock.verify.differing import Nature
 from crossdock.verify.model import CheckResult, Status, VerifyResult
 
 DOCKERFILE = Source(
@@ -267,3 +272,15 @@ BUILDERS = (
     ),
     BuilderState("gone", "", (), trouble="its context is gone"),
 )
+FALLBACKS = (
+    Fallback(
+        "for 600 s it printed nothing, wrote nothing and used no processor time",
+        hung=True, step="RUN make", where="Dockerfile:3", stage="build", platform=ARM64,
+    ),
+    Fallback("x"),
+)  # fmt: skip
+DIFFERENCES = (
+    Difference(Nature.CODE, "usr/bin/app", "section .text", "RUN make"),
+    Difference(Nature.TIME, "a", "b"),
+)
+PROOF = Proof(Comparison(ARM64, 5, 3, 1234, DIFFERENCES), Gain(3, 10.0, 120.0, 20.0))

@@ -37,6 +37,8 @@ def samples() -> dict[str, msgspec.Struct]:
             digest=sample.DIGEST,
             verified=sample.VERIFIED,
             published=("registry.example/app:1",),
+            fallbacks=sample.FALLBACKS,
+            proofs=(sample.PROOF,),
         ),
         "build-dry-run": dry_run(),
         "builds": reports.builds_report(
@@ -65,6 +67,27 @@ def test_keeps_to_the_published_schema(name: str) -> None:
     document = json.loads(reports.encode(samples()[name]))
     jsonschema.validate(document, schema, cls=jsonschema.Draft202012Validator)
     assert document["schema"] == f"crossdock.{verb}/v1"
+
+
+def test_what_native_programs_did_is_told_with_its_reasons() -> None:
+    document = json.loads(reports.encode(samples()["build"]))
+    assert document["fallback"] == [
+        {
+            "reason": "for 600 s it printed nothing, wrote nothing and used no processor time",
+            "hung": True,
+            "step": "RUN make",
+            "where": "Dockerfile:3",
+            "stage": "build",
+            "platform": "linux/arm64",
+        },
+        {"reason": "x", "hung": False, "step": None, "where": None, "stage": None, "platform": None},
+    ]
+    (proof,) = document["proof"]
+    assert (proof["same"], proof["seconds"]) == (False, {"assisted": 10.0, "emulated": 120.0, "packs": 20.0})
+    assert [(one["nature"], one["counts"], one["created_by"]) for one in proof["differences"]] == [
+        ("code", True, "RUN make"),
+        ("time", False, None),
+    ]
 
 
 @pytest.mark.parametrize("verb", reports.REPORTS)

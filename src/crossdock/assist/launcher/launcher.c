@@ -42,16 +42,18 @@
 #define FD_CLOEXEC 1
 
 /* Filled in when it is joined to QEMU: how far QEMU's entry point is from the launcher's, and whether the kernel passes
-   the original argv[0] (flag P of binfmt_misc). The marker is how the place is found. */
+   the original argv[0] (flag P of binfmt_misc), and whether this QEMU has to be told to authenticate pointers cheaply.
+   The marker is how the place is found. `launch` returns the stack that QEMU is to begin with, which is the one given
+   or begins two words below it. */
 __asm__(".section .text.start, \"ax\"\n"
         ".globl _start\n"
         "_start:\n"
 #if defined(__x86_64__)
         "  mov %rsp, %rdi\n"
-        "  mov %rsp, %rbx\n"
+        "  sub $32, %rsp\n"
         "  and $-16, %rsp\n"
         "  call launch\n"
-        "  mov %rbx, %rsp\n"
+        "  mov %rax, %rsp\n"
         "  lea _start(%rip), %rax\n"
         "  add qemu(%rip), %rax\n"
         "  xor %ebx, %ebx\n"
@@ -59,9 +61,9 @@ __asm__(".section .text.start, \"ax\"\n"
         "  jmp *%rax\n"
 #elif defined(__aarch64__)
         "  mov x0, sp\n"
-        "  mov x19, sp\n"
+        "  sub sp, sp, #32\n"
         "  bl launch\n"
-        "  mov sp, x19\n"
+        "  mov sp, x0\n"
         "  adr x1, _start\n"
         "  adr x2, qemu\n"
         "  ldr x2, [x2]\n"
@@ -78,9 +80,11 @@ __asm__(".section .text.start, \"ax\"\n"
         "  .ascii \"crossdock-launch\"\n"
         "qemu: .quad 0\n"
         "keeps_argv0: .quad 0\n"
+        "wants_pauth: .quad 0\n"
         ".text\n");
 
 extern const long keeps_argv0 __attribute__((visibility("hidden")));
+extern const long wants_pauth __attribute__((visibility("hidden")));
 
 #if defined(__x86_64__)
 enum { READ = 0, CLOSE = 3, FCNTL = 72, EXECVE = 59, OPENAT = 257, READLINKAT = 267 };
@@ -325,7 +329,8 @@ static void execute(const struct start *start, char *native)
         call(FCNTL, start->opened, F_SETFD, 0, 0);
 }
 
-__attribute__((used, visibility("hidden"))) void launch(long *stack)
+/* Starts the native program, if there is one; returns if QEMU is to go on. */
+static void start_native(long *stack)
 {
     long count = stack[0];
     char **arguments = (char **)stack + 1;
@@ -362,4 +367,36 @@ __attribute__((used, visibility("hidden"))) void launch(long *stack)
     char *rest = map, *native;
     while ((native = find(&rest, path, length)))
         execute(&start, native);
+}
+
+static int has_pack(void)
+{
+    long file = call(OPENAT, AT_FDCWD, (long)MAP, O_PATH | O_CLOEXEC, 0);
+    if (file >= 0)
+        call(CLOSE, file, 0, 0, 0);
+    return file >= 0;
+}
+
+/* The same stack with two variables more at the end of the environment: what is before them moves down by their size.
+   QEMU reads them, and does not hand them on to the program. */
+static long *with_pauth(long *stack)
+{
+    long *to = stack - 2, *from = stack;
+    long count = from[0];
+    for (long index = 0; index < count + 2; index++)
+        *to++ = *from++;
+    while (*from)
+        *to++ = *from++;
+    to[0] = (long)"QEMU_CPU=max,pauth-impdef=on";
+    to[1] = (long)"QEMU_UNSET_ENV=QEMU_CPU,QEMU_UNSET_ENV";
+    return stack - 2;
+}
+
+__attribute__((used, visibility("hidden"))) long *launch(long *stack)
+{
+    start_native(stack);
+    char **environment = (char **)stack + stack[0] + 2;
+    if (!wants_pauth || is_set(environment, "QEMU_CPU") || is_set(environment, "QEMU_UNSET_ENV") || !has_pack())
+        return stack;
+    return with_pauth(stack);
 }
