@@ -136,7 +136,8 @@ CASES = {
             " libmaven-jar-plugin-java libsurefire-java",
             "libcommons-lang3-java",
             "rm -r src/test && printf '%s' '<project>'"
-            " '<modelVersion>4.0.0</modelVersion><groupId>g</groupId><artifactId>lang3</artifactId><version>1</version>'"
+            " '<modelVersion>4.0.0</modelVersion><groupId>g</groupId><artifactId>lang3</artifactId>'"
+            " '<version>1</version>'"
             " '<properties><maven.compiler.source>8</maven.compiler.source>'"
             " '<maven.compiler.target>8</maven.compiler.target>'"
             " '<project.build.sourceEncoding>UTF-8</project.build.sourceEncoding>'"
