@@ -8,8 +8,8 @@ sources between runs; sources are those of Debian's archive, by the settings of 
 ordinary Dockerfile; its last RUN is what is measured, in the three ways one after the other, so that a busy machine
 slows all of them. Wall time is what the engine says of the step; processor time is what the shell's `times` says of
 itself and its children, which does not depend on what else the machine does. Ratios are medians over pairs of one run.
-Making the pack is measured once. Then every file of the emulated and the assisted image is compared: ELF files and
-members of archives by section, without the sections that name the build. The end is a table in Markdown.
+Making the pack is measured once. Then every file of the emulated and the assisted image is compared, as by
+`crossdock build --prove`. The end is a table in Markdown.
 
 `--trace NAME` builds one case with crossdock alone and lists which programs were still emulated, with the number of
 their starts and their processor time, as perf(1) has seen them.
@@ -23,7 +23,6 @@ import json
 import os
 import re
 import statistics
-import struct
 import subprocess
 import sys
 import tempfile
@@ -45,13 +44,13 @@ from crossdock.assist.build import build_assisted  # noqa: E402
 from crossdock.assist.registration import available  # noqa: E402
 from crossdock.engines.choose import choose  # noqa: E402
 from crossdock.engines.model import BuildEvent, BuildRequest, StepState  # noqa: E402
-from crossdock.image.compression import unpack  # noqa: E402
 from crossdock.image.layout import LayoutImage  # noqa: E402
 from crossdock.plan.planner import make_plan  # noqa: E402
 from crossdock.platforms import AMD64, ARM64, Platform, host_platform  # noqa: E402
 from crossdock.process import SystemRunner  # noqa: E402
 from crossdock.read.dockerfile import parse  # noqa: E402
 from crossdock.source import Source  # noqa: E402
+from crossdock.verify.compare import compare  # noqa: E402
 
 
 @dataclass(frozen=True)
@@ -161,10 +160,6 @@ RUN apt-get update && apt-get install -y build-essential cmake git && times
 """,
     ),
 }
-LEFT_OUT = {".comment", ".note.gnu.build-id", ".gnu_debuglink"}
-"""Sections that say who built, with the very version of the compiler's package, and no more."""
-VOLATILE = re.compile(r"var/(log|cache|lib/apt/lists)/|etc/hosts$|run/|.*\.log$|.*/config\.(log|status)$")
-"""Logs and caches with times in them."""
 
 
 @dataclass
@@ -226,73 +221,10 @@ def processor_seconds(lines: list[str]) -> float:
     return sum(int(minutes) * 60 + float(seconds) for pairs in last for minutes, seconds in pairs)
 
 
-def files(layout: Path, platform: Platform) -> dict[str, tuple[object, bytes]]:
-    """Path → what is known of a file, and its content, of the last layers that a build made."""
-    import tarfile
-
-    image = LayoutImage(layout)
-    entry = next(one for one in image.index().images if one.platform == platform)
-    found: dict[str, tuple[object, bytes]] = {}
-    for layer in image.manifest(entry).layers[2:]:
-        with image.open(layer) as packed, tempfile.TemporaryFile() as plain:
-            for chunk in unpack(packed, layer.digest)[1]:
-                plain.write(chunk)
-            plain.seek(0)
-            with tarfile.open(fileobj=plain) as archive:
-                for member in archive:
-                    file = archive.extractfile(member) if member.isreg() else None
-                    facts = (member.type, member.mode, member.uid, member.gid, member.linkname)
-                    found[member.name] = (facts, file.read() if file else b"")
-    return found
-
-
-def parts(data: bytes) -> object:
-    """What counts of a file's content: sections of ELF files, members of archives; else all of it."""
-    if data[:6] == b"\x7fELF\x02\x01":
-        return {name: content for name, content in sections(data) if name not in LEFT_OUT}
-    if data[:8] == b"!<arch>\n":
-        return [parts(member) for member in members(data)]
-    return data
-
-
-def sections(data: bytes) -> Iterator[tuple[str, bytes]]:
-    (table,) = struct.unpack_from("<Q", data, 40)
-    count, names = struct.unpack_from("<HH", data, 60)
-    headers = [struct.unpack_from("<IIQQQQIIQQ", data, table + 64 * index) for index in range(count)]
-    for name, kind, _, _, offset, size, *_ in headers:
-        at = headers[names][4] + name
-        # Offsets of sections behind those left out differ, so the names' table is none of the content.
-        if kind not in (0, 8):
-            yield data[at : data.index(b"\0", at)].decode(), data[offset : offset + size]
-
-
-def members(data: bytes) -> Iterator[bytes]:
-    at = 8
-    while at < len(data):
-        size = int(data[at + 48 : at + 58])
-        # The index of symbols tells where members begin, which depends on the length of what is left out of them.
-        if data[at : at + 16].strip() != b"/":
-            yield data[at + 60 : at + 60 + size]
-        at += 60 + size + size % 2
-
-
-def compare(one: Path, other: Path) -> tuple[int, list[str]]:
-    """How many files there are, and what differs, in words."""
-    before, after = files(one, ARM64), files(other, ARM64)
-    differing = [f"{name}: only in one" for name in sorted(before.keys() ^ after.keys()) if not VOLATILE.match(name)]
-    for name in sorted(before.keys() & after.keys()):
-        if before[name] == after[name] or VOLATILE.match(name):
-            continue
-        left, right = parts(before[name][1]), parts(after[name][1])
-        if before[name][0] == after[name][0] and left == right:
-            continue
-        which = ""
-        if isinstance(left, dict) and isinstance(right, dict):
-            which = " in " + ", ".join(
-                sorted(key for key in left.keys() | right.keys() if left.get(key) != right.get(key))
-            )
-        differing.append(name + which)
-    return len(after), differing
+def compared(before: Path, after: Path) -> tuple[int, list[str]]:
+    """How many files there are, and which differences count, as ``crossdock build --prove`` judges."""
+    found = compare(LayoutImage(before), LayoutImage(after), ARM64)
+    return found.files, [f"{one.path} ({one.nature}: {one.what})" for one in found.differences if one.nature.counts]
 
 
 def fetch_sources(folder: Path) -> None:
@@ -366,7 +298,7 @@ def row(case: str, results: dict[str, list[Measured]]) -> Row:
     }
     files, differing = 0, []
     if results["emulated"] and results["crossdock"]:
-        files, differing = compare(results["emulated"][0].layout, results["crossdock"][0].layout)
+        files, differing = compared(results["emulated"][0].layout, results["crossdock"][0].layout)
     return Row(
         case,
         medians,
