@@ -61,6 +61,12 @@ def test_an_unchanged_dockerfile_builds_with_native_programs(site: Site, debian:
         assert paths(layout) == paths(plain)
 
 
+def test_native_programs_are_told_the_machine_that_the_build_is_for(site: Site, debian: str) -> None:
+    site.build(f"FROM {debian}\nRUN /.crossdock/root/usr/bin/uname -m && arch && uname -m\n")
+    assert site.output.count("aarch64") == 3
+    assert site.said == []
+
+
 def test_an_image_without_debian_is_built_emulated_and_that_is_said(site: Site, base_image: str) -> None:
     site.build(f"FROM {base_image}\nRUN uname -m && echo built\n")
     assert "built" in site.output

@@ -11,8 +11,9 @@ import launcher_scenes
 import pytest
 from busybox import busybox
 
-from crossdock.assist.compile import PREFIXES, SOURCES, compile_launcher, compile_registrar
+from crossdock.assist.compile import PREFIXES, SOURCES, compile_launcher, compile_machine, compile_registrar
 from crossdock.assist.emulator import launcher
+from crossdock.assist.packs import MAKERS
 from crossdock.process import SystemRunner
 
 pytestmark = pytest.mark.integration
@@ -110,6 +111,8 @@ def test_the_carried_programs_are_what_their_source_gives(architecture: str) -> 
     assert b"crossdock-launch" in made
     made_registrar = compile_registrar(architecture, SystemRunner())
     assert len(made_registrar) < 4096
+    made_machine = compile_machine(architecture, SystemRunner())
     if version.stdout.strip() == "12":
         assert made == launcher(architecture)
+        assert made_machine == (MAKERS / f"machine-{architecture}.so").read_bytes()
         assert made_registrar == REGISTRARS[architecture].read_bytes()

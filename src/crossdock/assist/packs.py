@@ -138,7 +138,10 @@ class Pack:
             # Only make-pack knows where a program is.
             "home": "%home",
         }
-        first = (("triplet", host), ("target", target), ("loader", _LOADERS[self.host]))
+        first = (
+            *(("triplet", host), ("target", target), ("loader", _LOADERS[self.host])),
+            ("machine", f"machine-{self.host}.so"),
+        )
         lines = [*first, *(line for module in self.modules for line in module.lines() if len(line) > 1)]
         return "".join(f"{_filled(' '.join(line), values)}\n" for line in lines)
 

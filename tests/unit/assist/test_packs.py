@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import ctypes
+import os
 import re
 
 import pytest
 
-from crossdock.assist.packs import HOSTS, TARGETS, Module, Pack, compose, modules
-from crossdock.platforms import AMD64, ARM64
+from crossdock.assist.packs import HOSTS, MAKERS, TARGETS, Module, Pack, compose, modules
+from crossdock.platforms import AMD64, ARM64, host_platform
 
 LAUNCHER_WORDS = re.compile(r"(unless-env|unless-arg|if-arg|same-line|first-arg|add-arg|set-env=[A-Z_a-z0-9]+)=\S+")
 PAIRS = [(target, host) for target in sorted(TARGETS) for host in sorted(HOSTS) if target != host]
@@ -37,8 +39,8 @@ def test_recipes_are_lines_of_words_that_make_pack_knows(target: str, host: str)
     text = pack.recipe()
     assert not re.search(r"\{[\w-]+\}", text)
     assert "  " not in text
-    known = "triplet target loader fetch programs paths trees gives emulated keep compiler rule rename as check link"
-    assert {line.split(" ")[0] for line in text.splitlines()} <= set(known.split())
+    known = "triplet target loader machine fetch programs paths trees gives emulated keep compiler rule rename as"
+    assert {line.split(" ")[0] for line in text.splitlines()} <= {*known.split(), "check", "link"}
     for _, before, after in lines(pack, "rename"):
         assert len(after) <= len(before)
 
@@ -54,11 +56,30 @@ def test_the_parts_of_a_recipe_are_for_its_architectures(target: str, host: str)
     assert lines(pack, "loader") == [[loaders[host]]]
 
 
-def test_what_tells_the_machine_stays_emulated() -> None:
+@pytest.mark.skipif(host_platform().architecture not in HOSTS, reason="it is loaded by this machine")
+def test_programs_of_a_pack_are_told_the_target_by_uname() -> None:
+    host = host_platform().architecture
+    (target,) = TARGETS - {host}
+    ((name,),) = lines(Pack(target, host, modules()), "machine")
+    names = ctypes.create_string_buffer(6 * 65)
+    assert ctypes.CDLL(str(MAKERS / name)).uname(names) == 0
+    fields = [names.raw[at : at + 65].split(b"\0", 1)[0].decode() for at in range(0, 6 * 65, 65)]
+    assert fields[:4] == list(os.uname())[:4]
+    assert fields[4] == {"arm64": "aarch64", "amd64": "x86_64"}[target]
+
+
+def test_what_tells_the_machine_in_other_ways_stays_emulated() -> None:
     pack = Pack("arm64", "amd64", modules())
-    assert ["*/arch", "*/uname"] in lines(pack, "emulated")
     programs = {word for line in lines(pack, "programs") for word in line}
-    assert programs.isdisjoint({"libc-bin", "python3", "perl", "cmake", "*"})
+    assert programs.isdisjoint({"libc-bin", "python3", "perl", "util-linux", "*"})
+
+
+def test_interpreters_run_natively_only_for_what_is_known() -> None:
+    rules = lines(Pack("arm64", "amd64", modules()), "rule")
+    for path in ("/usr/bin/bash", "/usr/bin/perl*", "/usr/bin/python3*"):
+        found = [words for pattern, *words in rules if pattern == path]
+        assert found
+        assert all(any(word.startswith("if-arg=") for word in words) for words in found)
 
 
 def test_compilers_are_fetched_for_those_who_compile() -> None:
@@ -68,6 +89,13 @@ def test_compilers_are_fetched_for_those_who_compile() -> None:
     assert "compiler" in names("RUN echo one", "RUN /usr/bin/gcc -o a a.c")
     assert "compiler" in names("RUN /opt/setup.sh")
     assert names("RUN true") == ["shell", "apt"]
+
+
+def test_further_programs_are_fetched_where_they_are_called() -> None:
+    assert {"cmake", "compiler"} <= set(names("RUN cmake -S . -B b"))
+    assert {"scripts", "compiler"} <= set(names("RUN ./autogen.sh && make"))
+    assert "git" in names("RUN apt-get install -y git")
+    assert "download" in names("RUN wget -q https://example.org/a")
 
 
 def test_a_jdk_is_fetched_for_those_who_install_that_one() -> None:

@@ -26,7 +26,7 @@ while (<$lines>) {
     elsif ($command eq 'as')       { push @as, [@words] }
     elsif ($command eq 'check')    { push @checks, [glob_of(shift @words), @words] }
     elsif ($command eq 'compiler') { push @compilers, map { glob_of($_) } @words }
-    else                           { $one{$command} = $words[0] }    # triplet, loader, target
+    else                           { $one{$command} = $words[0] }    # triplet, loader, target, machine
 }
 
 my $triplet = $one{triplet};                        # of this machine: x86_64-linux-gnu
@@ -55,22 +55,23 @@ for my $path (map { real_file($_) } map { sort(glob $_) } @paths) {
     add($path);
 }
 copy_tree($_) for @trees;
-for (@gives) {
-    my ($folder) = $recipe =~ m{^(.*)/};
-    copy_as("$folder/$_", "/$_", '');
-}
+my ($given) = $recipe =~ m{^(.*)/};
+copy_as("$given/$_", "/$_", '') for @gives;
 for my $pattern (@keep) {
     for my $path (sort(glob $pattern)) {
         keep_tree($path);
     }
 }
 copy_as(real($one{loader}), '/ld.so', 'loader');
+copy_as("$given/$one{machine}", '/machine.so', '');
+write_file("$result/loaded", "/.crossdock/machine.so\n");
 symlink "$cpu-native", "$result/${cpu}lib" or die "${cpu}lib: $!";
 for (@link) {
     my ($name, $pattern) = @$_;
     my ($target) = sort(glob $pattern) or next;
     copy_as($target, $name, '');
 }
+list_libraries();
 for (@checks) {
     # What does not say what it has to say is left out, and so runs emulated.
     my ($glob, $wanted, $program, @arguments) = @$_;
@@ -202,6 +203,16 @@ sub has_loader {
     return $head =~ /^\x7fELF\x02/ && index($head, "$one{loader}\0") > 0;
 }
 
+# Where libraries are, as ldconfig(8) writes it; without it the loader would try some 40 places for each program.
+sub list_libraries {
+    my $root = '/tmp/crossdock-libraries';
+    mkdir $_ for $root, "$root/etc", "$root$result";
+    write_file("$root/etc/ld.so.conf", "$result/$cpu-native\n");
+    system("cp -al $result/$cpu-native $root$result/ && ldconfig -r $root -X -C /etc/libs 2>/dev/null") == 0
+        and copy_as("$root/etc/libs", '/libs', '');
+    system('rm', '-r', $root);
+}
+
 # Copy a program or library to where the pack has it, and the libraries that it needs.
 sub copy {
     my ($from, $to, $package) = @_;
@@ -235,10 +246,15 @@ sub copy_as {
     make_folders($to);
     my $data = content($from);
     exchange(\$data, $package, $from) if $data =~ /^\x7fELF/;
-    open my $file, '>:raw', "$result$to" or die "$to: $!";
+    write_file("$result$to", $data);
+    chmod 0755, "$result$to";
+}
+
+sub write_file {
+    my ($to, $data) = @_;
+    open my $file, '>:raw', $to or die "$to: $!";
     print $file $data;
     close $file or die "$to: $!";
-    chmod 0755, "$result$to";
 }
 
 # The folders above a place in the pack.
@@ -291,7 +307,11 @@ sub exchange {
     }
     my $interpreter = $loader . "\0" x (length($one{loader}) - length $loader);
     $$data =~ s/\Q$one{loader}\E\0/$interpreter\0/g;
-    $$data =~ s{/etc/ld\.so\.cache\0}{/.crossdock/none\0}g if $package eq 'loader';
+    if ($package eq 'loader') {
+        $$data =~ s{/etc/ld\.so\.cache\0}{/.crossdock/libs\0}g;
+        # The image's own list names libraries of the foreign architecture; ours names what tells the target's machine.
+        $$data =~ s{/etc/ld\.so\.preload\0}{/.crossdock/loaded\0}g;
+    }
     if (grep { $package =~ $_ } @compilers) {
         my $target = quotemeta $one{target};
         each_string($data, '/usr/lib/gcc-cross/', sub {
