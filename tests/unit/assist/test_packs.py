@@ -9,7 +9,7 @@ import pytest
 from crossdock.assist.packs import HOSTS, TARGETS, Module, Pack, compose, modules
 from crossdock.platforms import AMD64, ARM64
 
-LAUNCHER_WORDS = re.compile(r"(unless-env|unless-arg|if-arg|first-arg|add-arg|set-env=[A-Z_a-z0-9]+)=\S+")
+LAUNCHER_WORDS = re.compile(r"(unless-env|unless-arg|if-args?|first-arg|add-arg|set-env=[A-Z_a-z0-9]+)=\S+")
 PAIRS = [(target, host) for target in sorted(TARGETS) for host in sorted(HOSTS) if target != host]
 
 
