@@ -12,11 +12,11 @@ const vm = require('vm')
 
 const [arch, machine] = { x64: ['arm64', 'aarch64'], arm64: ['x64', 'x86_64'] }[process.arch]
 
-function tell(object, name, value) {
-  Object.defineProperty(object, name, { ...Object.getOwnPropertyDescriptor(object, name), value })
+function tell(name, value) {
+  Object.defineProperty(process, name, { configurable: true, enumerable: true, value })
 }
 
-tell(process, 'arch', arch)
+tell('arch', arch)
 if (os.machine) {
   os.machine = () => machine
 }
@@ -24,15 +24,19 @@ process.execPath = process.argv[0] = process.execPath.replace(/^\/\.crossdock\/r
 process.execArgv = process.execArgv.filter((word) => word !== `--require=${__filename}`)
 
 // How it was built, the container's own says best; it is asked when somebody wants to know.
-let config
-Object.defineProperty(process, 'config', {
-  configurable: true,
-  enumerable: true,
-  get() {
-    config = config || JSON.parse(childProcess.execFileSync(process.execPath, ['-p', 'JSON.stringify(process.config)']))
-    return config
-  }
-})
+let built
+const config = {}
+for (const name of Object.keys(process.config)) {
+  Object.defineProperty(config, name, {
+    configurable: true,
+    enumerable: true,
+    get() {
+      built = built || JSON.parse(childProcess.execFileSync(process.execPath, ['-p', 'JSON.stringify(process.config)']))
+      return built[name]
+    }
+  })
+}
+tell('config', config)
 
 if (process.report) {
   const { getReport } = process.report
