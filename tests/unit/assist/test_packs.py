@@ -37,7 +37,9 @@ def test_recipes_are_lines_of_words_that_make_pack_knows(target: str, host: str)
     text = pack.recipe()
     assert "{" not in text
     assert "  " not in text
-    known = set("triplet target loader fetch programs paths trees gives emulated keep compiler rule rename check link".split())
+    known = set(
+        "triplet target loader fetch programs paths trees gives emulated keep compiler rule rename check link".split()
+    )
     assert {line.split(" ")[0] for line in text.splitlines()} == known
     for _, before, after in lines(pack, "rename"):
         assert len(after) <= len(before)
