@@ -15,7 +15,7 @@ if "PROBE" in os.environ:
 PROJECT = {
     "setup.py": "from setuptools import Extension, setup\n"
     'setup(name="answer", version="1", packages=["answers"], ext_modules=[Extension("answer", ["answer.c"])])\n',
-    "answers/__init__.py": 'ANSWERS = {"one", "two", "three"}\n\n\ndef ask(of: str) -> bool:\n    return of in ANSWERS\n',
+    "answers/__init__.py": 'def ask(of):\n    return of in {"one", "two", "three"}\n',
     "answer.c": "#include <Python.h>\n"
     'static struct PyModuleDef answer = {PyModuleDef_HEAD_INIT, "answer"};\n'
     "PyMODINIT_FUNC PyInit_answer(void)\n"
@@ -43,7 +43,8 @@ RUN python3 -m venv --system-site-packages /venv && PROBE=venv /venv/bin/pip --v
     && /venv/bin/pip install --no-index /wheels/*.whl && /venv/bin/python -c 'import answer; print(answer.machine)'
 ENV PYTHONHASHSEED=0 SOURCE_DATE_EPOCH=0
 RUN install="-m pip install --no-index --ignore-installed --prefix /one" \\
-    && python3 $install /wheels/*.whl && mv /one /native-one && python3 -u $install /wheels/*.whl && mv /one /emulated-one \\
+    && python3 $install /wheels/*.whl && mv /one /native-one \\
+    && python3 -u $install /wheels/*.whl && mv /one /emulated-one \\
     && diff -r /native-one /emulated-one && echo same files
 """
 
