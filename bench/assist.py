@@ -33,6 +33,7 @@ sys.path.insert(0, str(ROOT / "tests/integration"))
 
 from daemon import Daemon  # noqa: E402
 from debian_image import write_debian_layout  # noqa: E402
+from registries import MOUNTS, write_settings  # noqa: E402
 from registry import Registry  # noqa: E402
 
 from crossdock.assist.build import build_assisted  # noqa: E402
@@ -70,6 +71,31 @@ RUN cd /src && mkdir h && tar xf hello -C h --strip-components=1 \\
     "apt": """FROM base
 ARG NONCE
 RUN apt-get update && apt-get install -y --no-install-recommends gcc g++ libc6-dev make python3 && times
+""",
+    "pip-wheels": f"""FROM base
+RUN apt-get update && apt-get install -y --no-install-recommends python3-pip python3-venv
+ARG NONCE
+ENV PYTHONHASHSEED=0
+RUN {MOUNTS} python3 -m venv /venv && /venv/bin/pip install --no-cache-dir flask numpy pandas sqlalchemy && times
+""",
+    "pip-source": f"""FROM base
+RUN apt-get update && apt-get install -y --no-install-recommends gcc libc6-dev python3-dev python3-pip
+ARG NONCE
+ENV PYTHONHASHSEED=0
+RUN {MOUNTS} pip install --break-system-packages --no-cache-dir --no-binary :all: --no-build-isolation markupsafe==2.1.5 \\
+    && times
+""",
+    "npm": f"""FROM base
+RUN apt-get update && apt-get install -y --no-install-recommends nodejs npm
+ARG NONCE
+WORKDIR /app
+RUN {MOUNTS} npm install --cache=/tmp/npm express@4 lodash@4 typescript@5 webpack@5 && times
+""",
+    "npm-source": f"""FROM base
+RUN apt-get update && apt-get install -y --no-install-recommends g++ libnode-dev make nodejs npm python3
+ARG NONCE
+WORKDIR /app
+RUN {MOUNTS} npm install --cache=/tmp/npm --nodedir=/usr --build-from-source bufferutil@4 utf-8-validate@6 && times
 """,
 }
 LEFT_OUT = {".comment", ".note.gnu.build-id", ".gnu_debuglink"}
@@ -212,6 +238,7 @@ def bench(folder: Path, engine: str) -> Iterator[Bench]:
     if not (folder / "debian/layout/index.json").exists():
         write_debian_layout(folder / "debian")
     (folder / "sources").mkdir(exist_ok=True)
+    write_settings(folder / "sources")
     for name, address in SOURCES.items():
         if not (folder / "sources" / name).exists():
             urllib.request.urlretrieve(address, folder / "sources" / name)
