@@ -75,15 +75,15 @@ RUN apt-get update && apt-get install -y --no-install-recommends gcc g++ libc6-d
     "pip-wheels": f"""FROM base
 RUN apt-get update && apt-get install -y --no-install-recommends python3-pip python3-venv
 ARG NONCE
-ENV PYTHONHASHSEED=0
+ENV PYTHONHASHSEED=0 SOURCE_DATE_EPOCH=315532800
 RUN {MOUNTS} python3 -m venv /venv && /venv/bin/pip install --no-cache-dir flask numpy pandas sqlalchemy && times
 """,
     "pip-source": f"""FROM base
 RUN apt-get update && apt-get install -y --no-install-recommends gcc libc6-dev python3-dev python3-pip
 ARG NONCE
-ENV PYTHONHASHSEED=0
-RUN {MOUNTS} pip install --break-system-packages --no-cache-dir --no-binary :all: --no-build-isolation markupsafe==2.1.5 \\
-    && times
+ENV PYTHONHASHSEED=0 SOURCE_DATE_EPOCH=315532800
+RUN {MOUNTS} pip install --break-system-packages --no-cache-dir --no-build-isolation --no-binary :all: \\
+    markupsafe==2.1.5 && times
 """,
     "npm": f"""FROM base
 RUN apt-get update && apt-get install -y --no-install-recommends nodejs npm
