@@ -70,3 +70,12 @@ def test_compilers_are_fetched_for_those_who_compile() -> None:
     assert "compiler" in names("RUN echo one", "RUN /usr/bin/gcc -o a a.c")
     assert "compiler" in names("RUN /opt/setup.sh")
     assert names("RUN true") == ["shell", "apt"]
+
+
+def test_languages_are_there_for_their_package_managers() -> None:
+    assert "python" in names("RUN /venv/bin/pip install flask")
+    assert "python-packages" not in names("RUN pip install flask")
+    assert "python-packages" in names("RUN apt-get install -y python3-pip")
+    assert "node" in names("RUN npm ci")
+    assert "node-packages" in names("RUN apt-get install -y nodejs npm")
+    assert {"python", "node"}.isdisjoint(names("RUN make"))
