@@ -38,6 +38,7 @@ import archive  # noqa: E402
 import still_emulated  # noqa: E402
 from daemon import Daemon  # noqa: E402
 from debian_image import write_debian_layout  # noqa: E402
+from registries import MOUNTS, write_settings  # noqa: E402
 from registry import Registry  # noqa: E402
 
 from crossdock.assist.build import build_assisted  # noqa: E402
@@ -145,6 +146,43 @@ CASES = {
         ),
         ("libcommons-lang3-java",),
     ),
+    "pip-wheels": Case(
+        "pip install: four packages as wheels, with what they need",
+        f"""FROM base
+RUN apt-get update && apt-get install -y --no-install-recommends python3-pip python3-venv
+ARG NONCE
+ENV PYTHONHASHSEED=0 SOURCE_DATE_EPOCH=315532800
+RUN {MOUNTS} python3 -m venv /venv && /venv/bin/pip install --no-cache-dir flask numpy pandas sqlalchemy && times
+""",
+    ),
+    "pip-source": Case(
+        "pip install: an extension in C from its source",
+        f"""FROM base
+RUN apt-get update && apt-get install -y --no-install-recommends gcc libc6-dev python3-dev python3-pip
+ARG NONCE
+ENV PYTHONHASHSEED=0 SOURCE_DATE_EPOCH=315532800
+RUN {MOUNTS} pip install --break-system-packages --no-cache-dir --no-build-isolation --no-binary :all: \\
+    markupsafe==2.1.5 && times
+""",
+    ),
+    "npm": Case(
+        "npm install: four packages of JavaScript, with what they need",
+        f"""FROM base
+RUN apt-get update && apt-get install -y --no-install-recommends nodejs npm
+ARG NONCE
+WORKDIR /app
+RUN {MOUNTS} npm install --cache=/tmp/npm express@4 lodash@4 typescript@5 webpack@5 && times
+""",
+    ),
+    "npm-source": Case(
+        "npm install: two addons in C from their source",
+        f"""FROM base
+RUN apt-get update && apt-get install -y --no-install-recommends g++ libnode-dev make nodejs npm python3
+ARG NONCE
+WORKDIR /app
+RUN {MOUNTS} npm install --cache=/tmp/npm --nodedir=/usr --build-from-source bufferutil@4 utf-8-validate@6 && times
+""",
+    ),
     "apt": Case(
         "apt-get install: compilers, make, Python",
         """FROM base
@@ -208,7 +246,7 @@ class Bench:
 
         work.mkdir()
         engine = choose(self.engine, runner)
-        say = lambda text: print(f"  {text}", file=sys.stderr)  # noqa: E731
+        say = lambda fallback: print(f"  {fallback}", file=sys.stderr)  # noqa: E731
         found.layout = build_assisted(engine, request, plan, work, runner, see, say, host=host)
         found.processor = processor_seconds(found.said)
         return found
@@ -251,6 +289,7 @@ def bench(folder: Path, engine: str) -> Iterator[Bench]:
     if not (folder / "debian/layout/index.json").exists():
         write_debian_layout(folder / "debian")
     (folder / "sources").mkdir(exist_ok=True)
+    write_settings(folder / "sources")
     fetch_sources(folder)
     with tempfile.TemporaryDirectory() as place, contextlib.ExitStack() as running:
         registry = running.enter_context(Registry(Path(place) / "registry"))

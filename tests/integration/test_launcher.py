@@ -90,6 +90,8 @@ def test_conditions_of_the_map(seen: dict[str, Any]) -> None:
     assert (seen["unless-arg within"], seen["unless-arg not within"]) == (EMULATED, NATIVE)
     assert seen["unless-arg"] == f"Linux {EMULATED}"
     assert seen["if-arg missing"] == f"Linux {'unknown'}"
+    assert seen["if-args"] == f"Linux {NATIVE}"
+    assert (seen["if-args elsewhere"], seen["if-args too few"]) == (f"Linux {EMULATED} unknown", EMULATED)
     assert seen["add-arg"] == "first last words"
     assert seen["first-arg"] == "one two three last"
     assert seen["set-env"].splitlines() == ["PATH=/bin", "NAME=", "NEW=1=2", "NAM=x"]

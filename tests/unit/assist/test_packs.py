@@ -11,7 +11,7 @@ import pytest
 from crossdock.assist.packs import HOSTS, MAKERS, TARGETS, Module, Pack, compose, modules
 from crossdock.platforms import AMD64, ARM64, host_platform
 
-LAUNCHER_WORDS = re.compile(r"(unless-env|unless-arg|if-arg|same-line|first-arg|add-arg|set-env=[A-Z_a-z0-9]+)=\S+")
+LAUNCHER_WORDS = re.compile(r"(unless-env|unless-arg|if-args?|same-line|first-arg|add-arg|set-env=[A-Z_a-z0-9]+)=\S+")
 PAIRS = [(target, host) for target in sorted(TARGETS) for host in sorted(HOSTS) if target != host]
 
 
@@ -118,3 +118,12 @@ def test_java_says_the_targets_architecture_and_home(target: str, host: str, sai
         if path.endswith("/java"):
             # Any other start of a JVM, be it an application or a test, is the image's own.
             assert any(word.startswith("if-arg=") for word in words)
+
+
+def test_languages_are_there_for_their_package_managers() -> None:
+    assert "python" in names("RUN /venv/bin/pip install flask")
+    assert "python-packages" not in names("RUN pip install flask")
+    assert "python-packages" in names("RUN apt-get install -y python3-pip")
+    assert "node" in names("RUN npm ci")
+    assert "node-packages" in names("RUN apt-get install -y nodejs npm")
+    assert {"python", "node"}.isdisjoint(names("RUN make"))

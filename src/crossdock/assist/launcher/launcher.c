@@ -13,10 +13,10 @@
      first one whose words allow it counts.
 
    A line of the map:
-     PATH NATIVE [unless-env=NAME | unless-env=NAME=TEXT | unless-arg=TEXT | if-arg=TEXT | if-file=FILE:TEXT |
-                  first-arg=TEXT | add-arg=TEXT | set-env=NAME=VALUE]...
-   if-arg: one of them must be among the arguments. A * in what arguments and variables are compared with stands for
-   anything.
+     PATH NATIVE [unless-env=NAME | unless-env=NAME=TEXT | unless-arg=TEXT | if-arg=TEXT | if-args=TEXT,TEXT... |
+                  if-file=FILE:TEXT | first-arg=TEXT | add-arg=TEXT | set-env=NAME=VALUE]...
+   if-arg, if-args: one of them must be among the arguments, or be what they begin with, an argument for each TEXT. A * in
+   what arguments and variables are compared with stands for anything.
    if-file: the text must be somewhere in the first 4096 bytes of the file.
    first-arg, add-arg: put before and after the arguments.
    set-env: added to the environment where there is no variable of that name; what the program starts inherits it.
@@ -251,14 +251,25 @@ static char *find(char **rest, const char *path, long length)
 }
 
 /* Ends the word that begins at `text`; returns what follows it, null when it was the last. */
-static char *cut(char *text)
+static char *cut(char *text, char separator)
 {
     for (; *text; text++)
-        if (*text == ' ') {
+        if (*text == separator) {
             *text = 0;
             return text + 1;
         }
     return NULL;
+}
+
+/* Whether the arguments begin with ones that fit the patterns, which are divided by commas. */
+static int begin(char **arguments, char *patterns)
+{
+    for (char *next; patterns; patterns = next, arguments++) {
+        next = cut(patterns, ',');
+        if (!*arguments || !fits(*arguments, patterns))
+            return 0;
+    }
+    return 1;
 }
 
 /* What is said about a start, and what the kernel opened for QEMU (-1: nothing). */
@@ -276,9 +287,9 @@ static void execute(const struct start *start, char *native)
     char *firsts[MOST_ADDED], *lasts[MOST_ADDED], *sets[MOST_ADDED];
     int first = 0, last = 0, set = 0, wanted = 0, met = 0;
     char **given = start->arguments + 1;
-    for (char *word = cut(native), *next; word; word = next) {
+    for (char *word = cut(native, ' '), *next; word; word = next) {
         const char *text;
-        next = cut(word);
+        next = cut(word, ' ');
         if ((text = after(word, "unless-env="))) {
             if (is_set(start->environment, text))
                 return;
@@ -291,6 +302,9 @@ static void execute(const struct start *start, char *native)
         } else if ((text = after(word, "if-file="))) {
             if (!file_says(text))
                 return;
+        } else if ((text = after(word, "if-args="))) {
+            wanted = 1;
+            met |= begin(given, (char *)text);
         } else if ((text = after(word, "first-arg=")) && first < MOST_ADDED) {
             firsts[first++] = (char *)text;
         } else if ((text = after(word, "add-arg=")) && last < MOST_ADDED) {
