@@ -13,12 +13,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from assisted_site import Site
 from buildkit_image import push_buildkit
 from busybox import busybox, write_base_layout
 from daemon import Daemon
+from debian_image import write_debian_layout
 from registry import Registry
 
-from crossdock.host.binfmt import check_emulation, register
+from crossdock.host.binfmt import BINFMT, check_emulation, register
 from crossdock.platforms import ARM64
 from crossdock.process import SystemRunner
 
@@ -140,3 +142,23 @@ def buildkit(docker_daemon: Daemon, image_registry: Registry, tmp_path_factory: 
 def far_daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
     with Daemon(tmp_path_factory.mktemp("far") / "d", containerd=True) as daemon:
         yield daemon
+
+
+@pytest.fixture(scope="session")
+def debian(tmp_path_factory: pytest.TempPathFactory, image_registry: Registry) -> str:
+    """The reference of a Debian image of both platforms."""
+    folder = tmp_path_factory.mktemp("debian")
+    write_debian_layout(folder)
+    reference = f"{image_registry.host}/debian:latest"
+    copy = ["skopeo", "copy", "--quiet", "--all", "--dest-tls-verify=false"]
+    subprocess.run([*copy, f"oci:{folder}/layout:latest", f"docker://{reference}"], check=True)
+    return reference
+
+
+@pytest.fixture(params=["buildx", "buildah"])
+def site(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Site]:
+    request.getfixturevalue({"buildx": "docker", "buildah": "buildah_store"}[request.param])
+    (tmp_path / "context").mkdir()
+    (tmp_path / "work").mkdir()
+    yield Site(request.param, tmp_path / "context", tmp_path / "work")
+    assert not list(BINFMT.glob("crossdock-assist-*-" + str(os.getpid())))

@@ -80,6 +80,9 @@ def test_conditions_of_the_map(seen: dict[str, Any]) -> None:
     assert seen["unless-arg"] == f"Linux {EMULATED}"
     assert seen["if-arg missing"] == f"Linux {'unknown'}"
     assert seen["add-arg"] == "first last words"
+    assert seen["first-arg"] == "one two three last"
+    assert seen["set-env"].splitlines() == ["PATH=/bin", "NAME=", "NEW=1=2", "NAM=x"]
+    assert seen["second line"] == NATIVE
 
 
 def test_it_costs_next_to_nothing(seen: dict[str, Any]) -> None:

@@ -46,6 +46,14 @@ class Rename:
 
 
 @dataclass(frozen=True)
+class Name:
+    """What a part of paths in the sibling is called in the image that is built."""
+
+    native: str
+    foreign: str
+
+
+@dataclass(frozen=True)
 class Link:
     """A file of the pack that is a copy of the first one that a pattern finds."""
 
@@ -68,27 +76,35 @@ class Module:
 
     name: str
     what: str
-    programs: tuple[str, ...]
     source: str
     when: tuple[str, ...] = ()
     fetch: tuple[str, ...] = ()
+    programs: tuple[str, ...] = ()
+    paths: tuple[str, ...] = ()
+    trees: tuple[str, ...] = ()
+    gives: tuple[str, ...] = ()
     emulated: tuple[str, ...] = ()
     keep: tuple[str, ...] = ()
     compiler: tuple[str, ...] = ()
     checks: tuple[Check, ...] = ()
     rules: tuple[Rule, ...] = ()
     renames: tuple[Rename, ...] = ()
+    names: tuple[Name, ...] = ()
     links: tuple[Link, ...] = ()
 
     def lines(self) -> Iterator[tuple[str, ...]]:
         """What the recipe says of it."""
         yield "fetch", *self.fetch
         yield "programs", *self.programs
+        yield "paths", *self.paths
+        yield "trees", *self.trees
+        yield "gives", *self.gives
         yield "emulated", *self.emulated
         yield "keep", *self.keep
         yield "compiler", *self.compiler
         yield from (("rule", rule.path, *rule.words) for rule in self.rules)
         yield from (("rename", rename.package, rename.before, rename.after) for rename in self.renames)
+        yield from (("as", name.native, name.foreign) for name in self.names)
         yield from (("check", check.path, check.word, *check.command.split()) for check in self.checks)
         yield from (("link", link.name, link.file) for link in self.links)
 
@@ -109,6 +125,7 @@ class Pack:
             "host": host,
             "target-package": target.replace("_", "-"),
             "target-debian": DEBIAN[self.target],
+            "host-debian": DEBIAN[self.host],
             "target-debian-4": DEBIAN[self.target][:4],
             "host-debian-4": DEBIAN[self.host][:4],
             "libraries": f"/usr/lib/{host}",
@@ -148,6 +165,7 @@ def _module(entry: dict[str, object]) -> Module:
         "checks": tuple(Check(one["path"], one["word"], one["command"]) for one in _tables(entry, "check")),
         "rules": tuple(Rule(one["path"], tuple(one["words"])) for one in _tables(entry, "rule")),
         "renames": tuple(Rename(one["package"], one["from"], one["to"]) for one in _tables(entry, "rename")),
+        "names": tuple(Name(one["from"], one["to"]) for one in _tables(entry, "as")),
         "links": tuple(Link(one["name"], one["file"]) for one in _tables(entry, "link")),
     }
     plain = {name: tuple(value) if isinstance(value, list) else value for name, value in entry.items()}

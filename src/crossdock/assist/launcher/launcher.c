@@ -9,11 +9,14 @@
    - /.crossdock/map can be read, which is where the pack of an assisted build is mounted;
    - the program has no more rights than who starts it (AT_SECURE), so that nobody gains rights by a pack;
    - nothing is to be preloaded (LD_PRELOAD), as such libraries are of the foreign architecture;
-   - the map has a line for the program's real path, which the kernel tells for the open file.
+   - the map has a line for the program's real path, which the kernel tells for the open file. Of several lines, the
+     first one whose words allow it counts.
 
-   A line of the map:  PATH NATIVE [unless-env=NAME | unless-arg=TEXT | if-arg=TEXT | add-arg=TEXT]...
+   A line of the map:
+     PATH NATIVE [unless-env=NAME | unless-arg=TEXT | if-arg=TEXT | first-arg=TEXT | add-arg=TEXT | set-env=NAME=VALUE]...
    if-arg: one of them must be among the arguments. A * in what arguments are compared with stands for anything.
-   add-arg: appended to the arguments.
+   first-arg, add-arg: put before and after the arguments.
+   set-env: added to the environment where there is no variable of that name; what the program starts inherits it.
 
    No libc, no writable data, position independent: see assist/compile.py. */
 
@@ -145,6 +148,19 @@ static int is_set(char **environment, const char *name)
     return 0;
 }
 
+/* Whether a variable of the name that `setting` (NAME=VALUE) begins with is there, be it empty. */
+static int names_one(char **environment, const char *setting)
+{
+    for (; *environment; environment++) {
+        long at = 0;
+        while (setting[at] && setting[at] == environment[0][at] && setting[at] != '=')
+            at++;
+        if (setting[at] == '=' && environment[0][at] == '=')
+            return 1;
+    }
+    return 0;
+}
+
 /* The real path of an open file, without a null at its end; its length, or what is not above 0. */
 static long real_path(int file, char *path)
 {
@@ -176,10 +192,11 @@ static int read_map(char *map)
     return after(map, FIRST_LINE) != NULL;
 }
 
-/* What follows the path in its line, which is ended by a null; null when the map has no line for it. */
-static char *find(char *map, const char *path, long length)
+/* What follows the path in the next line that has it, which is ended by a null; null when there is none. `rest` is
+   where to look, and becomes where to look for another one. */
+static char *find(char **rest, const char *path, long length)
 {
-    for (char *line = map; *line;) {
+    for (char *line = *rest; *line;) {
         long same = 0;
         while (same < length && line[same] == path[same])
             same++;
@@ -187,11 +204,13 @@ static char *find(char *map, const char *path, long length)
         char *end = line + same;
         while (*end && *end != '\n')
             end++;
+        char *next = *end ? end + 1 : end;
         if (found) {
             *end = 0;
+            *rest = next;
             return line + length + 1;
         }
-        line = *end ? end + 1 : end;
+        line = next;
     }
     return NULL;
 }
@@ -205,6 +224,71 @@ static char *cut(char *text)
             return text + 1;
         }
     return NULL;
+}
+
+/* What is said about a start, and what the kernel opened for QEMU (-1: nothing). */
+struct start {
+    char **arguments; /* from argv[0] on */
+    long count;
+    char **environment;
+    long variables;
+    int opened;
+};
+
+/* Execute the native program that a line of the map names, if its words allow; else return. */
+static void execute(const struct start *start, char *native)
+{
+    char *firsts[MOST_ADDED], *lasts[MOST_ADDED], *sets[MOST_ADDED];
+    int first = 0, last = 0, set = 0, wanted = 0, met = 0;
+    char **given = start->arguments + 1;
+    for (char *word = cut(native), *next; word; word = next) {
+        const char *text;
+        next = cut(word);
+        if ((text = after(word, "unless-env="))) {
+            if (is_set(start->environment, text))
+                return;
+        } else if ((text = after(word, "unless-arg="))) {
+            if (among(given, text))
+                return;
+        } else if ((text = after(word, "if-arg="))) {
+            wanted = 1;
+            met |= among(given, text);
+        } else if ((text = after(word, "first-arg=")) && first < MOST_ADDED) {
+            firsts[first++] = (char *)text;
+        } else if ((text = after(word, "add-arg=")) && last < MOST_ADDED) {
+            lasts[last++] = (char *)text;
+        } else if ((text = after(word, "set-env=")) && set < MOST_ADDED) {
+            if (!names_one(start->environment, text))
+                sets[set++] = (char *)text;
+        } else {
+            return; /* a word that this launcher does not know may mean that it must not be done */
+        }
+    }
+    if (wanted && !met)
+        return;
+
+    char *arguments[start->count + first + last + 1], *environment[start->variables + set + 1];
+    long at = 0;
+    arguments[at++] = start->arguments[0];
+    for (int index = 0; index < first; index++)
+        arguments[at++] = firsts[index];
+    for (long index = 1; index < start->count; index++)
+        arguments[at++] = start->arguments[index];
+    for (int index = 0; index < last; index++)
+        arguments[at++] = lasts[index];
+    arguments[at] = NULL;
+    for (at = 0; at < start->variables; at++)
+        environment[at] = start->environment[at];
+    for (int index = 0; index < set; index++)
+        environment[at++] = sets[index];
+    environment[at] = NULL;
+
+    /* A file that the kernel opened for QEMU must not be seen by the program, but by QEMU if this comes to nothing. */
+    if (start->opened >= 0)
+        call(FCNTL, start->opened, F_SETFD, FD_CLOEXEC, 0);
+    call(EXECVE, (long)native, (long)arguments, (long)environment, 0);
+    if (start->opened >= 0)
+        call(FCNTL, start->opened, F_SETFD, 0, 0);
 }
 
 __attribute__((used, visibility("hidden"))) void launch(long *stack)
@@ -240,48 +324,8 @@ __attribute__((used, visibility("hidden"))) void launch(long *stack)
     if (length <= 0)
         return;
 
-    char *native = find(map, path, length);
-    if (!native)
-        return;
-    char *added[MOST_ADDED];
-    int additions = 0, wanted = 0, met = 0;
-    char **given = arguments + skipped + 1;
-    for (char *word = cut(native), *next; word; word = next) {
-        const char *text;
-        next = cut(word);
-        if ((text = after(word, "unless-env="))) {
-            if (is_set(environment, text))
-                return;
-        } else if ((text = after(word, "unless-arg="))) {
-            if (among(given, text))
-                return;
-        } else if ((text = after(word, "if-arg="))) {
-            wanted = 1;
-            met |= among(given, text);
-        } else if ((text = after(word, "add-arg=")) && additions < MOST_ADDED) {
-            added[additions++] = (char *)text;
-        } else {
-            return; /* a word that this launcher does not know may mean that it must not be done */
-        }
-    }
-    if (wanted && !met)
-        return;
-
-    /* A file that the kernel opened for QEMU must not be seen by the program, but by QEMU if this comes to nothing. */
-    if (opened >= 0)
-        call(FCNTL, opened, F_SETFD, FD_CLOEXEC, 0);
-    char **start = arguments + skipped;
-    long left = count - skipped;
-    char *all[additions ? left + additions + 1 : 1];
-    if (additions) {
-        for (long index = 0; index < left; index++)
-            all[index] = start[index];
-        for (int index = 0; index < additions; index++)
-            all[left + index] = added[index];
-        all[left + additions] = NULL;
-        start = all;
-    }
-    call(EXECVE, (long)native, (long)start, (long)environment, 0);
-    if (opened >= 0)
-        call(FCNTL, opened, F_SETFD, 0, 0);
+    const struct start start = {arguments + skipped, count - skipped, environment, end - environment, opened};
+    char *rest = map, *native;
+    while ((native = find(&rest, path, length)))
+        execute(&start, native);
 }

@@ -8,18 +8,22 @@ use strict;
 use warnings;
 
 my ($recipe, $result) = @ARGV;
-my (%one, @fetch, @programs, @keep, @link, @emulated, @rules, @renames, @compilers, @checks);
+my (%one, @fetch, @programs, @paths, @trees, @gives, @keep, @link, @emulated, @rules, @renames, @as, @compilers, @checks);
 open my $lines, '<', $recipe or die "$recipe: $!";
 while (<$lines>) {
     chomp;
     my ($command, @words) = split / /;
     if    ($command eq 'fetch')    { push @fetch, @words }
     elsif ($command eq 'programs') { push @programs, map { glob_of($_) } @words }
+    elsif ($command eq 'paths')    { push @paths, @words }
+    elsif ($command eq 'trees')    { push @trees, @words }
+    elsif ($command eq 'gives')    { push @gives, @words }
     elsif ($command eq 'keep')     { push @keep, @words }
     elsif ($command eq 'link')     { push @link, [@words] }
     elsif ($command eq 'emulated') { push @emulated, map { glob_of($_) } @words }
     elsif ($command eq 'rule')     { push @rules, [glob_of(shift @words), "@words"] }
     elsif ($command eq 'rename')   { push @renames, [glob_of(shift @words), @words] }
+    elsif ($command eq 'as')       { push @as, [@words] }
     elsif ($command eq 'check')    { push @checks, [glob_of(shift @words), @words] }
     elsif ($command eq 'compiler') { push @compilers, map { glob_of($_) } @words }
     else                           { $one{$command} = $words[0] }    # triplet, loader, target
@@ -39,12 +43,20 @@ for my $package (installed()) {
         next if $done{$path}++ || grep { $path =~ $_ } @emulated;
         next unless -f $path && -x _ && !-l $path && !(-u _ || -g _) && has_loader($path);
         copy($path, "/root$path", $package);
-        my ($rule) = map { " $_->[1]" } grep { $path =~ $_->[0] } @rules;
-        (my $foreign = $path) =~ s{/gcc-cross/}{/gcc/};
-        # A system before the merge of /bin and /usr/bin calls it by its other name.
-        my @names = $foreign =~ m{^/usr/((?:s?bin)/.*)} ? ($foreign, "/$1") : ($foreign);
-        push @map, "$_ /.crossdock/root$path" . ($rule // '') for @names;
+        add($path);
     }
+}
+for my $path (map { real_file($_) } map { sort(glob $_) } @paths) {
+    next if $done{$path}++ || grep { $path =~ $_ } @emulated;
+    next unless -f $path && -x _ && !(-u _ || -g _) && is_native($path);
+    copy($path, "/root$path", '');
+    add($path);
+}
+@trees = map { real_file($_) } map { sort(glob $_) } @trees;
+copy_tree($_) for @trees;
+for (@gives) {
+    my ($folder) = $recipe =~ m{^(.*)/};
+    copy_as("$folder/$_", "/$_", '');
 }
 for my $pattern (@keep) {
     for my $path (sort(glob $pattern)) {
@@ -131,6 +143,35 @@ sub content {
     return scalar <$file>;
 }
 
+# A path with all its links followed.
+sub real_file {
+    my $found = qx(readlink -f '$_[0]');
+    chomp $found;
+    return $found;
+}
+
+# Say in the map that a program which is in the pack stands in for the foreign one, once for each rule about it.
+sub add {
+    my $path = shift;
+    (my $foreign = $path) =~ s{/gcc-cross/}{/gcc/};
+    $foreign =~ s/\Q$_->[0]\E/$_->[1]/g for @as;
+    # A system before the merge of /bin and /usr/bin calls it by its other name.
+    my @names = $foreign =~ m{^/usr/((?:s?bin)/.*)} ? ($foreign, "/$1") : ($foreign);
+    my @words = map { " $_->[1]" } grep { $path =~ $_->[0] } @rules;
+    for my $name (@names) {
+        push @map, "$name /.crossdock/root$path$_" for @words ? @words : '';
+    }
+}
+
+# Whether it is a program or library of this machine.
+sub is_native {
+    my $path = shift;
+    open my $file, '<:raw', $path or return 0;
+    read $file, my $head, 20 or return 0;
+    our $own //= do { open my $perl, '<:raw', $^X or die "$^X: $!"; read $perl, my $first, 20; substr $first, 18, 2 };
+    return $head =~ /^\x7fELF\x02/ && substr($head, 18, 2) eq $own;
+}
+
 # Whether it is a program of this machine that a loader starts.
 sub has_loader {
     my $path = shift;
@@ -148,8 +189,8 @@ sub copy {
         my ($path) = m{=> (/\S+)} or next;
         my ($name) = $path =~ m{([^/]+)\z};
         next if $copied{"/$cpu-native/$name"};
-        $path = qx(readlink -f '$path');
-        chomp $path;
+        $path = real_file($path);
+        next if grep { index($path, "$_/") == 0 } @trees;
         copy($path, "/$cpu-native/$name", owner($path));
     }
 }
@@ -169,15 +210,21 @@ sub owner {
 
 sub copy_as {
     my ($from, $to, $package) = @_;
-    for (my $at = length $result; ($at = index "$result$to", '/', $at + 1) > 0;) {
-        mkdir substr "$result$to", 0, $at;
-    }
+    make_folders($to);
     my $data = content($from);
     exchange(\$data, $package, $from) if $data =~ /^\x7fELF/;
     open my $file, '>:raw', "$result$to" or die "$to: $!";
     print $file $data;
     close $file or die "$to: $!";
     chmod 0755, "$result$to";
+}
+
+# The folders above a place in the pack.
+sub make_folders {
+    my $to = shift;
+    for (my $at = length $result; ($at = index "$result$to", '/', $at + 1) > 0;) {
+        mkdir substr "$result$to", 0, $at;
+    }
 }
 
 # A folder or file of the system's libraries, at the place in the pack that its path is exchanged for.
@@ -190,6 +237,25 @@ sub keep_tree {
     elsif (-f $path && $path =~ m{^\Q$libraries\E(/.*)}) {
         my $to = "/$cpu-native$1";
         $path =~ /\.so[.0-9]*\z/ ? copy($path, $to, '') : copy_as($path, $to, '');
+    }
+}
+
+# A whole folder, below /root. What its links lead to outside of it is the image's own.
+sub copy_tree {
+    my $path = shift;
+    if (-l $path) {
+        my $to = readlink $path;
+        my $real = real_file($path);
+        $to = $real unless $to =~ m{^/} || grep { index($real, "$_/") == 0 } @trees;
+        symlink $to, "$result/root$path";
+    }
+    elsif (-d $path) {
+        make_folders("/root$path/.");
+        opendir my $folder, $path or die "$path: $!";
+        copy_tree("$path/$_") for grep { !/^\.\.?\z/ } sort(readdir $folder);
+    }
+    elsif (-f $path) {
+        is_native($path) ? copy($path, "/root$path", '') : copy_as($path, "/root$path", '');
     }
 }
 
