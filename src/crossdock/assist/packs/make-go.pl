@@ -22,9 +22,11 @@ $changed or die "the go command below $root does not ask for runtime.GOARCH\n";
     GOPROXY => 'off', CGO_ENABLED => '0',
 );
 chdir "$root/src" or die "$root/src: $!\n";
-my $done = system $program, 'build', '-o', $result, 'cmd/go';
+my $done = system $program, 'build', '-ldflags=-s -w', '-o', $result, 'cmd/go';
 system 'rm', '-rf', $ENV{GOCACHE};
-exit($done == 0 ? 0 : 1);
+exit 1 unless $done == 0;
+chomp(my $said = qx(GOROOT='$root' '$result' env GOHOSTARCH));
+$said eq $architecture or die "the new go command says that its machine is $said\n";
 
 sub change_folder {
     my $folder = shift;
