@@ -99,7 +99,7 @@ class Bench:
         context = self.folder / "sources"
         text = CASES[case].replace("FROM base", f"FROM {self.base}").encode()
         runner, host = SystemRunner(), host_platform()
-        able = available((platform,), host)
+        able = available((platform,), host, runner)
         assert not assist or able.platforms, able.missing
         plan = make_plan(
             parse(Source("Dockerfile", text)), (platform,), host=host,

@@ -32,7 +32,7 @@ class Site:
 
     def build(self, text: str, platforms: tuple[Platform, ...] = (ARM64,), *, assist: bool = True) -> Path:
         host, runner = host_platform(), SystemRunner()
-        able = available(platforms, host)
+        able = available(platforms, host, runner)
         assert able.missing == ""
         dockerfile = parse(Source("Dockerfile", text.encode()))
         assisted: frozenset[Platform] = able.platforms if assist else frozenset()

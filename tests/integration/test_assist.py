@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+from pathlib import Path
+
 import pytest
 from assisted_site import Site, history, paths
+from daemon import Daemon
 
+from crossdock.assist.registrars import DockerRegistrar
+from crossdock.assist.registration import launcher_entry
 from crossdock.errors import EngineError
-from crossdock.platforms import AMD64, DEFAULT_TARGETS
+from crossdock.host.binfmt import BINFMT, find_interpreter, parse_handler, register, tiny_program
+from crossdock.platforms import AMD64, ARM64, DEFAULT_TARGETS
+from crossdock.process import Command, SystemRunner
 
 pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("emulation"), pytest.mark.timeout(1200)]
 
@@ -58,6 +67,40 @@ def test_an_image_without_debian_is_built_emulated_and_that_is_said(site: Site, 
     assert "aarch64" in site.output
     assert any("no native programs for this stage: its base image has no apt-get" in line for line in site.output)
     assert site.said == []
+
+
+def test_who_may_use_docker_need_not_be_root(docker: Daemon, tmp_path: Path) -> None:
+    """In a real privileged container; a build does not differ in anything else."""
+    runner = SystemRunner()
+    by = DockerRegistrar(runner, BINFMT)
+    assert by.obstacle() == ""
+    entry = launcher_entry(ARM64, runner, BINFMT)
+    program = tmp_path / "exit"
+    program.write_bytes(tiny_program("arm64") or b"")
+    program.chmod(0o755)
+    with by.registered(entry):
+        handler = parse_handler(entry.name, (BINFMT / entry.name).read_text())
+        assert (handler.interpreter, handler.fixed) == (f"/{entry.file}", True)
+        assert runner.run(Command((str(program),))).exit_code == 0
+    assert not (BINFMT / entry.name).exists()
+    listed = runner.run(Command(("docker", "image", "ls", "--all", "--quiet", f"{entry.name}:launcher")))
+    assert listed.stdout == b""
+
+
+def test_an_emulator_whose_file_is_elsewhere_is_read_from_a_process(tmp_path: Path) -> None:
+    """As after docker run --privileged tonistiigi/binfmt: the entry names a file of a container that is gone."""
+    runner = SystemRunner()
+    installed = find_interpreter(ARM64)
+    assert installed
+    file = tmp_path / installed.name
+    shutil.copy(installed, file)
+    registration = register(ARM64, runner, interpreter=file, name=f"crossdock-gone-{os.getpid()}")
+    try:
+        there = launcher_entry(ARM64, runner, BINFMT)
+        file.unlink()
+        assert launcher_entry(ARM64, runner, BINFMT).launcher == there.launcher
+    finally:
+        registration.undo()
 
 
 def test_what_fails_is_built_again_without_assistance(site: Site, base_image: str) -> None:

@@ -11,12 +11,13 @@ import launcher_scenes
 import pytest
 from busybox import busybox
 
-from crossdock.assist.compile import PREFIXES, compile_launcher
+from crossdock.assist.compile import PREFIXES, SOURCES, compile_launcher, compile_registrar
 from crossdock.assist.emulator import launcher
 from crossdock.process import SystemRunner
 
 pytestmark = pytest.mark.integration
 
+REGISTRARS = {architecture: SOURCES / f"{architecture}.registrar" for architecture in PREFIXES}
 NATIVE, EMULATED = "x86_64", "aarch64"
 
 
@@ -93,7 +94,7 @@ def test_it_costs_next_to_nothing(seen: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("architecture", PREFIXES)
-def test_the_carried_launcher_is_what_its_source_gives(architecture: str) -> None:
+def test_the_carried_programs_are_what_their_source_gives(architecture: str) -> None:
     """With the compiler of Debian 12; another one gives other code, which has to do the same."""
     version = subprocess.run(
         [f"{PREFIXES[architecture]}gcc", "-dumpversion"], capture_output=True, text=True, check=True
@@ -101,5 +102,8 @@ def test_the_carried_launcher_is_what_its_source_gives(architecture: str) -> Non
     made = compile_launcher(architecture, SystemRunner())
     assert len(made) < 4096
     assert b"crossdock-launch" in made
+    made_registrar = compile_registrar(architecture, SystemRunner())
+    assert len(made_registrar) < 4096
     if version.stdout.strip() == "12":
         assert made == launcher(architecture)
+        assert made_registrar == REGISTRARS[architecture].read_bytes()

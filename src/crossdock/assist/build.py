@@ -47,7 +47,7 @@ def build_assisted(
         made = _made(request, plan, host)
         try:
             _write(made, context)
-            with registered(platforms, Path(folder) / "emulators", runner):
+            with registered(platforms, runner):
                 return engine.build(
                     _assisted_request(request, made, context), work, lambda event: on_event(made.as_written(event))
                 )

@@ -14,7 +14,8 @@ from pathlib import Path
 from crossdock.errors import CrossdockError
 
 _BLOCKS = Path(__file__).with_name("launcher")
-_MARKER = b"crossdock-launch"
+MARKER = b"crossdock-launch"
+"""What a file with the launcher in it can be told by."""
 _HEADER = struct.Struct("<16xHHIQQQIHHHHHH")
 _SEGMENT = struct.Struct("<IIQQQQQQ")
 _PT_LOAD, _PT_NOTE = 1, 4
@@ -89,7 +90,7 @@ def with_launcher(qemu: bytes, *, keeps_argv0: bool, block: bytes | None = None)
 
 def _filled(block: bytes, distance: int, keeps_argv0: bool) -> bytes:
     """The launcher, told how far QEMU's entry point is from its own."""
-    at = block.index(_MARKER) + len(_MARKER)
+    at = block.index(MARKER) + len(MARKER)
     return block[:at] + struct.pack("<qq", distance, keeps_argv0) + block[at + 16 :]
 
 

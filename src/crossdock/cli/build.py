@@ -33,7 +33,7 @@ from crossdock.cli.outputs import Destination, Output, parse_outputs
 from crossdock.cli.publishing import check_outputs, load_warning, publish
 from crossdock.errors import ExitCode
 from crossdock.platforms import DEFAULT_TARGETS, Platform, host_platform
-from crossdock.process import SystemRunner, uninterrupted
+from crossdock.process import Runner, SystemRunner, uninterrupted
 from crossdock.source import write_atomically
 
 if TYPE_CHECKING:
@@ -163,7 +163,7 @@ def command(
         builder = choose(engine, runner, builder=builder_name)
         info = builder.probe()
         if info.shares_kernel and info.builds_here and not no_assist:
-            plan = _with_assistance(plan, request, talk)
+            plan = _with_assistance(plan, request, talk, runner)
         built = Built(info, ported if ports else None, plan)
         if dry_run:
             wanted = as_planned(request, plan, work / "assist", host_platform())
@@ -247,7 +247,7 @@ def _prepare(
     return Prepared(ported, plan, request, config.allow)
 
 
-def _with_assistance(plan: BuildPlan, request: BuildRequest, talk: Talk) -> BuildPlan:
+def _with_assistance(plan: BuildPlan, request: BuildRequest, talk: Talk, runner: Runner) -> BuildPlan:
     """The plan with native programs in emulated stages, where this machine can have them."""
     from crossdock.assist.registration import available
     from crossdock.plan.planner import make_plan
@@ -255,7 +255,7 @@ def _with_assistance(plan: BuildPlan, request: BuildRequest, talk: Talk) -> Buil
     from crossdock.source import Source
 
     host = host_platform()
-    able = available(plan.emulated(), host)
+    able = available(plan.emulated(), host, runner)
     if able.missing:
         talk.say(f"No native programs for emulated stages: {able.missing}.")
     return make_plan(

@@ -23,6 +23,7 @@ from crossdock.cli.output import style_of, write
 from crossdock.errors import ExitCode
 from crossdock.plan.planner import make_plan
 from crossdock.platforms import DEFAULT_TARGETS, Platform, host_platform
+from crossdock.process import SystemRunner
 from crossdock.read.dockerfile import parse
 
 
@@ -58,7 +59,7 @@ def command(
     """
     dockerfile, _ = locate_dockerfile(path, file)
     platforms, host = platform or configs().of(dockerfile).platforms or DEFAULT_TARGETS, host_platform()
-    able = available(platforms, host)
+    able = available(platforms, host, SystemRunner())
     plan = make_plan(
         parse(read_source(dockerfile)),
         platforms,
