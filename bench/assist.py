@@ -71,6 +71,24 @@ RUN cd /src && mkdir h && tar xf hello -C h --strip-components=1 \\
 ARG NONCE
 RUN apt-get update && apt-get install -y --no-install-recommends gcc g++ libc6-dev make python3 && times
 """,
+    "go": """FROM base
+RUN apt-get update && apt-get install -y --no-install-recommends golang-go golang-github-spf13-cobra-dev
+ENV GO111MODULE=off GOPATH=/usr/share/gocode GOCACHE=/tmp/go CGO_ENABLED=0
+RUN mkdir /src && printf 'package main\\nimport ("net/http"; "github.com/spf13/cobra")\\n\\
+func serve(*cobra.Command, []string) { http.ListenAndServe(":80", nil) }\\n\\
+func main() { (&cobra.Command{Run: serve}).Execute() }\\n' >/src/main.go
+ARG NONCE
+RUN cd /src && go build -a -ldflags=-buildid= -o /usr/bin/service . && rm -r /tmp/go && times
+""",
+    "go-cgo": """FROM base
+RUN apt-get update && apt-get install -y --no-install-recommends gcc golang-go libc6-dev \\
+    golang-github-mattn-go-sqlite3-dev
+ENV GO111MODULE=off GOPATH=/usr/share/gocode GOCACHE=/tmp/go
+RUN mkdir /src && printf 'package main\\nimport ("database/sql"; _ "github.com/mattn/go-sqlite3")\\n\\
+func main() { base, _ := sql.Open("sqlite3", ":memory:"); base.Ping() }\\n' >/src/main.go
+ARG NONCE
+RUN cd /src && go build -a -ldflags=-buildid= -o /usr/bin/service . && rm -r /tmp/go && times
+""",
 }
 LEFT_OUT = {".comment", ".note.gnu.build-id", ".gnu_debuglink"}
 """Sections that say who built, with the very version of the compiler's package, and no more."""

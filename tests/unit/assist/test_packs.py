@@ -6,10 +6,10 @@ import re
 
 import pytest
 
-from crossdock.assist.packs import HOSTS, TARGETS, Module, Pack, compose, modules
+from crossdock.assist.packs import HOSTS, MAKERS, TARGETS, Module, Pack, compose, modules
 from crossdock.platforms import AMD64, ARM64
 
-LAUNCHER_WORDS = re.compile(r"(unless-env|unless-arg|if-arg|first-arg|add-arg|set-env=[A-Z_a-z0-9]+)=\S+")
+LAUNCHER_WORDS = re.compile(r"(unless-env|unless-arg|if-arg|same-file|first-arg|add-arg|set-env=[A-Z_a-z0-9]+)=\S+")
 PAIRS = [(target, host) for target in sorted(TARGETS) for host in sorted(HOSTS) if target != host]
 
 
@@ -37,8 +37,9 @@ def test_recipes_are_lines_of_words_that_make_pack_knows(target: str, host: str)
     text = pack.recipe()
     assert "{" not in text
     assert "  " not in text
-    known = set("triplet target loader fetch programs emulated keep compiler rule rename check link".split())
-    assert {line.split(" ")[0] for line in text.splitlines()} == known
+    maker = (MAKERS / "make-pack.pl").read_text()
+    known = {*re.findall(r"\$command eq '(\w+)'", maker), "triplet", "target", "loader"}
+    assert {line.split(" ")[0] for line in text.splitlines()} <= known
     for _, before, after in lines(pack, "rename"):
         assert len(after) <= len(before)
 
@@ -67,4 +68,19 @@ def test_compilers_are_fetched_for_those_who_compile() -> None:
     assert "compiler" in names("RUN ./configure && make -j4")
     assert "compiler" in names("RUN echo one", "RUN /usr/bin/gcc -o a a.c")
     assert "compiler" in names("RUN /opt/setup.sh")
-    assert names("RUN true") == ["shell", "apt"]
+    assert names("RUN true") == ["shell", "apt", "go"]
+
+
+def test_packages_that_instructions_name_are_fetched_and_no_others() -> None:
+    def fetched(script: str) -> set[str]:
+        return {word for line in lines(compose(ARM64, AMD64, [script]), "fetch") for word in line}
+
+    assert "golang-1.22-go" in fetched("RUN apt-get install -y golang-1.22-go golang-github-spf13-cobra-dev")
+    assert not [name for name in fetched("RUN go build ./...") if name.startswith("golang")]
+    assert not [name for name in fetched("RUN apt-get install golang-github-spf13-cobra-dev") if "golang" in name]
+
+
+def test_scripts_that_recipes_name_are_there() -> None:
+    commands = [line[1] for line in lines(Pack("arm64", "amd64", modules()), "remake")]
+    assert commands
+    assert all((MAKERS / name).is_file() for name in commands)
