@@ -29,6 +29,8 @@ def test_each_module_says_what_it_does_and_why_that_is_neutral(module: Module) -
     assert len(module.source) > 40
     for rule in module.rules:
         assert all(LAUNCHER_WORDS.fullmatch(word) for word in rule.words), rule
+    patterns = [*module.programs, *module.emulated, *module.compiler, *(rule.path for rule in module.rules)]
+    assert not [pattern for pattern in patterns if set(pattern) & set("[]")], "make-pack knows * and ? in these"
 
 
 @pytest.mark.parametrize(("target", "host"), PAIRS)

@@ -13,7 +13,8 @@ my ($root) = $program =~ m{^(.+)/bin/go\z} or die "$program: not in a Go tree\n"
 -d "$root/src/cmd/go" or die "$root has no sources of the go command\n";
 
 my $changed = 0;
-change_folder("$root/src/$_") for 'cmd/go', 'cmd/internal', 'go/build', 'internal/buildcfg', 'internal/platform';
+change_folder("$root/src/$_") for 'cmd/go', 'cmd/internal', 'go/build', 'internal/buildcfg', 'internal/platform',
+    'cmd/vendor/golang.org/x/telemetry';
 $changed or die "the go command below $root does not ask for runtime.GOARCH\n";
 
 # Nothing of the image's settings, no network, no C.
