@@ -1,4 +1,4 @@
-# Builds Go's own go command anew, for this machine, but as the one of another: make-go.pl PROGRAM ARCHITECTURE RESULT
+# Builds Go's own go command anew, for this machine, but as the one of another: make-go.pl ARCHITECTURE PROGRAM RESULT
 #
 # PROGRAM is the go command of a Go tree that has its sources. It asks the constant runtime.GOARCH what machine it is
 # of: for the default GOARCH, its folder of tools, where `go install` puts programs, whether cgo is on, `go version`
@@ -8,7 +8,7 @@
 use strict;
 use warnings;
 
-my ($program, $architecture, $result) = @ARGV;
+my ($architecture, $program, $result) = @ARGV;
 my ($root) = $program =~ m{^(.+)/bin/go\z} or die "$program: not in a Go tree\n";
 -d "$root/src/cmd/go" or die "$root has no sources of the go command\n";
 

@@ -64,7 +64,7 @@ for (@remakes) {
         my $at = "/.crossdock/root$path";
         next unless grep { (split / /)[1] eq $at } @map;
         make_folders("/remade$path");
-        my $made = system('perl', beside($script), $path, @arguments, "$result/remade$path") == 0;
+        my $made = system('perl', beside($script), @arguments, $path, "$result/remade$path") == 0;
         print "crossdock-assist: $path could not be made anew, so it stays emulated\n" unless $made;
         @map = map { (split / /)[1] ne $at ? $_ : $made ? s{ \Q$at\E}{ /.crossdock/remade$path}r : () } @map;
         unlink "$result/root$path";
