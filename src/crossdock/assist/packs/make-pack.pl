@@ -248,7 +248,7 @@ sub copy_as {
     my ($from, $to, $package) = @_;
     make_folders($to);
     my $data = content($from);
-    exchange(\$data, $package, $from) if $data =~ /^\x7fELF/ && is_dynamic(\$data);
+    exchange(\$data, $package, $from) if $data =~ /^\x7fELF\x02/ && is_dynamic(\$data);
     open my $file, '>:raw', "$result$to" or die "$to: $!";
     print $file $data;
     close $file or die "$to: $!";
