@@ -92,6 +92,8 @@ class Finding:
     why: str
     help: str
     fixes: tuple[Fix, ...] = ()
+    part_of: Location | None = None
+    """Where the finding stands whose fix mends this one, too, which has none of its own."""
 
 
 @dataclass(frozen=True)

@@ -32,8 +32,8 @@ from published import ASSETS
 from server import serve
 
 ARCHITECTURES = ("amd64", "arm64")
-BASE = ("?essential",)
-TOOLCHAIN = ("gcc", "libc6-dev", "make", "zlib1g-dev", "curl", "ca-certificates")
+BASE = ("?essential", "apt", "ca-certificates")
+TOOLCHAIN = ("gcc", "libc6-dev", "make", "zlib1g-dev", "curl")
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,8 @@ def _make(folder: Path, architecture: str, address: str) -> Made:
     further = apt.fetch(*BASE, *TOOLCHAIN)
     layers = folder / "layers" / architecture
     seen: set[str] = set()
-    base, status = store(layers, lambda file: base_layer(file, seen, essential))
+    sources = f"deb {address} {RELEASE} main\n"
+    base, status = store(layers, lambda file: base_layer(file, seen, essential, sources))
     toolchain, _ = store(layers, lambda file: toolchain_layer(file, seen, further, status))
     return Made(architecture, base, toolchain)
 

@@ -102,8 +102,9 @@ def _field(paragraph: str, name: str) -> str:
     return ""
 
 
-def base_layer(file: BinaryIO, seen: set[str], debs: list[Path]) -> str:
-    """Debian's essential packages with the few things that their maintainer scripts would have made.
+def base_layer(file: BinaryIO, seen: set[str], debs: list[Path], archive: str = "") -> str:
+    """Debian's essential packages with the few things that their maintainer scripts would have made; with a line for
+    apt's sources.list also what apt needs.
 
     Returns dpkg's status file; ``seen`` gets the paths."""
     layer = Layer(file, seen)
@@ -115,6 +116,11 @@ def base_layer(file: BinaryIO, seen: set[str], debs: list[Path]) -> str:
     passwd = next(deb for deb in debs if deb.name.startswith("base-passwd_"))
     layer.write("etc/passwd", program(passwd, "usr/share/base-passwd/passwd.master"))
     layer.write("etc/group", program(passwd, "usr/share/base-passwd/group.master"))
+    if archive:
+        layer.write("etc/apt/sources.list", archive.encode())
+        # There is no user _apt, who fetches elsewhere: it is apt's maintainer script that makes it.
+        layer.write("etc/apt/apt.conf.d/10sandbox", b'APT::Sandbox::User "root";\n')
+        layer.write("var/lib/dpkg/info/format", b"1\n")
     return layer.finish("", debs)
 
 

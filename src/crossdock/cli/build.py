@@ -213,6 +213,7 @@ def _prepare(
     from crossdock.engines.model import BuildRequest
     from crossdock.engines.shadow import shadow_context
     from crossdock.fixes.port import port
+    from crossdock.image.given import with_given
     from crossdock.plan.planner import make_plan
     from crossdock.read.context import load_context
     from crossdock.read.dockerfile import parse
@@ -229,7 +230,7 @@ def _prepare(
             context=context,
             build_args=build_args,
             prober=world.prober,
-            look_up=world.look_up,
+            look_up=with_given(flags["build_contexts"], world.look_up),
             reason_to_ignore=settings.reason_to_ignore,
             unsafe=unsafe,
             wanted=lambda _: ports,

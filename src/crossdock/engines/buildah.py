@@ -32,6 +32,7 @@ from crossdock.engines.smoke import OUTPUT_LINES, judge
 from crossdock.engines.trouble import failed_step, failure
 from crossdock.errors import EngineError, UsageError
 from crossdock.image.assemble import assemble_index
+from crossdock.image.given import OCI_CONTEXT
 from crossdock.image.layout import LayoutImage, LayoutWriter
 from crossdock.image.reference import parse_reference
 from crossdock.platforms import Platform, host_platform
@@ -161,7 +162,6 @@ def _cache(flag: str, text: str) -> str:
 
 _CONTEXTS = "contexts"
 _CONTEXT_TAG = "base"
-_OCI_CONTEXT = re.compile(r"oci-layout://(?P<path>[^@]*?)(?::(?P<tag>[\w][\w.-]*))?(?:@(?P<digest>\w+:[0-9a-f]+))?")
 
 
 def _ssh(text: str) -> str:
@@ -179,7 +179,7 @@ def _context(text: str, number: int) -> str:
     name, equals, value = text.partition("=")
     if not name or not equals or not value:
         raise UsageError(f"--build-context {text!r} is not understood", hint="Write --build-context NAME=FOLDER.")
-    if _OCI_CONTEXT.fullmatch(value):
+    if OCI_CONTEXT.fullmatch(value):
         return f"{name}=container-image://oci:{_CONTEXTS}/{number}:{_CONTEXT_TAG}"
     if "://" in value or value.startswith("git@"):
         return text
@@ -189,7 +189,7 @@ def _context(text: str, number: int) -> str:
 def _write_contexts(request: BuildRequest, work: Path) -> None:
     """Make the layouts that ``_context`` names. Raises InputError for what is none."""
     for number, text in enumerate(request.build_contexts):
-        if layout := _OCI_CONTEXT.fullmatch(text.partition("=")[2]):
+        if layout := OCI_CONTEXT.fullmatch(text.partition("=")[2]):
             folder = work / _CONTEXTS / str(number)
             layouts.one_image(Path(layout["path"]).absolute(), layout["digest"] or layout["tag"], folder, _CONTEXT_TAG)
 

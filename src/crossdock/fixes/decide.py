@@ -48,15 +48,37 @@ class Decision:
     fix: Fix | None
     reason: str = ""
     evidence: tuple[Evidence, ...] = ()
+    main: Decision | None = None
+    """Of a finding that is mended together with another one: what is to be done about that."""
 
 
 def decide(findings: Sequence[Finding], prober: Prober | None) -> tuple[Decision, ...]:
     """One decision per finding, in the same order. Without a prober (offline) nothing is looked up, and every fix that
     claims something about the outside world is unsafe."""
     if prober is None:
-        return tuple(_offline(finding) for finding in findings)
+        return _with_main([_offline(finding) for finding in findings])
     with ThreadPoolExecutor(CONCURRENT_PROBES, thread_name_prefix="probe") as pool:
-        return tuple(pool.map(lambda finding: _decide_one(finding, prober), findings))
+        return _with_main(list(pool.map(lambda finding: _decide_one(finding, prober), findings)))
+
+
+def _with_main(decisions: Sequence[Decision]) -> tuple[Decision, ...]:
+    """What goes with another finding says so, and why that is not mended."""
+    found: list[Decision] = []
+    for decision in decisions:
+        main = next((other for other in decisions if _is_part(decision.finding, other.finding)), None)
+        if main:
+            which = f"{main.finding.rule} in line {main.finding.location.line}"
+            reason = f"it is mended with {which}" if main.fix else f"it goes with {which}, for which there is no fix"
+            decision = replace(decision, reason=reason, main=main)
+        found.append(decision)
+    return tuple(found)
+
+
+def _is_part(finding: Finding, main: Finding) -> bool:
+    place, other = finding.part_of, main.location
+    if place is None or finding is main or place.path != other.path:
+        return False
+    return other.span.start < place.span.end and place.span.start < other.span.end
 
 
 def _decide_one(finding: Finding, prober: Prober) -> Decision:

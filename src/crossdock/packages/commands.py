@@ -1,8 +1,8 @@
 """Commands that install packages: what each names, what it reads, and which further repositories it uses.
 
-Sources: the manual pages apt-get(8), apk(8), dnf(8); pip's "Requirement Specifiers" and PEP 508; npm-install, yarn add,
-pnpm add; gem install, bundle install; sdkmanager and its forerunner ``android update sdk``. Shell words only: no file
-is read here.
+Sources: the manual pages apt-get(8), apk(8), dnf(8), yum-config-manager(1), zypper(8); pip's "Requirement Specifiers"
+and PEP 508; npm-install, yarn add, pnpm add; gem install, bundle install; sdkmanager and its forerunner
+``android update sdk``. Shell words only: no file is read here.
 """
 
 from __future__ import annotations
@@ -13,8 +13,9 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 
 from crossdock.packages.model import Ecosystem, Repository
+from crossdock.packages.repo_files import repository_addresses
 from crossdock.read.pieces import HOLE
-from crossdock.read.shell_model import Command, ShellWord, resolve
+from crossdock.read.shell_model import FETCHERS, Command, ShellWord, resolve
 from crossdock.read.values import Origin, literal
 
 
@@ -118,22 +119,56 @@ def _apk_name(text: str) -> tuple[str, str] | None:
     return (match[1], match[2] or "") if match and not text.endswith(".apk") else None
 
 
+_RPM_VALUES = (
+    "-c --config -d -e -x --exclude --installroot --releasever --setopt --enablerepo --disablerepo --repo --repoid"
+)
+_ZYPPER_VALUES = "-t --type -r --repo --from -n --name --root -R --releasever -C --cache-dir -D --reposd-dir"
+
+
 def _rpm(_: Command, words: Sequence[ShellWord]) -> Install | None:
-    found = _read(
-        words, "-c --config -x --exclude --installroot --releasever --setopt --enablerepo --disablerepo --repo"
-    )
-    verb = found.operands[0].text if found.operands else ""
-    if verb not in {"install", "in"}:
+    found = _read(words, _RPM_VALUES)
+    verb = [word.text for word in found.operands[:2]]
+    if verb[:1] in (["install"], ["install-n"], ["localinstall"]):
+        return Install(Ecosystem.RPM, tuple(_each(found.operands[1:], _rpm_name)))
+    if verb[:1] == ["groupinstall"] or verb in (["group", "install"], ["groups", "install"], ["module", "install"]):
+        groups = found.operands[1 if verb[0] == "groupinstall" else 2 :]
+        return Install(Ecosystem.RPM, tuple(_each(groups, lambda text: (f"@{text.removeprefix('@')}", ""))))
+    return None
+
+
+def _zypper(_: Command, words: Sequence[ShellWord]) -> Install | None:
+    found = _read_zypper(words)
+    if not found.operands or found.operands[0].text not in {"install", "in"}:
         return None
-    return Install(Ecosystem.RPM, tuple(_each(found.operands[1:], _rpm_name)))
+    if set(found.values("-t", "--type")) - {"package"}:
+        return Install(Ecosystem.RPM, tuple(_each(found.operands[1:], lambda text: (f"@{text}", ""))))
+    return Install(Ecosystem.RPM, tuple(_each(found.operands[1:], _zypper_name)))
+
+
+def _read_zypper(words: Sequence[ShellWord]) -> _Arguments:
+    """Without what stands before the verb: there -n says that nobody is there to answer, behind it it takes a name."""
+    at = next((at for at, word in enumerate(words) if not word.text.startswith("-")), len(words))
+    return _read(words[at:], _ZYPPER_VALUES)
 
 
 def _rpm_name(text: str) -> tuple[str, str] | None:
-    """A version can only be guessed at: it is at the end, begins with a digit and has a point."""
-    if text.endswith(".rpm"):
+    """A version can only be guessed at: it is at the end, begins with a digit and has a point. Besides names there are
+    groups (``@development``), patterns, capabilities (``perl(JSON)``) and files. None for a package that is named for
+    an architecture, of which another rule tells."""
+    if re.search(r"\.(?:rpm|x86_64|i[3-6]86)$", text):
         return None
-    match = re.fullmatch(r"([A-Za-z][\w.+-]*?)(?:-(\d+(?:[.:][\w~^]+)+(?:-\d[\w.]*)?))?", text)
+    if re.fullmatch(r"@[\w:/.-]+|/[\w./+-]+|[\w.+-]+\([\w:./+-]+\)|[\w.+*?-]*[*?][\w.+*?-]*", text):
+        return text, ""
+    match = re.fullmatch(r"([A-Za-z0-9][\w.+-]*?)(?:-(\d+(?:[.:][\w~^]+)+(?:-\d[\w.]*)?))?", text)
     return (match[1], f"={match[2]}" if match[2] else "") if match else None
+
+
+def _zypper_name(text: str) -> tuple[str, str] | None:
+    """As dnf's, and ``name=version``; a name that begins with ``-``, ``!`` or ``~`` is removed."""
+    name, equals, version = text.partition("=")
+    if equals and re.fullmatch(r"[A-Za-z0-9][\w.+-]*", name):
+        return name, f"={version}"
+    return _rpm_name(text)
 
 
 _PIP_VALUES = (
@@ -190,8 +225,8 @@ def _npm(command: Command, words: Sequence[ShellWord]) -> Install | None:
             return Install(Ecosystem.NPM, named, repositories=_registry(found))
     elif not ci and not (verb == "install" and command.name == "yarn"):
         return None
-    names = ("package-lock.json", "npm-shrinkwrap.json", "package.json") if command.name == "npm" else ("package.json",)
-    files = tuple(_absolute(command, f"{folder.rstrip('/')}/{file}" if folder else file) for file in names)
+    locks = _LOCKS.get(command.name, ())
+    files = tuple(_absolute(command, f"{folder.rstrip('/')}/{file}" if folder else file) for file in locks)
     environment = command.variable("NODE_ENV")
     production = (
         found.has("--production", "--prod", "--only")
@@ -200,6 +235,15 @@ def _npm(command: Command, words: Sequence[ShellWord]) -> Install | None:
     )
     strict = ci or found.has("--frozen-lockfile", "--immutable")
     return Install(Ecosystem.NPM, (), files, _registry(found), frozen=strict, production=production)
+
+
+_LOCKS = {
+    "npm": ("package-lock.json", "npm-shrinkwrap.json", "package.json"),
+    "cnpm": ("package.json",),
+    "yarn": ("yarn.lock", "package.json"),
+    "pnpm": ("pnpm-lock.yaml", "package.json"),
+}
+"""What each reads, the one that counts most first."""
 
 
 def _registry(found: _Arguments) -> tuple[Repository, ...]:
@@ -310,6 +354,7 @@ _READERS: dict[str, Callable[[Command, Sequence[ShellWord]], Install | None]] = 
     **dict.fromkeys(("apt-get", "apt", "aptitude", "apt-fast"), _apt),
     "apk": _apk,
     **dict.fromkeys(("yum", "dnf", "microdnf", "tdnf"), _rpm),
+    "zypper": _zypper,
     **dict.fromkeys(("pip", "pipx"), _pip),
     **dict.fromkeys(("npm", "yarn", "pnpm", "cnpm"), _npm),
     "gem": _gem,
@@ -340,12 +385,19 @@ def _absolute(command: Command, path: str) -> str:
 # --- repositories ----------------------------------------------------------------------------------------------------
 
 _DEB_LINE = re.compile(r"^\s*deb(?:\s+\[[^\]]*\])?\s+(\S+?)\s+(\S+)((?:\s+[\w./-]+)*)", re.MULTILINE)
-_SOURCES = re.compile(r"sources\.list|yum\.repos\.d|/etc/apk/repositories|pip\.conf|\.npmrc")
+_SOURCES = re.compile(r"sources\.list|yum\.repos\.d|zypp/repos\.d|/etc/apk/repositories|pip\.conf|\.npmrc")
+_REPO_FILE = re.compile(r"(?:yum\.repos\.d|zypp/repos\.d)/")
+_REPO_URL = re.compile(r"https?://\S+\.repo")
+_BRINGING = re.compile(r"(?:.*/)?([\w.+-]*?-(?:release(?:-scl(?:-rh)?)?|repos?))(?:$|-.*\.rpm$)")
+"""Packages whose name says that they bring a repository; by their URL, too."""
 
 
 def added_repositories(command: Command) -> tuple[tuple[Repository, ...], bool]:
     """The package sources that a command adds, and whether it adds one that cannot be read from its words."""
     name = command.name
+    of_rpms = _rpm_repositories(command)
+    if of_rpms is not None:
+        return of_rpms
     if name in _ADDERS:
         found = tuple(_deb_lines(word.text for word in command.arguments))
         return found, not found
@@ -360,8 +412,50 @@ def added_repositories(command: Command) -> tuple[tuple[Repository, ...], bool]:
         return found, False
     opaque = any(_SOURCES.search(r.target.render()) for r in command.redirects if r.operator.endswith(">"))
     opaque = opaque or (name in _WRITERS and any(_SOURCES.search(text) for text in texts))
-    opaque = opaque or (name in _INSTALLERS and any(re.search(r"\.(?:deb|rpm)$", text) for text in texts))
+    opaque = opaque or (name in _INSTALLERS and any(text.endswith(".deb") for text in texts))
     return (), opaque or (name in _SHELLS and command.stdin is not None and HOLE in command.stdin.render())
+
+
+def _rpm_repositories(command: Command) -> tuple[tuple[Repository, ...], bool] | None:
+    """As ``added_repositories``, for what dnf and its kin do; None for a command that does nothing with .repo files."""
+    name = command.name.rstrip("0123456789")
+    if name in _RPM_MANAGERS:
+        return _managed(name, command.arguments)
+    written = [r.target.render() for r in command.redirects if r.operator.endswith(">")]
+    texts = [word.text for word in command.arguments]
+    if not any(_REPO_FILE.search(text) for text in (*written, *(texts if name in _WRITERS else ()))):
+        return None
+    if name == "mv" and not texts[-1].endswith((".repo", ".d", "/")):
+        return (), False  # put aside
+    contents = [r.target.render() for r in command.redirects if r.operator.startswith("<<")]
+    contents += [*texts, *([command.stdin.render()] if command.stdin is not None else [])]
+    addresses = [address for text in contents for address in repository_addresses(text)]
+    if name in FETCHERS:
+        addresses += [text for text in texts if _REPO_URL.fullmatch(text)]
+    found = tuple(Repository(address) for address in dict.fromkeys(addresses))
+    return found, not found
+
+
+def _managed(name: str, words: Sequence[ShellWord]) -> tuple[tuple[Repository, ...], bool]:
+    """What a package manager adds: by its own command, or with a package that brings a repository."""
+    of_zypper = name == "zypper"
+    found = _read_zypper(words) if of_zypper else _read(words, f"{_RPM_VALUES} --add-repo --from-repofile")
+    operands = [word.text for word in found.operands]
+    verb = operands[0] if operands else ""
+    if name == "yum-config-manager" or verb == "config-manager":
+        added = found.values("--add-repo", "--from-repofile")
+    elif verb in {"addrepo", "ar"}:
+        added = operands[1:2] + found.values("-r", "--repo")
+    elif verb == "copr" or name in {"amazon-linux-extras", "subscription-manager"}:
+        return (), bool({"enable", "install", "register", "repos"} & set(operands))
+    elif name != "rpm" and verb not in {"install", "in", "localinstall", "reinstall", "upgrade", "update"}:
+        return (), False
+    else:
+        brings = [(text, _BRINGING.fullmatch(text)) for text in operands]
+        named = tuple(Repository(match[1]) for _, match in brings if match)
+        return named, any(text.endswith(".rpm") and match is None for text, match in brings)
+    addresses = tuple(Repository(text.rstrip("/")) for text in added if "://" in text)
+    return addresses, len(addresses) < len(added)
 
 
 def _deb_lines(texts: Iterable[str]) -> Iterator[Repository]:
@@ -371,7 +465,10 @@ def _deb_lines(texts: Iterable[str]) -> Iterator[Repository]:
                 yield Repository(match[1], match[2], tuple(match[3].split()))
 
 
-_ADDERS = frozenset("add-apt-repository apt-add-repository yum-config-manager".split())
+_ADDERS = frozenset("add-apt-repository apt-add-repository".split())
+_RPM_MANAGERS = frozenset(
+    "rpm dnf yum microdnf tdnf zypper yum-config-manager amazon-linux-extras subscription-manager".split()
+)
 _WRITERS = frozenset("echo printf cat tee curl wget cp mv install ln".split())
-_INSTALLERS = frozenset("dpkg apt apt-get rpm dnf yum".split())
+_INSTALLERS = frozenset("dpkg apt apt-get".split())
 _SHELLS = frozenset("sh bash".split())

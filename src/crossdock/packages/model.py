@@ -27,7 +27,8 @@ class System:
     """What the image is, as far as the name of its base tells; empty where it tells nothing.
 
     ``distribution`` and ``release`` as os-release has them (ID; VERSION_ID without what follows Alpine's second
-    number), ``codename`` for Debian and Ubuntu. ``python`` is the two-part version of the image's own Python.
+    number, and with openEuler's service pack, for Kylin V10 that alone), ``codename`` for Debian and Ubuntu.
+    ``python`` is the two-part version of the image's own Python.
     """
 
     distribution: str = ""
@@ -42,7 +43,10 @@ class System:
 
 @dataclass(frozen=True)
 class Repository:
-    """A further place that packages come from: the URL as written, and for apt its suite and components."""
+    """A further place that packages come from: the URL as written, and for apt its suite and components.
+
+    For dnf and its kin it is the URL of a repository or of a .repo file, or the name of the package that brings it.
+    """
 
     url: str
     suite: str = ""

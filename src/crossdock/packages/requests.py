@@ -19,10 +19,12 @@ from crossdock.packages.manifests import (
     read_requirements,
 )
 from crossdock.packages.model import Ecosystem, PackageRequest, Repository, System
+from crossdock.packages.node_locks import read_pnpm_lock, read_yarn_lock
+from crossdock.packages.repo_files import repository_addresses
 from crossdock.packages.systems import system_of
 from crossdock.read.context import Context
 from crossdock.read.pieces import HOLE
-from crossdock.read.trace import Copied, Role, StageTrace, Trace, context_paths
+from crossdock.read.trace import Copied, Role, StageTrace, Step, Trace, context_paths
 from crossdock.read.values import Origin
 from crossdock.source import Source
 
@@ -70,7 +72,8 @@ class _Collector:
         system = self._system(stage)
         for step in stage.steps:
             if step.instruction.keyword in {"COPY", "ADD"} and step.destination:
-                opaque = opaque or "/etc/apt/" in step.destination.text or "yum.repos.d" in step.destination.text
+                further, unread = self._copied_repositories(step)
+                repositories, opaque = (*repositories, *further), opaque or unread
             if step.instruction.keyword != "RUN":
                 continue
             commands = [*step.commands, *(c for run in step.scripts if not run.at_start for c in run.trace.commands)]
@@ -84,14 +87,48 @@ class _Collector:
                     yield from self._install(install, place)
         self.added[stage.stage.index] = repositories, opaque
 
+    def _copied_repositories(self, step: Step) -> tuple[tuple[Repository, ...], bool]:
+        """The repositories of .repo files that COPY or ADD brings, and whether it brings package sources that are not
+        read here."""
+        place = step.destination.text if step.destination else ""
+        if "yum.repos.d" not in place and "zypp/repos.d" not in place:
+            return (), "/etc/apt/" in place
+        found: list[Repository] = []
+        unread = step.copied_from is not None or bool(step.instruction.heredocs)
+        for word in () if unread else step.words:
+            if "://" in word.text:
+                found.append(Repository(word.text))
+                continue
+            texts = self._repo_files(word.text)
+            addresses = [address for text in texts for address in repository_addresses(text)]
+            unread = unread or not addresses
+            found += [Repository(address) for address in addresses]
+        return tuple(found), unread
+
+    def _repo_files(self, pattern: str) -> list[str]:
+        """The texts of the .repo files that a source of COPY stands for."""
+        if self.context is None or HOLE in pattern:
+            return []
+        try:
+            alone = self.context.read(pattern, MAX_SIZE)
+            named = [path for path in self.context.match(pattern) if path.endswith(".repo")] if alone is None else []
+            texts = [alone, *(self.context.read(path, MAX_SIZE) for path in named)]
+            return [text.decode("utf-8", "replace") for text in texts if text is not None]
+        except InputError as error:
+            self.skipped.append(Skipped(str(self.context.root / pattern), error.what))
+            return []
+
     def _system(self, stage: StageTrace) -> System:
         while stage.parent is not None:
             stage = self.trace.stages[stage.parent]
         return system_of(stage.base.render()) if HOLE not in stage.base.render() else System()
 
     def _install(self, install: Install, place: _Place) -> Iterator[PackageRequest]:
-        further = (*install.repositories, *(place.repositories if install.ecosystem is Ecosystem.APT else ()))
-        opaque = place.opaque and install.ecosystem in {Ecosystem.APT, Ecosystem.RPM}
+        of_system = install.ecosystem in {Ecosystem.APT, Ecosystem.RPM}
+        # Only a source of apt has a suite.
+        added = (r for r in place.repositories if of_system and bool(r.suite) is (install.ecosystem is Ecosystem.APT))
+        further = (*install.repositories, *added)
+        opaque = place.opaque and of_system
         place = replace(place, repositories=further, opaque=opaque)
         for named in install.named:
             yield self._request(install, named.name, named.version, named.origin, place)
@@ -112,6 +149,14 @@ class _Collector:
                 yield from self._all(
                     install, source, read_package_json(source.data, production=install.production), place
                 )
+            case Ecosystem.NPM if path.endswith("yarn.lock"):
+                beside = self._read(f"{dirname(path)}/package.json", place)
+                data = beside.data if beside else b""
+                yield from self._all(
+                    install, source, read_yarn_lock(source.data, data, production=install.production), place
+                )
+            case Ecosystem.NPM if path.endswith("pnpm-lock.yaml"):
+                yield from self._all(install, source, read_pnpm_lock(source.data, production=install.production), place)
             case Ecosystem.NPM:
                 yield from self._all(
                     install, source, read_package_lock(source.data, production=install.production), place

@@ -8,24 +8,16 @@ from functools import cache, lru_cache
 from pathlib import Path
 
 from crossdock.packages.model import System
+from crossdock.packages.rpm_distributions import rpm_system
 
 _CATALOGUE = Path(__file__).parents[1] / "catalogue/distributions.toml"
 _NAMES = {
     "debian": "debian",
     "ubuntu": "ubuntu",
     "alpine": "alpine",
-    "fedora": "fedora",
-    "centos": "centos",
-    "rockylinux": "rocky",
-    "rocky": "rocky",
-    "almalinux": "almalinux",
-    "amazonlinux": "amzn",
-    "oraclelinux": "ol",
-    "openeuler": "openeuler",
-    "opensuse": "opensuse",
-    "leap": "opensuse",
 }
-"""What images of distributions are called, and the distribution's ID in os-release."""
+"""What images of distributions are called, and the distribution's ID in os-release; for those of RPMs
+catalogue/rpm.toml says it."""
 _ON_DEBIAN = frozenset("buildpack-deps gcc golang haskell julia node openjdk perl php python ruby rust".split())
 """Official images that are Debian where their tag names no other distribution (docker-library/official-images)."""
 _TAG_WORD = re.compile(r"(alpine|ubuntu|fedora|rockylinux|rocky|almalinux|centos|stream|ubi|el)-?(\d+(?:\.\d+)?)?$")
@@ -60,8 +52,8 @@ def _distribution(name: str, tag: str) -> System:
     first = tag.partition("-")[0]
     if base in _NAMES and (first in _codenames() or number):
         return _released(_NAMES[base], number[1] if number else "", first)
-    if match := re.search(r"(?:^|/)ubi(\d+)(?:[-/]|$)", name):
-        return System("rhel", match[1])
+    if of_rpms := rpm_system(name, tag):
+        return System(*of_rpms)
     for word in (*tag.split("-"), *base.split("-")):
         if word in _codenames():
             distribution, version = _codenames()[word]

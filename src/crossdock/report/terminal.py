@@ -119,6 +119,8 @@ def _characters(line: str, start: int, end: int) -> tuple[int, int]:
 
 
 def _fix(decision: Decision) -> Text:
+    if decision.fix is None and decision.main and decision.main.fix:
+        return text(decision.reason)
     if decision.fix is None:
         return text(f"none: {decision.reason}")
     if decision.fix.safety is Safety.SAFE:
@@ -147,7 +149,8 @@ def _check_summary(checked: Checked, style: Style) -> list[RenderableType]:
     rules = Counter(finding.rule for finding in findings)
     safe = Counter(d.finding.rule for d in checked.decisions if d.fix and d.fix.safety is Safety.SAFE)
     unsafe = Counter(d.finding.rule for d in checked.decisions if d.fix and d.fix.safety is Safety.UNSAFE)
-    rows = [(rule, str(total), _fixable(safe[rule], unsafe[rule])) for rule, total in rules.most_common()]
+    along = Counter(d.finding.rule for d in checked.decisions if not d.fix and d.main and d.main.fix)
+    rows = [(rule, str(total), _fixable(safe[rule], unsafe[rule], along[rule])) for rule, total in rules.most_common()]
     parts += table(style, ("rule", "found", "fixable"), rows)
     if safe or unsafe:
         command = "crossdock port" if safe else "crossdock port --unsafe"
@@ -163,9 +166,10 @@ def _to_port(checked: Checked) -> str:
     return f" {shlex.quote(path)}" if found else ""
 
 
-def _fixable(safe: int, unsafe: int) -> str:
-    words = [f"{safe} safe"] if safe else []
-    return ", ".join([*words, f"{unsafe} unsafe"] if unsafe else words) or "by hand"
+def _fixable(safe: int, unsafe: int, along: int) -> str:
+    """``along`` have no fix of their own, but one of another finding mends them."""
+    counts = {"safe": safe, "unsafe": unsafe, "with another": along}
+    return ", ".join(f"{number} {word}" for word, number in counts.items() if number) or "by hand"
 
 
 def _severities(findings: Iterable[Finding]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from crossdock.findings import Confidence, Finding, Severity
+from crossdock.findings import Confidence, Finding, Severity, locate
 from crossdock.rules.base import Example, Project, Rule
 from crossdock.rules.checksums import digest_of, file_name
 from crossdock.rules.reach import shortened, shown
@@ -52,10 +52,12 @@ class Amd64Checksum(Rule):
             if place not in told:
                 told.add(place)
                 name = shortened(file_name(shown(sink.value)))
+                written = sink.marks[0].origin
                 yield self.finding(
                     project.source(digest.origin.path),
                     digest.origin.span,
                     f"this {digest.algorithm} is that of the amd64 file {name}: it changes together with the download",
                     severity=Severity.WARNING,
                     confidence=Confidence.MEDIUM,
+                    part_of=locate(project.source(written.path), written.span),
                 )

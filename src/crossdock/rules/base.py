@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-from crossdock.findings import Confidence, Finding, Fix, Safety, Severity, Skipped, locate
+from crossdock.findings import Confidence, Finding, Fix, Location, Safety, Severity, Skipped, locate
 from crossdock.image.availability import ImagePlatforms
 from crossdock.image.binary import Binary
 from crossdock.packages.model import PackageFact
@@ -77,9 +77,10 @@ class Rule:
         severity: Severity = Severity.ERROR,
         confidence: Confidence = Confidence.HIGH,
         fixes: tuple[Fix, ...] = (),
+        part_of: Location | None = None,
     ) -> Finding:
         _, why, how = self.paragraphs()
-        return Finding(self.id, severity, confidence, locate(source, span), message, why, how, fixes)
+        return Finding(self.id, severity, confidence, locate(source, span), message, why, how, fixes, part_of)
 
 
 def fixes_of(mend: Mend | None) -> tuple[Fix, ...]:

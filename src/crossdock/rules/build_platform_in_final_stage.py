@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from crossdock.findings import Finding, Fix, Safety
+from crossdock.findings import Finding, Fix
 from crossdock.read.trace import Role
 from crossdock.rules.base import Example, Project, Rule
-from crossdock.source import Edit, Span
+from crossdock.rules.platform_flag import base_has_arm64, without_platform
 
 
 class BuildPlatformInFinalStage(Rule):
@@ -40,13 +40,10 @@ class BuildPlatformInFinalStage(Rule):
         flag = stage.stage.platform
         if stage.role is not Role.BUILD or flag is None or stage.base.text == "scratch":
             return
-        source = project.dockerfile.source
-        end = flag.span.end
-        while source.data[end : end + 1] in {b" ", b"\t"}:
-            end += 1
-        fix = Fix(
-            "Build the stage for the target platform",
-            Safety.SAFE,
-            (Edit(source.path, Span(flag.span.start, end), b""),),
-        )
-        yield self.finding(source, flag.span, "the image is made on the platform that builds", fixes=(fix,))
+        message = "the image is made on the platform that builds"
+        fixes: tuple[Fix, ...] = ()
+        if base_has_arm64(project, stage) is False:
+            message += ", and its base has no linux/arm64"
+        else:
+            fixes = (without_platform(project, stage, flag.span),)
+        yield self.finding(project.dockerfile.source, flag.span, message, fixes=fixes)

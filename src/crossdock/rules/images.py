@@ -105,9 +105,10 @@ def _of_stage(stage: StageTrace, trace: Trace) -> Iterator[UsedImage]:
 
 
 def _is_for_target(stage: StageTrace, target: Platform) -> bool:
-    """Whether the stage's base has to be there for the target. A stage that is pinned to amd64 would have to be."""
+    """Whether the stage's base has to be there for the target. That of a stage which is pinned to amd64 would have to,
+    and so would that of the image itself where it is made on the build platform."""
     if stage.role is Role.BUILD:
-        return False
+        return stage.is_image
     text = stage.platform.text if stage.platform else None
     if not text:
         return True

@@ -15,8 +15,8 @@ from crossdock.source import Edit, Span
 
 
 class PackageWithoutArm64(Rule):
-    """A package is installed (apt, apk, yum, pip, npm, Maven, RubyGems, the Android SDK) that does not exist for arm64,
-    or not in that version.
+    """A package is installed (apt, apk, dnf, zypper, pip, npm, Maven, RubyGems, the Android SDK) that does not exist
+    for arm64, or not in that version.
 
     The package manager of the arm64 build does not find it ("Unable to locate package", "No matching distribution
     found", EBADPLATFORM), and the build fails at this step. Where only source exists for arm64, it is compiled while

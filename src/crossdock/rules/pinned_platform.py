@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from crossdock.findings import Confidence, Finding, Fix, Safety, Severity
+from crossdock.findings import Confidence, Finding, Safety, Severity
 from crossdock.read.trace import Role
 from crossdock.rules.base import Example, OtherFile, Project, Rule, fixes_of
 from crossdock.rules.images import has_arm64
-from crossdock.source import Edit, Span
+from crossdock.rules.platform_flag import base_has_arm64, without_platform
+from crossdock.source import Span
 
 
 class PinnedPlatform(Rule):
@@ -73,12 +74,12 @@ class PinnedPlatform(Rule):
                 continue
             where = f"stage {stage.stage.label}" if stage.stage.name else "this stage"
             message = f"{where} is {text} in every build"
-            fix = _without(project, flag.span)
+            fix = without_platform(project, stage, flag.span)
             span = flag.span
             if origins[0].span not in flag.span:
                 span = Span(origins[0].span.start, origins[-1].span.end)
                 fix = replace(fix, safety=Safety.UNSAFE)
-            if has_arm64(stage.base.render(), project.registry) is False:
+            if base_has_arm64(project, stage) is False:
                 message = f"{message}, and its base has no linux/arm64"
                 yield self.finding(project.dockerfile.source, span, message)
             else:
@@ -100,16 +101,3 @@ class PinnedPlatform(Rule):
                 confidence=Confidence.HIGH if pin.certain else Confidence.MEDIUM,
                 fixes=fixes if has is not False else (),
             )
-
-
-def _without(project: Project, span: Span) -> Fix:
-    """Leave the flag away, with the blank after it. For amd64 nothing changes."""
-    data = project.dockerfile.source.data
-    end = span.end
-    while data[end : end + 1] in {b" ", b"\t"}:
-        end += 1
-    return Fix(
-        "Build the stage for the target platform",
-        Safety.SAFE,
-        (Edit(project.dockerfile.source.path, Span(span.start, end), b""),),
-    )

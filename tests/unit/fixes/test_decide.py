@@ -4,6 +4,10 @@ from crossdock.errors import RegistryError
 from crossdock.findings import Claim, Confidence, Finding, Fix, Safety, Severity, locate
 from crossdock.fixes.decide import Decision, decide
 from crossdock.http.evidence import Evidence, EvidenceStatus
+from crossdock.report.checked import Checked
+from crossdock.report.style import Style
+from crossdock.report.terminal import check_text
+from crossdock.rules.check import check_dockerfile
 from crossdock.source import Edit, Source, Span
 
 SOURCE = Source("Dockerfile", b"ADD http://x/tool-amd64 /bin/tool\n")
@@ -102,3 +106,21 @@ def test_a_checksum_that_cannot_be_known_withholds_the_fix() -> None:
 
 def test_a_finding_without_candidates_has_a_reason_too() -> None:
     assert one(prober=Web()).reason == one(prober=None).reason != ""
+
+
+CHECKSUM = f'FROM debian\nENV SUM={"a" * 64}\nRUN curl -LO http://x/t-amd64 && echo "$SUM  t-amd64" | sha256sum -c\n'
+
+
+def test_a_checksum_goes_with_its_download() -> None:
+    source = Source("Dockerfile", CHECKSUM.encode())
+    findings = check_dockerfile(source, context=None, build_args={}).findings
+    for prober, reason, by_hand in (
+        (Web("http://x/t-arm64"), "it is mended with amd64-download in line 3", 0),
+        (Web(), "it goes with amd64-download in line 3, for which there is no fix", 2),
+    ):
+        checksum, download = decisions = decide(findings, prober)
+        assert (checksum.finding.rule, checksum.fix, checksum.reason) == ("amd64-checksum", None, reason)
+        assert checksum.main == download
+        said = check_text(Checked(("Dockerfile",), decisions, (), {}), Style(100))
+        assert said.count("by hand") == by_hand
+        assert said.count("1 with another") == (by_hand == 0)

@@ -1,5 +1,6 @@
 """Porting a whole project in memory, and writing it."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,8 @@ from crossdock.errors import CrossdockError
 from crossdock.findings import Confidence, Finding, Fix, Safety, Severity, locate
 from crossdock.fixes.port import PortResult, port, write_changes
 from crossdock.http.evidence import Evidence, EvidenceStatus
+from crossdock.image.availability import ImagePlatforms, PlatformImage
+from crossdock.platforms import AMD64, ARM64
 from crossdock.read.context import load_context
 from crossdock.rules.check import CheckReport
 from crossdock.source import Edit, Source, Span, write_atomically
@@ -46,6 +49,12 @@ def project(tmp_path: Path) -> Path:
     return tmp_path
 
 
+def both_platforms(references: Sequence[str]) -> dict[str, ImagePlatforms]:
+    """What a registry says of an image that is there for both."""
+    have = (PlatformImage(AMD64, "sha256:" + "0" * 64), PlatformImage(ARM64, "sha256:" + "1" * 64))
+    return {reference: ImagePlatforms(reference, "sha256:" + "2" * 64, have) for reference in references}
+
+
 def ported(project: Path, web: Web | None, *rules: str, unsafe: bool = False) -> PortResult:
     path = project / "Dockerfile"
     return port(
@@ -53,6 +62,7 @@ def ported(project: Path, web: Web | None, *rules: str, unsafe: bool = False) ->
         context=load_context(project, path),
         build_args={},
         prober=web,
+        look_up=both_platforms if web else None,
         unsafe=unsafe,
         wanted=(lambda finding: finding.rule in rules) if rules else (lambda _: True),
     )
@@ -93,8 +103,10 @@ def test_what_has_no_counterpart_is_left_with_its_reason_and_the_rest_mended(pro
 
 def test_offline_only_what_needs_no_looking_up_is_mended_unless_asked(project: Path) -> None:
     result = ported(project, None)
-    assert {decision.finding.rule for decision in result.applied} == {"pinned-platform", "shadowed-platform-argument"}
-    assert all(decision.reason.startswith("offline") for decision in result.left)
+    assert {decision.finding.rule for decision in result.applied} == {"shadowed-platform-argument"}
+    pinned, *downloads = result.left
+    assert pinned.reason == "whether debian:12-slim has linux/arm64 was not looked up"
+    assert all(decision.reason.startswith("offline") for decision in downloads)
     assert ported(project, None, unsafe=True).left == ()
 
 

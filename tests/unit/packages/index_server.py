@@ -37,6 +37,7 @@ class IndexServer:
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+            wbufsize = -1  # head and body in one packet, else each answer waits for the client's acknowledgement
 
             def log_message(self, format: str, *args: object) -> None:
                 pass

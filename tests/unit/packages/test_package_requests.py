@@ -17,9 +17,11 @@ from crossdock.read.trace import trace
 from crossdock.source import Source
 
 
-def requests_of(text: str, files: dict[str, bytes] | None = None) -> tuple[Requests, dict[str, Source]]:
+def requests_of(
+    text: str, files: dict[str, bytes] | None = None, root: Path = Path("/nonexistent")
+) -> tuple[Requests, dict[str, Source]]:
     source = Source("Dockerfile", text.encode())
-    context = Context(Path("/nonexistent"), b"").with_files(files) if files else None
+    context = Context(root, b"").with_files(files) if files else None
     traced = trace(parse(source), context=context)
     found = collect_requests(traced, context)
     scripts = [run.source for _, step in traced.steps for run in step.scripts]
@@ -50,7 +52,17 @@ def words(text: str, files: dict[str, bytes] | None = None) -> list[str]:
         ("apk add --no-cache --virtual .build gcc=12.2.1-r0 'musl-dev>1' bash@edge !openssl tool_amd64.apk",
          [("gcc", "=12.2.1-r0"), ("musl-dev", ">1"), ("bash", "")]),
         ("yum install -y git-2.39.1 java-11-openjdk @development epel-release x-1.0-1.x86_64.rpm",
-         [("git", "=2.39.1"), ("java-11-openjdk", ""), ("epel-release", "")]),
+         [("git", "=2.39.1"), ("java-11-openjdk", ""), ("@development", ""), ("epel-release", "")]),
+        ("dnf install -y 'php-*' 'perl(JSON::XS)' /usr/bin/jq 7zip glibc.i686 openssl-devel.x86_64 bash.aarch64",
+         [("php-*", ""), ("perl(JSON::XS)", ""), ("/usr/bin/jq", ""), ("7zip", ""), ("bash.aarch64", "")]),
+        ("dnf -y groupinstall 'Development Tools' && dnf module enable -y nodejs:18 && dnf module install -y php:8.2",
+         [("@Development Tools", ""), ("@php:8.2", "")]),
+        ("microdnf install -y --nodocs --setopt=install_weak_deps=0 git && tdnf install -y tar && yum -y update",
+         [("git", ""), ("tar", "")]),
+        ("zypper --non-interactive in --no-recommends -y curl=8.0.1 git && zypper -n in -t pattern devel_basis",
+         [("curl", "=8.0.1"), ("git", ""), ("@devel_basis", "")]),
+        ("yum -d 0 -e 0 --enablerepo crb -y install git", [("git", "")]),
+        ("zypper refresh && zypper -n install -y -- gcc", [("gcc", "")]),
         ("pip install --no-cache-dir -U pip 'requests[socks]>=2,<3' numpy==1.19.5",
          [("pip", ""), ("requests", ">=2,<3"), ("numpy", "==1.19.5")]),
         ("python3.11 -m pip install torch", [("torch", "")]),
@@ -354,6 +366,30 @@ def test_a_further_index_of_pip() -> None:
         ("registry.access.redhat.com/ubi8/ubi-minimal:8.6", "rhel", "8", "", ""),
         ("mcr.microsoft.com/dotnet/sdk:6.0-focal", "ubuntu", "20.04", "focal", ""),
         ("quay.io/centos/centos:stream9", "centos", "9", "", ""),
+        ("centos:7.9.2009", "centos", "7", "", ""),
+        ("fedora:40", "fedora", "40", "", ""),
+        ("registry.fedoraproject.org/fedora-minimal:rawhide", "fedora", "rawhide", "", ""),
+        ("almalinux:9.3-20231124", "almalinux", "9", "", ""),
+        ("almalinux/8-minimal:8", "almalinux", "8", "", ""),
+        ("rockylinux:9.3.20231119", "rocky", "9", "", ""),
+        ("rockylinux/rockylinux:8.10-minimal", "rocky", "8", "", ""),
+        ("oraclelinux:8-slim", "ol", "8", "", ""),
+        ("public.ecr.aws/amazonlinux/amazonlinux:2023.3.20240219.0", "amzn", "2023", "", ""),
+        ("amazonlinux:2.0.20230418.0", "amzn", "2", "", ""),
+        ("redhat/ubi9-minimal", "rhel", "9", "", ""),
+        ("registry.access.redhat.com/ubi9/python-311:1-20", "rhel", "9", "", ""),
+        ("openeuler/openeuler:22.03-lts-sp3", "openeuler", "22.03-LTS-SP3", "", ""),
+        ("hub.oepkgs.net/openeuler/openeuler:22.03", "openeuler", "22.03", "", ""),
+        ("openanolis/anolisos:8.6-x86_64", "anolis", "8.6", "", ""),
+        ("opencloudos/opencloudos9-minimal:latest", "opencloudos", "9", "", ""),
+        ("macrosan/kylin:v10-sp3-2403", "kylin", "SP3-2403", "", ""),
+        ("cr.kylinos.cn/kylin/kylin-server-minimal:v10sp1", "kylin", "SP1", "", ""),
+        ("registry.opensuse.org/opensuse/leap:15.6", "opensuse", "15.6", "", ""),
+        ("opensuse/tumbleweed:latest", "opensuse", "tumbleweed", "", ""),
+        ("registry.suse.com/bci/bci-base:15.5", "sles", "15.5", "", ""),
+        ("mcr.microsoft.com/azurelinux/base/core:3.0", "azurelinux", "3.0", "", ""),
+        ("fedora:latest", "fedora", "", "", ""),
+        ("eclipse-temurin:17-ubi9-minimal", "rhel", "9", "", ""),
         ("localhost:5000/team/app", "", "", "", ""),
         ("ghcr.io/team/app:1.2", "", "", "", ""),
         ("", "", "", "", ""),
@@ -372,3 +408,85 @@ def test_the_exact_version() -> None:
 
     assert [exact(v) for v in ("==1.2", "===1.2", "", ">=1.2", "==1.*", "==1.2,<2")] == ["1.2", "1.2", "", "", "", ""]
     assert only("FROM python:3.11\nRUN pip install x==1\n").ecosystem is Ecosystem.PIP
+
+
+# --- repositories of RPMs --------------------------------------------------------------------------------------------
+
+
+def rpm_repositories(
+    lines: str, files: dict[str, bytes] | None = None, root: Path = Path("/nonexistent")
+) -> tuple[list[str], bool]:
+    """The repositories of ``dnf install tool`` after ``lines``, and whether there are some that could not be read."""
+    found, _ = requests_of(f"FROM almalinux:9\n{lines}\nRUN dnf install -y tool\n", files, root)
+    request = found.requests[-1]
+    return [repository.url for repository in request.repositories], request.opaque
+
+
+@pytest.mark.parametrize(
+    ("lines", "expected"),
+    [
+        ("RUN dnf config-manager --add-repo https://x.example/x.repo", ["https://x.example/x.repo"]),
+        ("RUN dnf config-manager addrepo --from-repofile=https://x.example/x.repo", ["https://x.example/x.repo"]),
+        ("RUN yum-config-manager --add-repo=https://x.example/el/x86_64/", ["https://x.example/el/x86_64"]),
+        ("RUN zypper -n addrepo --refresh https://x.example/leap x && zypper -n ref", ["https://x.example/leap"]),
+        ("RUN zypper ar -fG 'https://x.example/$releasever' x", ["https://x.example/$releasever"]),
+        ("RUN curl -fsSL https://x.example/rhel.repo -o /etc/yum.repos.d/x.repo", ["https://x.example/rhel.repo"]),
+        ("RUN curl https://x.example/x.repo > /etc/yum.repos.d/x.repo", ["https://x.example/x.repo"]),
+        ("RUN wget -P /etc/yum.repos.d/ https://x.example/x.repo", ["https://x.example/x.repo"]),
+        ("ADD https://x.example/x.repo /etc/yum.repos.d/", ["https://x.example/x.repo"]),
+        ("RUN echo -e '[x]\\nname=x\\nbaseurl=https://x.example/$basearch\\nenabled=1' > /etc/yum.repos.d/x.repo",
+         ["https://x.example/$basearch"]),
+        ("RUN printf '[x]\\nbaseurl=https://x.example/$basearch\\n' | tee /etc/yum.repos.d/x.repo",
+         ["https://x.example/$basearch"]),
+        ("RUN cat > /etc/yum.repos.d/x.repo <<'EOF'\n[x]\nbaseurl=https://x.example/$releasever/$basearch/\nEOF",
+         ["https://x.example/$releasever/$basearch"]),
+        ("RUN <<END\ncat <<EOF > /etc/yum.repos.d/x.repo\n[x]\nbaseurl=https://x.example/\\$basearch\nEOF\nEND",
+         ["https://x.example/$basearch"]),
+        ("RUN dnf install -y epel-release", ["epel-release"]),
+        ("RUN dnf install -y https://dl.example/pub/epel/epel-release-latest-9.noarch.rpm", ["epel-release"]),
+        ("RUN rpm -Uvh https://dl.example/pub/epel/epel-release-latest-$(rpm -E %rhel).noarch.rpm", ["epel-release"]),
+        ("RUN yum install -y centos-release-scl", ["centos-release-scl"]),
+        ("RUN dnf install -y https://x.example/pgdg-redhat-repo-latest.noarch.rpm", ["pgdg-redhat-repo"]),
+        ("RUN dnf config-manager --set-enabled crb && dnf -y update", []),
+        ("RUN mv /etc/yum.repos.d/a.repo /etc/yum.repos.d/a.repo.backup", []),
+        ("RUN zypper rr old-repo && zypper mr -e other-repo && dnf repolist some-repo", []),
+        ("RUN rpm --import https://x.example/RPM-GPG-KEY && dnf module enable -y nodejs:18", []),
+    ],
+)  # fmt: skip
+def test_repositories_of_rpms_that_were_added_before(lines: str, expected: list[str]) -> None:
+    assert rpm_repositories(lines) == (expected, False)
+
+
+def test_a_repo_file_of_the_context(tmp_path: Path) -> None:
+    files = {"etc/x.repo": b"[x]\nbaseurl=https://x.example/$basearch\n", "etc/KEY": b"key"}
+    for line in (
+        "COPY etc/x.repo /etc/yum.repos.d/",
+        "COPY etc/ /etc/yum.repos.d/",
+        "ADD etc/*.repo /etc/zypp/repos.d/",
+    ):
+        assert rpm_repositories(line, files, tmp_path) == (["https://x.example/$basearch"], False)
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        "COPY x.repo /etc/yum.repos.d/",
+        "COPY --from=registry.example.com/repos /x.repo /etc/yum.repos.d/",
+        "RUN curl -fsSL https://rpm.example.com/setup_18.x | bash -",
+        "RUN curl https://x.example/x.repo | sed s/a/b/ | tee /etc/yum.repos.d/x.repo",
+        "RUN curl https://x.example/repository > /etc/yum.repos.d/x.repo",
+        "RUN dnf config-manager --add-repo $REPOSITORY",
+        "RUN dnf install -y https://packages.example.com/config/prod.rpm",
+        "RUN dnf copr enable -y someone/tools",
+        "RUN amazon-linux-extras install -y epel",
+        "RUN subscription-manager repos --enable=rhel-9-tools",
+        "COPY <<EOF /etc/yum.repos.d/x.repo\n[x]\nbaseurl=https://x.example\nEOF",
+    ],
+)
+def test_repositories_of_rpms_that_cannot_be_read(lines: str) -> None:
+    assert rpm_repositories(lines) == ([], True)
+
+
+def test_sources_of_apt_and_of_rpms_are_kept_apart() -> None:
+    text = "RUN echo 'deb https://example.com/apt stable main' > /etc/apt/sources.list.d/x.list"
+    assert rpm_repositories(text) == ([], False)

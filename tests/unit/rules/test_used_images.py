@@ -255,3 +255,16 @@ class TestPinsOfWhatNeedsThem:
         assert pins["pinned-platform"].fixes == ()
         (pin,) = check(text, image("a:1", AMD64, ARM64)).findings
         assert pin.fixes[0].safety is Safety.SAFE
+
+    @pytest.mark.parametrize("platform", ["linux/amd64", "$BUILDPLATFORM"])
+    def test_what_a_stage_goes_on_from(self, platform: str) -> None:
+        text = f"FROM --platform={platform} a:1 AS base\nRUN true\nFROM base\nRUN true\n"
+        assert references(used_images(trace(parse(Source("Dockerfile", text.encode()))))) == ("a:1",)
+        unseen = check(text, ImagePlatforms("a:1", error=RegistryError("not reached"))).findings[0]
+        assert unseen.fixes[0].safety is Safety.UNSAFE
+        assert unseen.fixes[0].doubt == "whether a:1 has linux/arm64 was not looked up"
+        (seen,) = check(text, image("a:1", AMD64, ARM64)).findings
+        assert seen.fixes[0].safety is Safety.SAFE
+        lacking = check(text, image("a:1", AMD64)).findings
+        assert {finding.rule for finding in lacking} > {"base-without-arm64"}
+        assert all(finding.fixes == () for finding in lacking)

@@ -1,1 +1,1 @@
-"""Package indexes: what Debian, Alpine, PyPI, npm, Maven and RubyGems have for arm64."""
+"""Package indexes: what Debian, Alpine, the distributions of RPMs, PyPI, npm, Maven and RubyGems have for arm64."""

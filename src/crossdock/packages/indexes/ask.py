@@ -9,7 +9,7 @@ from typing import Any
 from crossdock.errors import RegistryError
 from crossdock.http.client import Http
 from crossdock.http.urls import host_of
-from crossdock.packages.indexes import alpine, apt, maven, npm, pypi, rubygems
+from crossdock.packages.indexes import alpine, apt, maven, npm, pypi, rpm, rubygems
 from crossdock.packages.indexes.documents import Documents, IndexCache
 from crossdock.packages.indexes.places import Places
 from crossdock.packages.model import NOT_ASKED, Answer, Ecosystem, PackageRequest, Status
@@ -54,13 +54,13 @@ class Indexes:
             case Ecosystem.GEM:
                 return rubygems.ask(request, documents, places.rubygems)
             case Ecosystem.RPM:
-                return _unread("RPM repositories")
+                return rpm.ask(request, documents, places.rpm)
             case Ecosystem.ANDROID:
-                return _unread("the Android SDK")
+                return _unread()
 
 
-async def _unread(whose: str) -> Answer:
-    return Answer(Status.UNKNOWN, f"{NOT_ASKED}: the indexes of {whose} are not read")
+async def _unread() -> Answer:
+    return Answer(Status.UNKNOWN, f"{NOT_ASKED}: the index of the Android SDK is not read")
 
 
 def _host(where: str) -> str:

@@ -95,11 +95,13 @@ class Documents:
         self._down: dict[str, Unreachable] = {}
 
     async def get(
-        self, url: str, reduce: Reduce, *, accept: str = "", name: str = "", limit: int = LARGEST
+        self, url: str, reduce: Reduce, *, accept: str = "", name: str = "", limit: int = LARGEST, instead_of: str = ""
     ) -> bytes | None:
         """What ``reduce`` makes of the document at ``url``; None where there is none (404, 410). ``name`` is that of
-        the reduction, with its version: what another one left on disk is not taken. Raises RegistryError."""
-        address = f"{name} {accept} {url}"
+        the reduction, with its version: what another one left on disk is not taken. ``instead_of`` is an address that
+        stays the same where each version of the document has a URL of its own: the new one takes the place of the old
+        one on disk. Raises RegistryError."""
+        address = f"{name} {accept} {instead_of or url}"
         found: bytes | None = await self.once(address, lambda: self._get(url, address, reduce, accept, limit))
         return found
 

@@ -1,7 +1,8 @@
 """Where this machine's configuration says that packages come from; else each ecosystem's public index.
 
 Sources: pip's "Configuration", npm's "npmrc", Maven's settings reference ("mirrors"), Bundler's "mirror" setting,
-sources.list(5), apk-repositories(5). Only addresses are read; a login that stands inside of one stays in it.
+sources.list(5), apk-repositories(5), dnf.conf(5), os-release(5). Only addresses are read; a login that stands inside of
+one stays in it.
 """
 
 from __future__ import annotations
@@ -14,9 +15,13 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from crossdock.packages.indexes.apt import Mirrors
+from crossdock.packages.repo_files import is_list, repository_addresses
+from crossdock.packages.rpm_distributions import RpmMirrors
 
 _DEB = re.compile(r"^\s*(?:deb(?:\s+\[[^\]]*\])?\s+|URIs:\s*)(https?://\S+)", re.MULTILINE)
 _APK = re.compile(r"^\s*(https?://\S+?)/(?:v\d+\.\d+|edge|latest-stable)/\w+\s*$", re.MULTILINE)
+_FAMILY = {"opensuse-leap": "opensuse", "opensuse-tumbleweed": "opensuse"}
+"""What catalogue/rpm.toml calls a distribution whose ID in os-release is another one."""
 _MIRROR = re.compile(r"<mirror>(.*?)</mirror>", re.DOTALL)
 
 
@@ -30,6 +35,7 @@ class Places:
     rubygems: str = "https://rubygems.org"
     alpine: str = "https://dl-cdn.alpinelinux.org/alpine"
     mirrors: Mirrors = field(default_factory=Mirrors)
+    rpm: RpmMirrors = field(default_factory=RpmMirrors)
 
 
 def read_places(environ: Mapping[str, str], root: Path = Path("/")) -> Places:
@@ -43,6 +49,7 @@ def read_places(environ: Mapping[str, str], root: Path = Path("/")) -> Places:
         rubygems=_rubygems(environ) or usual.rubygems,
         alpine=_first(_APK.findall(_text(root / "etc/apk/repositories"))) or usual.alpine,
         mirrors=_mirrors(root),
+        rpm=_rpm(root),
     )
 
 
@@ -99,6 +106,14 @@ def _mirrors(root: Path) -> Mirrors:
         elif path.endswith("/ubuntu"):
             found = replace(found, ubuntu=url)
     return found
+
+
+def _rpm(root: Path) -> RpmMirrors:
+    files = [*(root / "etc/yum.repos.d").glob("*.repo"), *(root / "etc/zypp/repos.d").glob("*.repo")]
+    found = (address for path in sorted(files) for address in repository_addresses(_text(path)))
+    addresses = tuple(address for address in found if not is_list(address))
+    identity = re.search(r"^ID=[\"']?([\w-]+)", _text(root / "etc/os-release"), re.MULTILINE)
+    return RpmMirrors(_FAMILY.get(identity[1], identity[1]), addresses) if addresses and identity else RpmMirrors()
 
 
 def _apt_sources(root: Path) -> Iterator[str]:
