@@ -98,12 +98,11 @@ def test_go_of_the_base_image_makes_the_same_natively(site: Site, golang: str) -
 @pytest.mark.usefixtures("context")
 @pytest.mark.parametrize("site", ["buildah"], indirect=True)
 def test_go_from_packages_is_native(site: Site, debian: str) -> None:
-    install = f"RUN apt-get update && apt-get install -y --no-install-recommends {' '.join(PACKAGES)}\n"
-    site.build(f"FROM {debian}\n{install}{BROKEN}{WORK}")
+    install = "RUN apt-get update && apt-get install -y --no-install-recommends golang-go\n"
+    work = "COPY . /src/\nWORKDIR /src\nRUN CGO_ENABLED=0 go build -o /out/go . && /out/go\n"
+    site.build(f"FROM {debian}\n{install}{BROKEN}{work}")
     assert site.said == []
-    natively = said(site)
-    assert "go on arm64" in natively
-    assert "c says 2" in natively
+    assert "go on arm64" in site.output
 
 
 @pytest.mark.parametrize("site", ["buildx"], indirect=True)
