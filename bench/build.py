@@ -146,6 +146,30 @@ CASES = {
         ),
         ("libcommons-lang3-java",),
     ),
+    "go": Case(
+        "Go: net/http and cobra, without cgo, with the standard library",
+        """FROM base
+RUN apt-get update && apt-get install -y --no-install-recommends golang-go golang-github-spf13-cobra-dev
+ENV GO111MODULE=off GOPATH=/usr/share/gocode GOCACHE=/tmp/go CGO_ENABLED=0
+RUN mkdir /src && printf 'package main\\nimport ("net/http"; "github.com/spf13/cobra")\\n\\
+func serve(*cobra.Command, []string) { http.ListenAndServe(":80", nil) }\\n\\
+func main() { (&cobra.Command{Run: serve}).Execute() }\\n' >/src/main.go
+ARG NONCE
+RUN cd /src && go build -a -ldflags=-buildid= -o /usr/bin/service . && rm -r /tmp/go && times
+""",
+    ),
+    "go-cgo": Case(
+        "Go: SQLite through cgo, with the standard library",
+        """FROM base
+RUN apt-get update && apt-get install -y --no-install-recommends gcc golang-go libc6-dev \\
+    golang-github-mattn-go-sqlite3-dev
+ENV GO111MODULE=off GOPATH=/usr/share/gocode GOCACHE=/tmp/go
+RUN mkdir /src && printf 'package main\\nimport ("database/sql"; _ "github.com/mattn/go-sqlite3")\\n\\
+func main() { base, _ := sql.Open("sqlite3", ":memory:"); base.Ping() }\\n' >/src/main.go
+ARG NONCE
+RUN cd /src && go build -a -ldflags=-buildid= -o /usr/bin/service . && rm -r /tmp/go && times
+""",
+    ),
     "pip-wheels": Case(
         "pip install: four packages as wheels, with what they need",
         f"""FROM base

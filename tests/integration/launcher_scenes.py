@@ -151,6 +151,13 @@ def scenes(folder: Path, foreign: Path, native: Path) -> Iterator[tuple[str, Any
     yield "first-arg", run("echo", "three")
     scene.map("/bin/busybox /.crossdock/busybox set-env=NEW=1=2 set-env=NAME=not set-env=NAM=x")
     yield "set-env", run("env", NAME="")
+    scene.map("/bin/busybox /.crossdock/busybox same-file=/tmp/version")
+    (scene.root / ".crossdock/root/tmp").mkdir(parents=True)
+    yield "same-file missing", run("uname", "-m")
+    for name, text in (("same", "1.2\n"), ("other", "1.3\n"), ("longer", "1.2\n\n"), ("empty", "")):
+        (scene.root / "tmp/version").write_text("1.2\n" if text else "")
+        (scene.root / ".crossdock/root/tmp/version").write_text(text)
+        yield f"same-file {name}", run("uname", "-m")
     scene.map("/bin/busybox /.crossdock/none unless-arg=-m", "/bin/busybox /.crossdock/busybox if-arg=-m")
     yield "second line", run("uname", "-m")
     scene.map("/bin/busybox /.crossdock/busybox some-day=x")

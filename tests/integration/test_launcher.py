@@ -96,6 +96,9 @@ def test_conditions_of_the_map(seen: dict[str, Any]) -> None:
     assert seen["first-arg"] == "one two three last"
     assert seen["set-env"].splitlines() == ["PATH=/bin", "NAME=", "NEW=1=2", "NAM=x"]
     assert seen["second line"] == NATIVE
+    assert {name: seen[f"same-file {name}"] for name in ("missing", "same", "other", "longer", "empty")} == {
+        "missing": EMULATED, "same": NATIVE, "other": EMULATED, "longer": EMULATED, "empty": EMULATED,
+    }  # fmt: skip
 
 
 def test_it_costs_next_to_nothing(seen: dict[str, Any]) -> None:

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Set
+from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
 from functools import cache
 from pathlib import Path
 
@@ -73,6 +74,14 @@ class Check:
 
 
 @dataclass(frozen=True)
+class Remake:
+    """A program at a path (a pattern), in place of which a script beside make-pack makes another one."""
+
+    path: str
+    command: str
+
+
+@dataclass(frozen=True)
 class Module:
     """One entry of catalogue/assist.toml; what its fields hold is said there."""
 
@@ -83,6 +92,7 @@ class Module:
     natively: str = ""
     when: tuple[str, ...] = ()
     fetch: tuple[str, ...] = ()
+    named: tuple[str, ...] = ()
     programs: tuple[str, ...] = ()
     paths: tuple[str, ...] = ()
     trees: tuple[str, ...] = ()
@@ -95,6 +105,14 @@ class Module:
     renames: tuple[Rename, ...] = ()
     names: tuple[Name, ...] = ()
     links: tuple[Link, ...] = ()
+    remakes: tuple[Remake, ...] = ()
+
+    def for_words(self, words: Set[str]) -> Module | None:
+        """The module for a stage whose RUN instructions have these words; None where they do not call for it."""
+        if self.when and words.isdisjoint(self.when):
+            return None
+        named = sorted(word for word in words if any(fnmatchcase(word, pattern) for pattern in self.named))
+        return replace(self, fetch=(*self.fetch, *named))
 
     def lines(self) -> Iterator[tuple[str, ...]]:
         """What the recipe says of it."""
@@ -111,6 +129,7 @@ class Module:
         yield from (("as", name.native, name.foreign) for name in self.names)
         yield from (("check", check.path, check.word, *check.command.split()) for check in self.checks)
         yield from (("link", link.name, link.file) for link in self.links)
+        yield from (("remake", remake.path, *remake.command.split()) for remake in self.remakes)
 
 
 @dataclass(frozen=True)
@@ -159,7 +178,8 @@ def natively(scripts: Iterable[str]) -> dict[str, str]:
 
 def _chosen(scripts: Iterable[str]) -> tuple[Module, ...]:
     words = {word for script in scripts for word in _words(script)}
-    return tuple(module for module in modules() if not module.when or words.intersection(module.when))
+    found = (module.for_words(words) for module in modules())
+    return tuple(module for module in found if module)
 
 
 def _words(script: str) -> Iterator[str]:
@@ -186,6 +206,7 @@ def _module(entry: dict[str, object]) -> Module:
         "rules": tuple(Rule(one["path"], tuple(one["words"])) for one in _tables(entry, "rule")),
         "renames": tuple(Rename(one["package"], one["from"], one["to"]) for one in _tables(entry, "rename")),
         "names": tuple(Name(one["from"], one["to"]) for one in _tables(entry, "as")),
+        "remakes": tuple(Remake(one["path"], one["command"]) for one in _tables(entry, "remake")),
         "links": tuple(Link(one["name"], one["file"]) for one in _tables(entry, "link")),
     }
     plain = {name: tuple(value) if isinstance(value, list) else value for name, value in entry.items()}

@@ -11,7 +11,9 @@ import pytest
 from crossdock.assist.packs import HOSTS, MAKERS, TARGETS, Module, Pack, compose, modules
 from crossdock.platforms import AMD64, ARM64, host_platform
 
-LAUNCHER_WORDS = re.compile(r"(unless-env|unless-arg|if-args?|same-line|first-arg|add-arg|set-env=[A-Z_a-z0-9]+)=\S+")
+LAUNCHER_WORDS = re.compile(
+    r"(unless-env|unless-arg|if-args?|same-line|same-file|first-arg|add-arg|set-env=[A-Z_a-z0-9]+)=\S+"
+)
 PAIRS = [(target, host) for target in sorted(TARGETS) for host in sorted(HOSTS) if target != host]
 
 
@@ -31,6 +33,8 @@ def test_each_module_says_what_it_does_and_why_that_is_neutral(module: Module) -
     assert len(module.source) > 40
     for rule in module.rules:
         assert all(LAUNCHER_WORDS.fullmatch(word) for word in rule.words), rule
+    patterns = [*module.programs, *module.emulated, *module.compiler, *(rule.path for rule in module.rules)]
+    assert not [pattern for pattern in patterns if set(pattern) & set("[]")], "make-pack knows * and ? in these"
 
 
 @pytest.mark.parametrize(("target", "host"), PAIRS)
@@ -39,8 +43,9 @@ def test_recipes_are_lines_of_words_that_make_pack_knows(target: str, host: str)
     text = pack.recipe()
     assert not re.search(r"\{[\w-]+\}", text)
     assert "  " not in text
-    known = "triplet target loader machine fetch programs paths trees gives emulated keep compiler rule rename as"
-    assert {line.split(" ")[0] for line in text.splitlines()} <= {*known.split(), "check", "link"}
+    maker = (MAKERS / "make-pack.pl").read_text()
+    known = {*re.findall(r"\$command eq '(\w+)'", maker), "triplet", "target", "loader", "machine"}
+    assert {line.split(" ")[0] for line in text.splitlines()} <= known
     for _, before, after in lines(pack, "rename"):
         assert len(after) <= len(before)
 
@@ -88,7 +93,7 @@ def test_compilers_are_fetched_for_those_who_compile() -> None:
     assert "compiler" in names("RUN ./configure && make -j4")
     assert "compiler" in names("RUN echo one", "RUN /usr/bin/gcc -o a a.c")
     assert "compiler" in names("RUN /opt/setup.sh")
-    assert names("RUN true") == ["shell", "apt"]
+    assert names("RUN true") == ["shell", "apt", "go"]
 
 
 def test_further_programs_are_fetched_where_they_are_called() -> None:
@@ -127,3 +132,18 @@ def test_languages_are_there_for_their_package_managers() -> None:
     assert "node" in names("RUN npm ci")
     assert "node-packages" in names("RUN apt-get install -y nodejs npm")
     assert {"python", "node"}.isdisjoint(names("RUN make"))
+
+
+def test_packages_that_instructions_name_are_fetched_and_no_others() -> None:
+    def fetched(script: str) -> set[str]:
+        return {word for line in lines(compose(ARM64, AMD64, [script]), "fetch") for word in line}
+
+    assert "golang-1.22-go" in fetched("RUN apt-get install -y golang-1.22-go golang-github-spf13-cobra-dev")
+    assert not [name for name in fetched("RUN go build ./...") if name.startswith("golang")]
+    assert not [name for name in fetched("RUN apt-get install golang-github-spf13-cobra-dev") if "golang" in name]
+
+
+def test_scripts_that_recipes_name_are_there() -> None:
+    commands = [line[1] for line in lines(Pack("arm64", "amd64", modules()), "remake")]
+    assert commands
+    assert all((MAKERS / name).is_file() for name in commands)

@@ -14,10 +14,11 @@
 
    A line of the map:
      PATH NATIVE [unless-env=NAME | unless-env=NAME=TEXT | unless-arg=TEXT | if-arg=TEXT | if-args=TEXT,TEXT... |
-                  if-file=FILE:TEXT | first-arg=TEXT | add-arg=TEXT | set-env=NAME=VALUE]...
+                  if-file=FILE:TEXT | same-file=PATH | first-arg=TEXT | add-arg=TEXT | set-env=NAME=VALUE]...
    if-arg, if-args: one of them must be among the arguments, or be what they begin with, an argument for each TEXT. A * in
    what arguments and variables are compared with stands for anything.
    if-file: the text must be somewhere in the first 4096 bytes of the file.
+   same-file: a short text must be the same here and in the pack, such as the version of what the program belongs to.
    first-arg, add-arg: put before and after the arguments.
    set-env: added to the environment where there is no variable of that name; what the program starts inherits it.
 
@@ -28,7 +29,9 @@
 #define MAP "/.crossdock/map"
 #define FIRST_LINE "crossdock-assist 1\n"
 #define LONGEST_MAP 131072
+#define ROOT "/.crossdock/root"
 #define LONGEST_PATH 4096
+#define LONGEST_TEXT 4096
 #define MOST_ADDED 8
 
 #define AT_NULL 0
@@ -187,16 +190,42 @@ static long real_path(int file, char *path)
     return length < LONGEST_PATH ? length : 0;
 }
 
+/* The beginning of a file; its length, which is that of the buffer when there may be more of it; -1: it cannot be read. */
+static long read_start(const char *path, char *text, long size)
+{
+    long file = call(OPENAT, AT_FDCWD, (long)path, O_RDONLY | O_CLOEXEC, 0), length = 0, got = 0;
+    if (file < 0)
+        return -1;
+    while (length < size && (got = call(READ, file, (long)text + length, size - length, 0)) > 0)
+        length += got;
+    call(CLOSE, file, 0, 0, 0);
+    return got < 0 ? -1 : length;
+}
+
+/* Whether a short file is the same here and in the pack. */
+static int is_same(const char *path)
+{
+    char packed[LONGEST_PATH], here[LONGEST_TEXT], there[LONGEST_TEXT];
+    long at = 0;
+    for (const char *letter = ROOT; *letter; letter++)
+        packed[at++] = *letter;
+    for (const char *letter = path; *letter && at < LONGEST_PATH - 1; letter++)
+        packed[at++] = *letter;
+    packed[at] = 0;
+    long length = read_start(path, here, LONGEST_TEXT);
+    if (length <= 0 || length == LONGEST_TEXT || read_start(packed, there, LONGEST_TEXT) != length)
+        return 0;
+    while (length--)
+        if (here[length] != there[length])
+            return 0;
+    return 1;
+}
+
 /* The whole map with a null at its end; 0 when there is none, or one that is not understood. */
 static int read_map(char *map)
 {
-    long file = call(OPENAT, AT_FDCWD, (long)MAP, O_RDONLY | O_CLOEXEC, 0), size = 0, got = 0;
-    if (file < 0)
-        return 0;
-    while (size < LONGEST_MAP && (got = call(READ, file, (long)map + size, LONGEST_MAP - size, 0)) > 0)
-        size += got;
-    call(CLOSE, file, 0, 0, 0);
-    if (got || !size)
+    long size = read_start(MAP, map, LONGEST_MAP);
+    if (size <= 0 || size == LONGEST_MAP)
         return 0;
     map[size] = 0;
     return after(map, FIRST_LINE) != NULL;
@@ -305,6 +334,9 @@ static void execute(const struct start *start, char *native)
         } else if ((text = after(word, "if-args="))) {
             wanted = 1;
             met |= begin(given, (char *)text);
+        } else if ((text = after(word, "same-file="))) {
+            if (!is_same(text))
+                return;
         } else if ((text = after(word, "first-arg=")) && first < MOST_ADDED) {
             firsts[first++] = (char *)text;
         } else if ((text = after(word, "add-arg=")) && last < MOST_ADDED) {

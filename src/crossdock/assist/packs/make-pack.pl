@@ -8,7 +8,8 @@ use strict;
 use warnings;
 
 my ($recipe, $result) = @ARGV;
-my (%one, @fetch, @programs, @paths, @trees, @gives, @keep, @link, @emulated, @rules, @renames, @as, @compilers, @checks);
+my (%one, @fetch, @programs, @paths, @trees, @gives, @keep, @link, @emulated, @rules, @renames, @as, @compilers, @checks,
+    @remakes);
 open my $lines, '<', $recipe or die "$recipe: $!";
 while (<$lines>) {
     chomp;
@@ -25,6 +26,7 @@ while (<$lines>) {
     elsif ($command eq 'rename')   { push @renames, [glob_of(shift @words), @words] }
     elsif ($command eq 'as')       { push @as, [@words] }
     elsif ($command eq 'check')    { push @checks, [glob_of(shift @words), @words] }
+    elsif ($command eq 'remake')   { push @remakes, [@words] }
     elsif ($command eq 'compiler') { push @compilers, map { glob_of($_) } @words }
     else                           { $one{$command} = $words[0] }    # triplet, loader, target, machine
 }
@@ -55,15 +57,27 @@ for my $path (map { real_file($_) } map { sort(glob $_) } @paths) {
     add($path);
 }
 copy_tree($_) for @trees;
-my ($given) = $recipe =~ m{^(.*)/};
-copy_as("$given/$_", "/$_", '') for @gives;
+copy_as(beside($_), "/$_", '') for @gives;
+for (@remakes) {
+    # The new one is at another place, so that it does not find the pack's part of the tree where it looks for its own.
+    my ($pattern, $script, @arguments) = @$_;
+    for my $path (map { real_file($_) } sort(glob $pattern)) {
+        my $at = "/.crossdock/root$path";
+        next unless grep { (split / /)[1] eq $at } @map;
+        make_folders("/remade$path");
+        my $made = system('perl', beside($script), @arguments, $path, "$result/remade$path") == 0;
+        print "crossdock-assist: $path could not be made anew, so it stays emulated\n" unless $made;
+        @map = map { (split / /)[1] ne $at ? $_ : $made ? s{ \Q$at\E}{ /.crossdock/remade$path}r : () } @map;
+        unlink "$result/root$path";
+    }
+}
 for my $pattern (@keep) {
     for my $path (sort(glob $pattern)) {
         keep_tree($path);
     }
 }
 copy_as(real($one{loader}), '/ld.so', 'loader');
-copy_as("$given/$one{machine}", '/machine.so', '');
+copy_as(beside($one{machine}), '/machine.so', '');
 write_file("$result/loaded", "/.crossdock/machine.so\n");
 symlink "$cpu-native", "$result/${cpu}lib" or die "${cpu}lib: $!";
 for (@link) {
@@ -146,6 +160,11 @@ sub content {
     return scalar <$file>;
 }
 
+# A file of ours, which all are in the recipe's folder.
+sub beside {
+    return ($recipe =~ s{[^/]*\z}{}r) . $_[0];
+}
+
 # A path with all its links followed.
 sub real_file {
     my $found = qx(readlink -f '$_[0]');
@@ -180,10 +199,21 @@ sub words_for {
             my ($line) = -f "$own/$file" ? content("$own/$file") =~ /^(\Q$start\E\S*)$/m : ();
             $_ = 'if-file=%home/' . "$file:" . ($line // return undef);
         }
+        # The file of the nearest folder above the program that has it.
+        s{^same-file=\K(.*)}{kept_above($path, $1)}e;
         s/%home/$home/g;
         $said .= " $_";
     }
     return $said;
+}
+
+# The path of a file that is in a folder above another one; it is put into the pack.
+sub kept_above {
+    my ($folder, $name) = @_;
+    while ($folder =~ s{/[^/]*\z}{} && !-f "$folder/$name") { }
+    my $file = real_file("$folder/$name");
+    copy($file, "/root$file", '') if -f $file;
+    return $file;
 }
 
 # Whether it is a program or library of this machine.
@@ -193,6 +223,14 @@ sub is_native {
     read $file, my $head, 20 or return 0;
     our $own //= do { open my $perl, '<:raw', $^X or die "$^X: $!"; read $perl, my $first, 20; substr $first, 18, 2 };
     return $head =~ /^\x7fELF\x02/ && substr($head, 18, 2) eq $own;
+}
+
+# Whether a 64-bit ELF file is for a loader, or is one: it has a segment PT_DYNAMIC or PT_INTERP. In a static one paths
+# are only text that the program works with, such as the loaders that a linker knows.
+sub is_dynamic {
+    my $data = shift;
+    my ($table, $size, $count) = (unpack('x32 Q<', $$data), unpack 'x54 v2', $$data);
+    return grep { $_ == 2 || $_ == 3 } map { unpack 'V', substr $$data, $table + $_ * $size, 4 } 0 .. $count - 1;
 }
 
 # Whether it is a program of this machine that a loader starts.
@@ -245,7 +283,7 @@ sub copy_as {
     my ($from, $to, $package) = @_;
     make_folders($to);
     my $data = content($from);
-    exchange(\$data, $package, $from) if $data =~ /^\x7fELF/;
+    exchange(\$data, $package, $from) if $data =~ /^\x7fELF\x02/ && is_dynamic(\$data);
     write_file("$result$to", $data);
     chmod 0755, "$result$to";
 }
