@@ -24,6 +24,8 @@ CONTEXT = "crossdock-assist"
 PLACE = "/.crossdock"
 """Where packs are mounted (and where the launcher looks for them)."""
 STAGE = "crossdock-pack"
+MAKING = "RUN make-pack"
+"""What the step that makes a pack is called when it is told."""
 """What the names of stages that make packs begin with."""
 _MAKERS = "/.crossdock-make"
 _NUMBER = re.compile(r"\d{1,9}")
@@ -57,7 +59,8 @@ class Assisted:
         number = re.fullmatch(r"(stage-)?(\d+)", event.stage)
         stage = f"{number[1] or ''}{int(number[2]) - self.added}" if number else event.stage
         stage = "" if self.single and stage == "stage-0" else stage
-        return replace(event, name=without_mounts(event.name), stage=stage)
+        name = MAKING if f"from={CONTEXT}," in event.name else without_mounts(event.name)
+        return replace(event, name=name, stage=stage)
 
 
 def assisted(

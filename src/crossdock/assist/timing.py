@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from crossdock.assist.dockerfile import CONTEXT
+from crossdock.assist.dockerfile import MAKING
 from crossdock.engines.model import BuildEvent, StepState
 from crossdock.platforms import Platform
 
@@ -21,7 +21,7 @@ class StepTimes:
     def __call__(self, event: BuildEvent) -> None:
         if event.state is not StepState.DONE or event.seconds is None or not event.name.startswith("RUN "):
             return
-        if f"from={CONTEXT}," in event.name:
+        if event.name == MAKING:
             self.packs += event.seconds
         else:
             self.runs[event.platform, event.stage, event.name] = event.seconds

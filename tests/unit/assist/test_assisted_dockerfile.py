@@ -112,3 +112,10 @@ def test_progress_is_told_in_the_words_of_the_dockerfile(name: str, shown: str) 
     assert result.as_written(event).stage == "", "the only stage has no name in BuildKit's words"
     two = made("FROM scratch\nFROM debian\nRUN make all\n")
     assert two.as_written(event).stage == "stage-0"
+
+
+def test_the_step_that_makes_a_pack_is_told_in_two_words() -> None:
+    result = made("FROM debian\nRUN make\n")
+    (making,) = (line for line in result.dockerfile.decode().splitlines() if "make-pack" in line)
+    event = BuildEvent(StepState.STARTED, "1", ARM64, "crossdock-pack-0-arm64", making)
+    assert result.as_written(event).name == "RUN make-pack"
