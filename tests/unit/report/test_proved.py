@@ -57,8 +57,6 @@ def test_only_steps_that_ran_both_ways_are_measured() -> None:
     done(assisted, "RUN make test", 3.0)
     done(emulated, "RUN make test", None, StepState.CACHED)
     done(assisted, "COPY . .", 1.0)
-    assisted(
-        BuildEvent(StepState.DONE, "2", AMD64, "p", "RUN make-pack", seconds=9.0)
-    )
+    assisted(BuildEvent(StepState.DONE, "2", AMD64, "p", "RUN make-pack", seconds=9.0))
     assert gain(ARM64, assisted, emulated) == Gain(1, 2.0, 30.0, 9.0)
     assert assisted.ran(ARM64) == Ran(ARM64, 2, 5.0, 9.0)
