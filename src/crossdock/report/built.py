@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from rich.console import RenderableType
 
-from crossdock.report.canvas import hanging, render, text
+from crossdock.report.canvas import hanging, indented, render, text
 from crossdock.report.planned import plan_text
 from crossdock.report.proved import Proof, proof_parts
 from crossdock.report.style import Style
@@ -62,7 +62,7 @@ def _ending(built: Built) -> Sequence[RenderableType]:
         applied, left = len(built.ported.applied), len(built.ported.left)
         parts.append(text(f"  {len(built.ported.found)} found, {applied} fixed, {left} left"))
     if not built.proofs:
-        parts += [text(_ran(one)) for one in built.ran if one.steps]
+        parts += [indented(text(_ran(one))) for one in built.ran if one.steps]
     for fallback in built.fallbacks:
         parts.append(hanging(("!", "yellow"), text(str(fallback)), 2, 2))
     if not built.passed:
@@ -79,4 +79,4 @@ def _ran(ran: Ran) -> str:
     """What assistance has saved only the same steps without it would tell."""
     steps = "1 RUN instruction" if ran.steps == 1 else f"{ran.steps} RUN instructions"
     packs = f" and {ran.packs:.0f} s for making the packs" if ran.packs else ""
-    return f"  {ran.platform}: {ran.seconds:.0f} s for {steps} with native programs{packs}; --prove measures the gain"
+    return f"{ran.platform}: {ran.seconds:.0f} s for {steps} with native programs{packs}; --prove measures the gain"
