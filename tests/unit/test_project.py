@@ -237,3 +237,9 @@ def test_changelog_follows_keep_a_changelog() -> None:
     assert set(re.findall(r"^### (.+)$", text, re.MULTILINE)) <= kinds
     if len(releases) > 1:
         assert releases[1].startswith(f"[{__version__}]")
+
+
+def test_test_modules_have_names_of_their_own() -> None:
+    """pytest imports them by their file name alone."""
+    names = [path.name for path in (ROOT / "tests").rglob("test_*.py")]
+    assert sorted(names) == sorted(set(names))
