@@ -78,7 +78,7 @@ CASES = {
     "zlib": Case(
         "zlib: hand-written configure, make", compiled(C, "zlib", "./configure && make -j2 && make install"), ("zlib",)
     ),
-    "lua": Case("Lua: make", compiled(C, "lua5.4", "make -j2 linux INSTALL_TOP=/usr install"), ("lua5.4",)),
+    "lua": Case("Lua: make", compiled(C, "lua5.4", "make -j2 linux && make INSTALL_TOP=/usr install"), ("lua5.4",)),
     "redis": Case(
         "Redis: make", compiled(f"{C} pkg-config", "redis", "make -j2 MALLOC=libc && make install"), ("redis",)
     ),
@@ -93,8 +93,12 @@ CASES = {
         ("sqlite3",),
     ),
     "jq": Case(
-        "jq: Autotools, libtool",
-        compiled(f"{C} libonig-dev", "jq", "./configure && make -j2 && make install"),
+        "jq: autoreconf, configure, libtool",
+        compiled(
+            f"{C} autoconf automake bison flex libonig-dev libtool",
+            "jq",
+            "autoreconf -fi && ./configure --disable-docs && make -j2 && make install",
+        ),
         ("jq",),
     ),
     "hello": Case(

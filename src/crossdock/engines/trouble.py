@@ -70,6 +70,11 @@ _ANY = (
         "Check the image's name, and log in to its registry (`docker login`, `buildah login`).",
     ),
     _trouble(
+        r"\bsh: (line )?(\d+: )?\S+: not found$|: command not found$",
+        "a program that RUN starts is not there",
+        "Install it in an earlier instruction, or check its name and path.",
+    ),
+    _trouble(
         r"manifest unknown|: not found$|name unknown|repository does not exist",
         "something that the Dockerfile names was not found",
         "Check the names and tags in FROM and COPY --from.",

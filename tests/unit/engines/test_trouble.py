@@ -45,3 +45,19 @@ def test_the_machine_is_reached_and_its_docker_does_not_run() -> None:
     found = diagnose(lines)
     assert found
     assert "systemctl start docker" in found.hint
+
+
+@pytest.mark.parametrize(
+    ("line", "what"),
+    [
+        ("/bin/sh: 1: ./configure: not found", "a program that RUN starts is not there"),
+        ("0.254 /bin/sh: make: not found", "a program that RUN starts is not there"),
+        ("/bin/bash: line 1: gcc: command not found", "a program that RUN starts is not there"),
+        ("ERROR: docker.io/library/debian:none: not found", "something that the Dockerfile names was not found"),
+        ("Error: initializing source docker://localhost/none: manifest unknown", "something that the Dockerfile names"),
+    ],
+)
+def test_a_program_that_is_missing_is_no_image_that_is_missing(line: str, what: str) -> None:
+    found = diagnose([line])
+    assert found
+    assert found.what.startswith(what)
