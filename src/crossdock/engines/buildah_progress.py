@@ -2,6 +2,8 @@
 
 ``[2/3] STEP 4/7: RUN make`` begins a step of stage 2 (no ``[…]`` with one stage), ``--> 1f2e…`` ends it, ``--> Using
 cache`` says that it was not needed, and a line beginning with ``Error:`` is the last word. Times are measured here.
+Stages are built one at a time, but in no fixed order: a step that needs another stage (``--from``, ``from=``) may have
+begun before it, and goes on when that stage has ended (buildah, imagebuildah/executor.go: waitForStage).
 """
 
 from __future__ import annotations
@@ -9,13 +11,13 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 
 from crossdock.engines.buildah_dockerfile import Prepared
 from crossdock.engines.model import BuildEvent, StepState
 from crossdock.platforms import Platform
 
-_STEP = re.compile(r"(?:\[(\d+)/\d+\] )?STEP (\d+)/\d+: (.*)")
+_STEP = re.compile(r"(?:\[(\d+)/\d+\] )?STEP (\d+)/(\d+): (.*)")
 _COMMIT = re.compile(r"(?:\[(\d+)/\d+\] )?COMMIT(?: .*)?")
 _RESULT = re.compile(r"(?:\[\d+/\d+\] )?--> ([0-9a-f]{8,64}|Using cache .*|Pushing cache .*|Cache pulled .*)")
 _ERROR = re.compile(r"(?:Error: |error: )(.*)")
@@ -26,6 +28,19 @@ _NOISE = re.compile(
 )
 
 
+@dataclass
+class _Open:
+    """A step that has begun; ``last`` is whether it is its stage's last one."""
+
+    stage: int
+    event: BuildEvent
+    began: float
+    line: int | None
+    last: bool
+    cached: bool = False
+    output: list[str] = field(default_factory=list)
+
+
 class BuildahProgress:
     """Reads the lines of one platform's build, yields events, and remembers what failed."""
 
@@ -33,10 +48,10 @@ class BuildahProgress:
         self._platform = platform
         self._prepared = prepared
         self._clock = clock
-        self._current: BuildEvent | None = None
-        self._began = 0.0
-        self._cached = False
+        self._open: list[_Open] = []
+        """At most one for each stage; the last one runs, those before it wait."""
         self._output: list[str] = []
+        """Of the step that runs or failed."""
         self.failed: BuildEvent | None = None
         self.line: int | None = None
         """The line of the Dockerfile of the step that runs or failed."""
@@ -45,38 +60,50 @@ class BuildahProgress:
         if _NOISE.match(line) or not line.strip():
             return
         if step := _STEP.fullmatch(line):
-            yield from self.finish()
-            yield self._start(int(step[1] or 1), int(step[2]), step[3])
+            yield from self._finish(int(step[1] or 1))
+            yield self._start(int(step[1] or 1), int(step[2]), step[4], last=step[2] == step[3])
         elif commit := _COMMIT.fullmatch(line):
-            yield from self.finish()
-            yield self._begin(f"{commit[1] or 1}/commit", self._stage(int(commit[1] or 1)), "writing the image", None)
+            stage = int(commit[1] or 1)
+            yield from self._finish(stage)
+            yield self._begin(stage, "commit", "writing the image", None, last=False)
         elif result := _RESULT.fullmatch(line):
-            self._cached = self._cached or "cache" in result[1].lower()
+            if self._open:
+                running, cache = self._open[-1], "cache" in result[1].lower()
+                running.cached = running.cached or cache
+                if running.last and not cache:
+                    yield from self._finish(running.stage)
         elif error := _ERROR.match(line):
             self._output.append(line)
-            if self._current:
-                self.failed = replace(self._current, state=StepState.FAILED, text=error[1])
-                self._current = None
+            if self._open:
+                self.failed = replace(self._open[-1].event, state=StepState.FAILED, text=error[1])
+                self._open.clear()
                 yield self.failed
-        elif self._current:
+        elif self._open:
             self._output.append(line)
             del self._output[:-100]
-            yield replace(self._current, state=StepState.OUTPUT, text=line)
+            yield replace(self._open[-1].event, state=StepState.OUTPUT, text=line)
         else:
             self._output.append(line)
 
     def finish(self) -> Iterator[BuildEvent]:
-        """The end of the running step, if there is one."""
-        if self._current:
-            state = StepState.CACHED if self._cached else StepState.DONE
-            yield replace(self._current, state=state, seconds=round(self._clock() - self._began, 3))
-        self._current = None
+        """The end of all steps that have begun."""
+        for one in reversed(self._open.copy()):
+            yield from self._finish(one.stage)
+
+    def _finish(self, stage: int) -> Iterator[BuildEvent]:
+        """The end of a stage's running step, if there is one; what waited for it goes on."""
+        for one in [one for one in self._open if one.stage == stage]:
+            self._open.remove(one)
+            state = StepState.CACHED if one.cached else StepState.DONE
+            yield replace(one.event, state=state, seconds=round(self._clock() - one.began, 3))
+        if self._open:
+            self._output, self.line = self._open[-1].output, self._open[-1].line
 
     def log(self) -> list[str]:
         """The last lines of the step that runs or failed."""
         return self._output
 
-    def _start(self, stage: int, step: int, text: str) -> BuildEvent:
+    def _start(self, stage: int, step: int, text: str, *, last: bool) -> BuildEvent:
         known = self._prepared.steps
         line, name = None, text
         if 0 < stage <= len(known) and 0 < step <= len(known[stage - 1]):
@@ -84,12 +111,14 @@ class BuildahProgress:
             # ONBUILD triggers of the base are steps too, and move the numbers.
             if own.text.partition(" ")[0] == text.partition(" ")[0].upper():
                 line, name = own.line, own.text
-        return self._begin(f"{stage}/{step}", self._stage(stage), name, line)
+        return self._begin(stage, str(step), name, line, last=last)
 
-    def _begin(self, step: str, stage: str, name: str, line: int | None) -> BuildEvent:
-        self._began, self._cached, self._output, self.line = self._clock(), False, [], line
-        self._current = BuildEvent(StepState.STARTED, f"{self._platform} {step}", self._platform, stage, name)
-        return self._current
+    def _begin(self, stage: int, step: str, name: str, line: int | None, *, last: bool) -> BuildEvent:
+        key, label = f"{self._platform} {stage}/{step}", self._stage(stage)
+        event = BuildEvent(StepState.STARTED, key, self._platform, label, name)
+        self._open.append(_Open(stage, event, self._clock(), line, last))
+        self._output, self.line = self._open[-1].output, line
+        return event
 
     def _stage(self, number: int) -> str:
         names = self._prepared.stages

@@ -161,6 +161,26 @@ def test_buildah_steps_have_the_names_and_lines_people_wrote() -> None:
     ]
 
 
+def test_a_buildah_step_that_waits_for_another_stage_goes_on_after_it() -> None:
+    """Seen with buildah 1.28: the second stage had begun first, and its RUN mounts the other one."""
+    progress = BuildahProgress(ARM64, PREPARED)
+    lines = (
+        "[2/2] STEP 1/2: FROM base\n[2/2] STEP 2/2: COPY --from=build /a /a\n"
+        "[1/2] STEP 1/2: FROM base AS build\n--> 9a7ec29d0b9\n[1/2] STEP 2/2: RUN <<EOF\nhi\n--> 0a7ec29d0b9\nafter it\n"
+    )
+    told = [(event.state.value, event.name, event.text) for event in fed(progress, lines)]
+    copying = "COPY --from=build /a /a"
+    assert told[-4:] == [
+        ("started", "RUN <<EOF", ""),
+        ("output", "RUN <<EOF", "hi"),
+        ("done", "RUN <<EOF", ""),
+        ("output", copying, "after it"),
+    ]
+    assert ("done", copying, "") not in told
+    assert (progress.line, progress.log()) == (9, ["after it"])
+    assert [event.name for event in progress.finish()] == [copying]
+
+
 def test_a_failed_buildah_step_is_remembered_with_its_output_and_line() -> None:
     progress = BuildahProgress(AMD64, PREPARED)
     lines = ['[1/2] STEP 2/2: RUN ["x"]', "the reason", "subprocess exited with status 1"]
