@@ -166,7 +166,8 @@ def test_a_buildah_step_that_waits_for_another_stage_goes_on_after_it() -> None:
     progress = BuildahProgress(ARM64, PREPARED)
     lines = (
         "[2/2] STEP 1/2: FROM base\n[2/2] STEP 2/2: COPY --from=build /a /a\n"
-        "[1/2] STEP 1/2: FROM base AS build\n--> 9a7ec29d0b9\n[1/2] STEP 2/2: RUN <<EOF\nhi\n--> 0a7ec29d0b9\nafter it\n"
+        "[1/2] STEP 1/2: FROM base AS build\n--> 9a7ec29d0b9\n"
+        "[1/2] STEP 2/2: RUN <<EOF\nhi\n--> 0a7ec29d0b9\nafter it\n"
     )
     told = [(event.state.value, event.name, event.text) for event in fed(progress, lines)]
     copying = "COPY --from=build /a /a"
