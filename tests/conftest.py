@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
-from collections.abc import Generator
+import sys
+from collections.abc import Callable, Generator
+from pathlib import Path
+from types import ModuleType
 from typing import TypeVar
 
 import pytest
@@ -39,3 +43,19 @@ def pytest_make_collect_report(
     collector: pytest.Collector,
 ) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
     return _no_skip((yield))
+
+
+@pytest.fixture(scope="session")
+def bench_program() -> Callable[[str], ModuleType]:
+    """A program of bench/ as a module, by its name."""
+
+    def load(name: str) -> ModuleType:
+        spec = importlib.util.spec_from_file_location(f"bench_{name}", Path(__file__).parents[1] / f"bench/{name}.py")
+        assert spec
+        assert spec.loader
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[spec.name] = module  # its dataclasses look for their own module
+        spec.loader.exec_module(module)
+        return module
+
+    return load

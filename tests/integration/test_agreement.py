@@ -3,12 +3,11 @@ broken ones. bench/agree.py does it for whole toolchains of several releases."""
 
 from __future__ import annotations
 
-import importlib.util
 import re
 import shutil
 import struct
 import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
@@ -33,15 +32,8 @@ WORDS = {"ARM aarch64": "arm64", "x86-64": "amd64"}
 
 
 @pytest.fixture(scope="module")
-def agree() -> ModuleType:
-    path = Path(__file__).parents[2] / "bench/agree.py"
-    spec = importlib.util.spec_from_file_location("bench_agree", path)
-    assert spec
-    assert spec.loader
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # its dataclasses look for their own module
-    spec.loader.exec_module(module)
-    return module
+def agree(bench_program: Callable[[str], ModuleType]) -> ModuleType:
+    return bench_program("agree")
 
 
 def test_programs_and_libraries(agree: ModuleType, tmp_path: Path) -> None:

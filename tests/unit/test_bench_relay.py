@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import importlib.util
 import time
 from collections.abc import Callable, Coroutine
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -18,14 +16,8 @@ End = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Coroutine[Any, Any,
 
 
 @pytest.fixture(scope="module")
-def relay() -> ModuleType:
-    path = Path(__file__).parents[2] / "bench/relay.py"
-    spec = importlib.util.spec_from_file_location("bench_relay", path)
-    assert spec
-    assert spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def relay(bench_program: Callable[[str], ModuleType]) -> ModuleType:
+    return bench_program("relay")
 
 
 def _relayed(relay: ModuleType, client: End, server: End) -> None:

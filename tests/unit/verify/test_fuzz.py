@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
-from pathlib import Path
+from collections.abc import Callable
 from types import ModuleType
 
 import pytest
@@ -14,15 +12,8 @@ INPUTS = 20_000
 
 
 @pytest.fixture(scope="module")
-def fuzz() -> ModuleType:
-    path = Path(__file__).parents[3] / "bench/fuzz.py"
-    spec = importlib.util.spec_from_file_location("bench_fuzz", path)
-    assert spec
-    assert spec.loader
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # its dataclasses look for their own module
-    spec.loader.exec_module(module)
-    return module
+def fuzz(bench_program: Callable[[str], ModuleType]) -> ModuleType:
+    return bench_program("fuzz")
 
 
 def test_nothing_crashes_or_takes_memory_without_bound(fuzz: ModuleType) -> None:
